@@ -1,0 +1,1 @@
+//! Rialto, an MCP gateway.
