@@ -1,1 +1,3 @@
 //! Rialto, an MCP gateway.
+
+pub mod jsonrpc;

@@ -1,0 +1,183 @@
+//! A JSON object one level deep: keys and raw values, in the order they came.
+
+use bytes::Bytes;
+
+use super::{Raw, scan};
+
+#[derive(Clone)]
+struct Member {
+    /// The key with its quotes, as it was written.
+    key: Bytes,
+    value: Raw,
+}
+
+impl Member {
+    fn is(&self, name: &str) -> bool {
+        let inner = &self.key[1..self.key.len() - 1];
+        inner == name.as_bytes()
+            || (memchr::memchr(b'\\', inner).is_some() && *scan::unescape(inner) == *name.as_bytes())
+    }
+}
+
+/// An object split one level deep. It is edited by key; what nobody touches stays byte for byte, and an object that
+/// nobody edited at all is written as it came.
+#[derive(Clone, Default)]
+pub struct RawObject {
+    /// The text it came from, until it is edited.
+    source: Option<Bytes>,
+    members: Vec<Member>,
+}
+
+impl RawObject {
+    /// An object without members.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Splits a scanned text that is an object.
+    pub(super) fn split(text: &Bytes) -> Self {
+        let mut members = Vec::with_capacity(8);
+        let mut at = scan::skip_space(text, 1);
+        while text.get(at) == Some(&b'"') {
+            let key_end = scan::string_end(text, at);
+            let colon = scan::skip_space(text, key_end);
+            let start = scan::skip_space(text, colon + 1);
+            let end = scan::value_end(text, start);
+            members.push(Member { key: text.slice(at..key_end), value: Raw::slice_of(text, start, end) });
+            at = scan::skip_space(text, end);
+            if text.get(at) == Some(&b',') {
+                at = scan::skip_space(text, at + 1);
+            }
+        }
+        Self { source: Some(text.clone()), members }
+    }
+
+    /// The value at `name`.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Raw> {
+        self.members.iter().find(|m| m.is(name)).map(|m| &m.value)
+    }
+
+    /// The object at `name`, split.
+    #[must_use]
+    pub fn get_object(&self, name: &str) -> Option<Self> {
+        self.get(name).and_then(Raw::to_object)
+    }
+
+    /// Whether there is a member `name`.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.members.iter().any(|m| m.is(name))
+    }
+
+    /// Replaces the value at `name` where it stands, or adds it at the end.
+    pub fn set(&mut self, name: &str, value: Raw) {
+        self.source = None;
+        match self.members.iter_mut().find(|m| m.is(name)) {
+            Some(member) => member.value = value,
+            None => self.members.push(Member { key: Raw::from(name).bytes(), value }),
+        }
+    }
+
+    /// Takes the member `name` out.
+    pub fn remove(&mut self, name: &str) -> Option<Raw> {
+        let at = self.members.iter().position(|m| m.is(name))?;
+        self.source = None;
+        Some(self.members.remove(at).value)
+    }
+
+    /// Keeps the members whose decoded name passes.
+    pub fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
+        let before = self.members.len();
+        self.members.retain(|m| {
+            let name = scan::unescape(&m.key[1..m.key.len() - 1]);
+            std::str::from_utf8(&name).map_or(true, &mut keep)
+        });
+        if self.members.len() != before {
+            self.source = None;
+        }
+    }
+
+    /// The members in order, their names decoded.
+    pub fn iter(&self) -> impl Iterator<Item = (std::borrow::Cow<'_, str>, &Raw)> {
+        self.members.iter().map(|m| {
+            let name = match scan::unescape(&m.key[1..m.key.len() - 1]) {
+                std::borrow::Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
+                std::borrow::Cow::Owned(bytes) => String::from_utf8_lossy(&bytes).into_owned().into(),
+            };
+            (name, &m.value)
+        })
+    }
+
+    /// How many members there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// The object as one value; the very bytes it came in when nothing was edited.
+    #[must_use]
+    pub fn to_raw(&self) -> Raw {
+        match &self.source {
+            Some(source) => Raw::trusted(source.clone()),
+            None => {
+                let mut text = Vec::with_capacity(self.written_length());
+                self.write(&mut text);
+                Raw::trusted(Bytes::from(text))
+            }
+        }
+    }
+
+    /// Appends the object to `out`.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        if let Some(source) = &self.source {
+            out.extend_from_slice(source);
+            return;
+        }
+        out.push(b'{');
+        for (n, member) in self.members.iter().enumerate() {
+            if n > 0 {
+                out.push(b',');
+            }
+            out.extend_from_slice(&member.key);
+            out.push(b':');
+            out.extend_from_slice(member.value.as_bytes());
+        }
+        out.push(b'}');
+    }
+
+    /// About how many bytes [`RawObject::write`] appends.
+    #[must_use]
+    pub fn written_length(&self) -> usize {
+        self.source.as_ref().map_or_else(
+            || 2 + self.members.iter().map(|m| m.key.len() + m.value.as_bytes().len() + 2).sum::<usize>(),
+            Bytes::len,
+        )
+    }
+}
+
+impl std::fmt::Debug for RawObject {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.to_raw().fmt(f)
+    }
+}
+
+impl PartialEq for RawObject {
+    fn eq(&self, other: &Self) -> bool {
+        self.to_raw() == other.to_raw()
+    }
+}
+
+impl<const N: usize> From<[(&str, Raw); N]> for RawObject {
+    fn from(members: [(&str, Raw); N]) -> Self {
+        let members = members.into_iter().map(|(name, value)| Member { key: Raw::from(name).bytes(), value }).collect();
+        Self { source: None, members }
+    }
+}
