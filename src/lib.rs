@@ -1,3 +1,4 @@
 //! Rialto, an MCP gateway.
 
 pub mod jsonrpc;
+pub mod protocol;

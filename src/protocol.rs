@@ -1,0 +1,12 @@
+//! What MCP says: revisions, methods, capabilities, `_meta` keys, mirrored headers, and the ladder between revisions.
+
+pub mod capabilities;
+pub mod headers;
+pub mod ladder;
+pub mod meta;
+pub mod method;
+pub mod revision;
+
+pub use capabilities::{ClientCapabilities, Family};
+pub use method::Method;
+pub use revision::{Era, Revision};

@@ -1,0 +1,150 @@
+//! Capabilities of clients and servers, kept raw and asked about by name.
+
+use crate::jsonrpc::{Raw, RawObject};
+
+use super::method::question;
+
+/// A family of server features, as the server's capabilities name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// `tools`
+    Tools,
+    /// `prompts`
+    Prompts,
+    /// `resources`
+    Resources,
+    /// `completions`
+    Completions,
+    /// `logging`
+    Logging,
+}
+
+impl Family {
+    /// The key in the server's capabilities.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tools => "tools",
+            Self::Prompts => "prompts",
+            Self::Resources => "resources",
+            Self::Completions => "completions",
+            Self::Logging => "logging",
+        }
+    }
+}
+
+/// What a client declared that it can do.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ClientCapabilities(RawObject);
+
+impl ClientCapabilities {
+    /// Takes the object a client sent, in `initialize` or in the envelope.
+    #[must_use]
+    pub fn new(declared: RawObject) -> Self {
+        Self(declared)
+    }
+
+    /// The object as the client sent it.
+    #[must_use]
+    pub fn declared(&self) -> &RawObject {
+        &self.0
+    }
+
+    fn object(&self, key: &str) -> Option<RawObject> {
+        self.0.get_object(key)
+    }
+
+    /// Whether the client takes form elicitations; an empty `elicitation` means that it does (2025-11-25, client/elicitation).
+    #[must_use]
+    pub fn elicits_by_form(&self) -> bool {
+        self.object("elicitation").is_some_and(|e| e.has("form") || !e.has("url"))
+    }
+
+    /// Whether the client takes URL elicitations.
+    #[must_use]
+    pub fn elicits_by_url(&self) -> bool {
+        self.object("elicitation").is_some_and(|e| e.has("url"))
+    }
+
+    /// Whether the client samples.
+    #[must_use]
+    pub fn samples(&self) -> bool {
+        self.object("sampling").is_some()
+    }
+
+    /// Whether the client samples with tools.
+    #[must_use]
+    pub fn samples_with_tools(&self) -> bool {
+        self.object("sampling").is_some_and(|s| s.has("tools"))
+    }
+
+    /// Whether the client has roots.
+    #[must_use]
+    pub fn has_roots(&self) -> bool {
+        self.object("roots").is_some()
+    }
+
+    /// Whether an extension is declared.
+    #[must_use]
+    pub fn extends(&self, name: &str) -> bool {
+        self.object("extensions").is_some_and(|e| e.has(name))
+    }
+
+    /// Whether the client declared that it answers this question; if not, what it would have to declare, in the form
+    /// that `requiredCapabilities` has (2026-07-28, basic/index#error-codes).
+    ///
+    /// # Errors
+    /// The capability that is missing, as an object.
+    pub fn answers(&self, method: &str, params: Option<&RawObject>) -> Result<(), Raw> {
+        let has = |key: &str| params.is_some_and(|p| p.has(key));
+        match method {
+            question::ELICIT => {
+                let by_url = params.and_then(|p| p.get("mode")).is_some_and(|m| m.is_text("url"));
+                match by_url {
+                    true if !self.elicits_by_url() => Err(Raw::constant(r#"{"elicitation":{"url":{}}}"#)),
+                    false if !self.elicits_by_form() => Err(Raw::constant(r#"{"elicitation":{"form":{}}}"#)),
+                    _ => Ok(()),
+                }
+            }
+            question::SAMPLE if !self.samples() => Err(Raw::constant(r#"{"sampling":{}}"#)),
+            question::SAMPLE if (has("tools") || has("toolChoice")) && !self.samples_with_tools() => {
+                Err(Raw::constant(r#"{"sampling":{"tools":{}}}"#))
+            }
+            question::ROOTS if !self.has_roots() => Err(Raw::constant(r#"{"roots":{}}"#)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The capabilities in one canonical form, so that declarations that mean the same compare as equal. Two clients share
+    /// an upstream session only where this is equal.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let mut parts = Vec::new();
+        if self.has_roots() {
+            parts.push("roots".to_owned());
+        }
+        if let Some(sampling) = self.object("sampling") {
+            parts.push(format!("sampling{}{}", mark(&sampling, "tools"), mark(&sampling, "context")));
+        }
+        if self.elicits_by_form() {
+            parts.push("elicitation+form".to_owned());
+        }
+        if self.elicits_by_url() {
+            parts.push("elicitation+url".to_owned());
+        }
+        for key in ["extensions", "experimental"] {
+            if let Some(value) = self.0.get(key).and_then(|v| v.parse::<serde_json::Value>().ok()) {
+                let mut value = value;
+                value.sort_all_objects();
+                if value.as_object().is_none_or(|o| !o.is_empty()) {
+                    parts.push(format!("{key}{value}"));
+                }
+            }
+        }
+        parts.join(";")
+    }
+}
+
+fn mark(object: &RawObject, key: &str) -> String {
+    if object.has(key) { format!("+{key}") } else { String::new() }
+}
