@@ -1,4 +1,7 @@
 //! Rialto, an MCP gateway.
 
+pub mod hub;
 pub mod jsonrpc;
 pub mod protocol;
+pub mod seal;
+pub mod upstream;

@@ -1,0 +1,25 @@
+//! What carries a call: who calls, what is asked, what comes back, and the peer that can be notified and asked meanwhile.
+//!
+//! Nothing here knows a transport, and nothing here knows which revision either end speaks. A downstream adapter turns its
+//! wire into a [`Call`] and plays the [`Peer`]; a [`Mount`] answers with an [`Outcome`] or a [`Fault`].
+//!
+//! Invariant: a running call is a future with exactly one owner, and dropping it abandons the call. The drop itself is
+//! synchronous and says nothing; what the server is told is written by the upstream session that owns the pending call.
+
+mod call;
+mod caller;
+mod fault;
+mod gather;
+mod life;
+mod limit;
+mod mount;
+mod peer;
+
+pub use call::{Attempt, Call, Outcome, RequestState};
+pub use caller::{Answering, Caller, Principal, Scope};
+pub use fault::{Fault, GatewayFault, Reason};
+pub use gather::Gather;
+pub use life::{Life, LifeLimits};
+pub use limit::Limit;
+pub use mount::{BoxFuture, Description, Filter, Health, Listening, Mount};
+pub use peer::{Answer, Peer, Question, Refusal, SilentPeer};

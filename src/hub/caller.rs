@@ -1,0 +1,145 @@
+//! Who calls: the principal, the scope that may share upstream sessions, and what the client can do.
+
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
+
+use crate::{
+    jsonrpc::Raw,
+    protocol::{ClientCapabilities, Revision},
+};
+
+use super::Peer;
+
+/// Who is calling, as the authentication layer established it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Principal(Arc<str>);
+
+impl Principal {
+    /// A principal by its name.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self(name.into())
+    }
+
+    /// The one user of a listener on loopback without authentication.
+    #[must_use]
+    pub fn local() -> Self {
+        Self::new("local")
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Whether the client answers questions on the spot (legacy) or by sending the call again (modern).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answering {
+    /// By a response, while the call waits.
+    Inline,
+    /// By a retry with the answers.
+    Retry,
+}
+
+/// The sender of a call.
+pub struct Caller {
+    /// Who it is.
+    pub principal: Principal,
+    /// With whom it shares upstream sessions.
+    pub scope: Arc<Scope>,
+    /// What it speaks.
+    pub revision: Revision,
+    /// Who the client says it is; for display and for the server, never for a decision.
+    pub client_info: Option<Raw>,
+    /// What it can do.
+    pub capabilities: ClientCapabilities,
+    /// [`ClientCapabilities::fingerprint`], computed once.
+    pub fingerprint: Arc<str>,
+    /// From which level on it wants log messages, as a JSON string.
+    pub log_level: Option<Raw>,
+    /// How it answers questions.
+    pub answers: Answering,
+}
+
+impl std::fmt::Debug for Caller {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Caller")
+            .field("principal", &self.principal)
+            .field("scope", &self.scope.id())
+            .field("revision", &self.revision)
+            .finish_non_exhaustive()
+    }
+}
+
+static NEXT_SCOPE: AtomicU64 = AtomicU64::new(1);
+
+/// Who shares upstream sessions: one legacy session, or one principal of the modern era. When the last holder lets go of
+/// it, the upstream sessions opened for it are closed.
+pub struct Scope {
+    id: u64,
+    /// Where things go that an upstream says or asks outside any call.
+    peer: Arc<dyn Peer>,
+    /// Whether the scope is one client's own session, whose upstream sessions end with it.
+    own_session: bool,
+    closing: Mutex<Vec<Box<dyn FnOnce() + Send>>>,
+}
+
+impl Scope {
+    /// The scope of one client's session: it has upstream sessions of its own.
+    #[must_use]
+    pub fn session(peer: Arc<dyn Peer>) -> Arc<Self> {
+        Self::with(peer, true)
+    }
+
+    /// The scope that all modern requests of one principal share.
+    #[must_use]
+    pub fn shared(peer: Arc<dyn Peer>) -> Arc<Self> {
+        Self::with(peer, false)
+    }
+
+    fn with(peer: Arc<dyn Peer>, own_session: bool) -> Arc<Self> {
+        let id = NEXT_SCOPE.fetch_add(1, Ordering::Relaxed);
+        Arc::new(Self { id, peer, own_session, closing: Mutex::default() })
+    }
+
+    /// A number that no other scope of this process has.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Who hears what belongs to no call.
+    #[must_use]
+    pub fn peer(&self) -> &Arc<dyn Peer> {
+        &self.peer
+    }
+
+    /// Whether this is one client's own session.
+    #[must_use]
+    pub fn is_session(&self) -> bool {
+        self.own_session
+    }
+
+    /// Runs `hook` when the scope ends.
+    pub fn on_close(&self, hook: impl FnOnce() + Send + 'static) {
+        self.closing.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(hook));
+    }
+}
+
+impl Drop for Scope {
+    fn drop(&mut self) {
+        for hook in self.closing.get_mut().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            hook();
+        }
+    }
+}
+
+impl std::fmt::Debug for Scope {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Scope").field("id", &self.id).finish_non_exhaustive()
+    }
+}

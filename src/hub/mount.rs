@@ -1,0 +1,83 @@
+//! What a mount does, whatever is behind it.
+
+use std::{pin::Pin, sync::Arc};
+
+use tokio::sync::mpsc;
+
+use crate::{
+    jsonrpc::{Notification, Raw, RawObject},
+    protocol::{Family, headers::ToolHeaders},
+};
+
+use super::{Call, Caller, Fault, Outcome};
+
+/// A future on the heap, sent between threads.
+pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// Who a mount is and what it offers, in the shape of the caller's revision.
+#[derive(Clone, Debug, Default)]
+pub struct Description {
+    /// `Implementation` of the server, where it gave one.
+    pub server_info: Option<Raw>,
+    /// The server's capabilities.
+    pub capabilities: RawObject,
+    /// What the server wants a model to know about it.
+    pub instructions: Option<Raw>,
+}
+
+impl Description {
+    /// Whether a family of features is advertised.
+    #[must_use]
+    pub fn offers(&self, family: Family) -> bool {
+        self.capabilities.has(family.as_str())
+    }
+}
+
+/// Which change notifications a listener wants (2026-07-28, basic/utilities/subscriptions): the `notifications` object of
+/// `subscriptions/listen`, or what of it is honoured.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Filter(pub RawObject);
+
+/// A subscription that runs until it is dropped.
+#[derive(Debug)]
+pub struct Listening {
+    /// What will be delivered.
+    pub honoured: Filter,
+    /// What happens, without the subscription id. The end of the channel is the end of the subscription.
+    pub events: mpsc::Receiver<Notification>,
+}
+
+/// Whether a mount can be used right now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// Nothing was tried yet.
+    Unknown,
+    /// The last contact was fine.
+    Up,
+    /// It was not; says why, for people.
+    Down(String),
+}
+
+/// One MCP endpoint in front of one or several servers.
+pub trait Mount: Send + Sync + 'static {
+    /// Its name, as in `/mcp/{name}`.
+    fn name(&self) -> &str;
+
+    /// Passes a call on. Dropping the future abandons the call.
+    fn call(&self, call: Call) -> BoxFuture<Result<Outcome, Fault>>;
+
+    /// Who the mount is, for this caller.
+    fn describe(&self, caller: &Arc<Caller>) -> BoxFuture<Result<Arc<Description>, Fault>>;
+
+    /// The arguments of a tool that its callers have to mirror in headers; `None` for a tool that nobody knows.
+    fn tool_headers(&self, caller: &Arc<Caller>, tool: &str) -> BoxFuture<Result<Option<Arc<ToolHeaders>>, Fault>>;
+
+    /// Passes on what a client says without wanting an answer.
+    fn notify(&self, caller: &Arc<Caller>, notification: Notification);
+
+    /// Subscribes to changes.
+    fn listen(&self, caller: &Arc<Caller>, filter: Filter) -> BoxFuture<Result<Listening, Fault>>;
+
+    /// Whether it can be used.
+    fn health(&self) -> Health;
+}

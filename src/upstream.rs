@@ -1,0 +1,109 @@
+//! The servers' side: finding a server's era, opening sessions, and playing the client there.
+//!
+//! A [`Connector`] stands for one configured server. It opens [`Session`]s, in which messages already have the shape of
+//! the server's revision: translating is the mount's work. A session owns its pending calls and the questions the server
+//! asks in them, and it alone writes to the server.
+
+use std::sync::Arc;
+
+use http::{HeaderName, HeaderValue};
+
+use crate::{
+    hub::{BoxFuture, Caller, Description, Fault, Filter, Health, Life, Listening, Peer},
+    jsonrpc::{Notification, Raw, RawObject},
+    protocol::{ClientCapabilities, Method, Revision},
+};
+
+pub(crate) mod conversation;
+pub(crate) mod pending;
+
+/// Who may use a session that is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Sharing {
+    /// Everybody: the server keeps nothing between requests.
+    Everybody,
+    /// The calls of one scope.
+    Scope,
+    /// The calls of one scope whose clients declare the same capabilities.
+    ScopeAndCapabilities,
+}
+
+/// One configured server.
+pub trait Connector: Send + Sync + 'static {
+    /// Its name in the configuration.
+    fn name(&self) -> &Arc<str>;
+
+    /// Who may share a session, found out by probing the server where that is not known yet. Detection runs once, however
+    /// many callers wait for it.
+    fn sharing(&self) -> BoxFuture<Result<Sharing, Fault>>;
+
+    /// The answer of [`Connector::sharing`] where it is known without asking anybody.
+    fn known_sharing(&self) -> Option<Sharing>;
+
+    /// Opens a session.
+    fn open(&self, opening: Opening) -> BoxFuture<Result<Arc<dyn Session>, Fault>>;
+
+    /// Whether the server can be used, by what happened last.
+    fn health(&self) -> Health;
+}
+
+/// For whom a session is opened.
+#[derive(Clone)]
+pub struct Opening {
+    /// Whose calls it will carry. A legacy session declares this caller's capabilities and, for a client's own session, its
+    /// revision and its identity.
+    pub caller: Arc<Caller>,
+    /// Who hears what belongs to no call, in the shape of the server's revision.
+    pub outside: Arc<dyn Peer>,
+}
+
+/// A conversation with a server. When the last holder drops it, it is closed.
+pub trait Session: Send + Sync {
+    /// What the server speaks in it.
+    fn revision(&self) -> Revision;
+
+    /// Who the server is and what it offers, as the server said it.
+    fn description(&self) -> Arc<Description>;
+
+    /// How long the description may be kept, in milliseconds, where the server said so.
+    fn description_ttl_ms(&self) -> Option<u64>;
+
+    /// Whether `x-mcp-header` annotations bind us: a modern server over HTTP.
+    fn mirrors_headers(&self) -> bool;
+
+    /// Sends a request and returns its result, raw. Dropping the future abandons the call: the server is told as its
+    /// transport and revision want it, before anything newer of this session is sent.
+    fn call(&self, outgoing: Outgoing) -> BoxFuture<Result<Raw, Fault>>;
+
+    /// Sends a notification, in order with the calls.
+    fn notify(&self, notification: Notification);
+
+    /// Subscribes to changes at a modern server; `params` are those of `subscriptions/listen` with their envelope. Fails
+    /// with "method not found" at a legacy server.
+    fn listen(&self, params: RawObject) -> BoxFuture<Result<Listening, Fault>>;
+
+    /// Whether calls can still be sent.
+    fn is_open(&self) -> bool;
+}
+
+/// A request on its way to a server, in the shape of the server's revision.
+pub struct Outgoing {
+    /// The method.
+    pub method: Method,
+    /// The parameters, with the envelope where the server is modern. A progress token in them is the client's; the session
+    /// puts its own in its place.
+    pub params: RawObject,
+    /// `Mcp-Param-*` for a modern server over HTTP.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Who is notified and asked.
+    pub peer: Arc<dyn Peer>,
+    /// What that client can be asked.
+    pub capabilities: ClientCapabilities,
+    /// How long it may take.
+    pub life: Life,
+}
+
+/// What a modern server honours of a filter, by its acknowledgement.
+pub(crate) fn honoured(acknowledgement: &Notification) -> Filter {
+    Filter(acknowledgement.params.as_ref().and_then(|p| p.get_object("notifications")).unwrap_or_default())
+}

@@ -1,0 +1,181 @@
+//! The calls that wait for an answer in one upstream session, and which of them a message belongs to.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{
+    hub::Fault,
+    jsonrpc::{ErrorObject, Notification, Raw, RawObject, Request, RequestId},
+    protocol::{ClientCapabilities, meta},
+};
+
+/// How many messages may wait for one call. Beyond it progress and log messages are dropped.
+const INBOX: usize = 256;
+
+/// What reaches a running call beside its own stream.
+#[derive(Debug)]
+pub(crate) enum Incoming {
+    /// Progress, a log message, or something unknown.
+    Notification(Notification),
+    /// A question that was attributed to the call.
+    Question(Request),
+    /// The server takes a question back.
+    Withdrawn(RequestId),
+}
+
+/// How a call ends.
+pub(crate) type Ended = Result<Result<Raw, ErrorObject>, Fault>;
+
+/// The receiving ends of one pending call.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    /// Messages that belong to the call.
+    pub(crate) messages: mpsc::Receiver<Incoming>,
+    /// The response, or why there will be none.
+    pub(crate) ended: oneshot::Receiver<Ended>,
+}
+
+struct Entry {
+    order: u64,
+    may_ask: bool,
+    capabilities: ClientCapabilities,
+    messages: mpsc::Sender<Incoming>,
+    ended: oneshot::Sender<Ended>,
+}
+
+/// The pending calls of a session, by the id under which they were sent.
+#[derive(Default)]
+pub(crate) struct Pending {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    calls: HashMap<u64, Entry>,
+    order: u64,
+    closed: bool,
+}
+
+impl Pending {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Enters a call under a fresh id. `None` when the session is closed.
+    pub(crate) fn enter(&self, may_ask: bool, capabilities: ClientCapabilities) -> Option<(u64, Inbox)> {
+        let (messages, messages_out) = mpsc::channel(INBOX);
+        let (ended, ended_out) = oneshot::channel();
+        let mut inner = self.lock();
+        if inner.closed {
+            return None;
+        }
+        inner.order += 1;
+        let order = inner.order;
+        let id = loop {
+            // Not guessable by a server that would answer somebody else's call; exact in a double.
+            let id = fresh_id();
+            if !inner.calls.contains_key(&id) {
+                break id;
+            }
+        };
+        inner.calls.insert(id, Entry { order, may_ask, capabilities, messages, ended });
+        Some((id, Inbox { messages: messages_out, ended: ended_out }))
+    }
+
+    /// Takes a call out; whether it was still there.
+    pub(crate) fn leave(&self, id: u64) -> bool {
+        self.lock().calls.remove(&id).is_some()
+    }
+
+    /// Ends a call with its response; `false` when nobody waits for it.
+    pub(crate) fn end(&self, id: u64, outcome: Result<Raw, ErrorObject>) -> bool {
+        match self.lock().calls.remove(&id) {
+            Some(entry) => entry.ended.send(Ok(outcome)).is_ok(),
+            None => false,
+        }
+    }
+
+    /// Ends every call with the same fault; no call can be entered afterwards.
+    pub(crate) fn close(&self, fault: &Fault) {
+        let mut inner = self.lock();
+        inner.closed = true;
+        for (_, entry) in inner.calls.drain() {
+            let _ = entry.ended.send(Err(fault.clone()));
+        }
+    }
+
+    /// Hands a message to a call; the message comes back when the call is gone or its inbox is full.
+    pub(crate) fn deliver(&self, id: u64, message: Incoming) -> Result<(), Incoming> {
+        match self.lock().calls.get(&id) {
+            Some(entry) => entry.messages.try_send(message).map_err(|e| match e {
+                mpsc::error::TrySendError::Full(m) | mpsc::error::TrySendError::Closed(m) => m,
+            }),
+            None => Err(message),
+        }
+    }
+
+    /// The call that a question belongs to which arrived outside every call's own stream: the only one whose client can
+    /// answer it, and of several the one started last. All calls of a session belong to the same principal, and the answer
+    /// goes to the asking server by its id whatever call carries the question.
+    pub(crate) fn attribute(&self, method: &str, params: Option<&RawObject>) -> Option<u64> {
+        let inner = self.lock();
+        let able = inner.calls.iter().filter(|(_, e)| e.may_ask && e.capabilities.answers(method, params).is_ok());
+        able.max_by_key(|(_, e)| e.order).map(|(&id, _)| id)
+    }
+
+    /// The only call that runs, for a message that names none.
+    pub(crate) fn only(&self) -> Option<u64> {
+        let inner = self.lock();
+        let mut ids = inner.calls.keys();
+        match (ids.next(), ids.next()) {
+            (Some(&id), None) => Some(id),
+            _ => None,
+        }
+    }
+
+    /// How many calls wait.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().calls.len()
+    }
+}
+
+/// An id below 2^53 from the system's generator, refilled in blocks.
+fn fresh_id() -> u64 {
+    use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+    thread_local! {
+        static BLOCK: std::cell::RefCell<Vec<u64>> = const { std::cell::RefCell::new(Vec::new()) };
+    }
+    BLOCK.with_borrow_mut(|block| {
+        if block.is_empty() {
+            let mut bytes = [0_u8; 512];
+            let _ = SystemRandom::new().fill(&mut bytes);
+            block.extend(bytes.chunks_exact(8).map(|c| {
+                let mut word = [0; 8];
+                word.copy_from_slice(c);
+                u64::from_le_bytes(word) & ((1 << 53) - 1)
+            }));
+        }
+        block.pop().unwrap_or(0)
+    })
+}
+
+/// The progress token of a call: derived from its id, so that progress finds the call whatever stream it comes on.
+pub(crate) fn progress_token(id: u64) -> Raw {
+    Raw::from(&*format!("p{id}"))
+}
+
+/// Puts our own progress token in the place of the client's, where there is one.
+pub(crate) fn replace_token(params: &mut RawObject, id: u64) {
+    if meta::get(params, meta::PROGRESS_TOKEN).is_some() {
+        meta::edit(params, |m| m.set(meta::PROGRESS_TOKEN, progress_token(id)));
+    }
+}
+
+/// The call that a progress notification belongs to, by its token.
+pub(crate) fn call_of_progress(params: Option<&RawObject>) -> Option<u64> {
+    params?.get("progressToken")?.as_text()?.strip_prefix('p')?.parse().ok()
+}
