@@ -1,5 +1,6 @@
 //! Rialto, an MCP gateway.
 
+pub mod downstream;
 pub mod hub;
 pub mod jsonrpc;
 pub mod protocol;

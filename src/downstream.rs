@@ -1,0 +1,18 @@
+//! The clients' side: one MCP endpoint per mount that serves every revision over streamable HTTP at one URL.
+//!
+//! A request is classified once, by its own words, and from there on belongs to one era: [`modern`] requests are
+//! stateless, [`legacy`] ones live in a session. Both turn into calls on the same [`Mount`](crate::hub::Mount).
+
+mod accept;
+mod body;
+mod endpoint;
+mod legacy;
+mod modern;
+mod reply;
+mod scopes;
+mod sse;
+
+pub use body::ReadError;
+pub use endpoint::{Endpoint, Settings};
+pub use reply::Body;
+pub use scopes::Scopes;

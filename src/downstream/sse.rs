@@ -1,0 +1,81 @@
+//! Writing server-sent events (WHATWG HTML, server-sent events).
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::Stream;
+use tokio::time::{Instant, Sleep};
+
+/// After this much silence a comment keeps the stream alive.
+pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// One message event. A JSON text may hold line breaks between its tokens: each line becomes a `data` line, which a reader
+/// joins again.
+pub(super) fn event(id: Option<&str>, data: &[u8]) -> Bytes {
+    let mut text = Vec::with_capacity(data.len() + 32 + id.map_or(0, str::len));
+    text.extend_from_slice(b"event: message\n");
+    put_id(&mut text, id);
+    for line in data.split(|&b| b == b'\n' || b == b'\r') {
+        text.extend_from_slice(b"data: ");
+        text.extend_from_slice(line);
+        text.push(b'\n');
+    }
+    text.push(b'\n');
+    Bytes::from(text)
+}
+
+/// An event that says nothing but where the stream is, and when to come back (2025-11-25, basic/transports).
+pub(super) fn priming(id: &str, retry: Option<Duration>) -> Bytes {
+    let mut text = Vec::with_capacity(48);
+    put_id(&mut text, Some(id));
+    if let Some(retry) = retry {
+        text.extend_from_slice(format!("retry: {}\n", retry.as_millis()).as_bytes());
+    }
+    text.extend_from_slice(b"data:\n\n");
+    Bytes::from(text)
+}
+
+/// A line that readers ignore.
+pub(super) fn comment() -> Bytes {
+    Bytes::from_static(b": keep-alive\n\n")
+}
+
+fn put_id(text: &mut Vec<u8>, id: Option<&str>) {
+    if let Some(id) = id {
+        text.extend_from_slice(b"id: ");
+        text.extend_from_slice(id.as_bytes());
+        text.push(b'\n');
+    }
+}
+
+/// A stream of events that never falls silent for longer than [`KEEP_ALIVE`].
+pub(super) struct KeptAlive<S> {
+    events: S,
+    silence: Pin<Box<Sleep>>,
+}
+
+impl<S> KeptAlive<S> {
+    pub(super) fn new(events: S) -> Self {
+        Self { events, silence: Box::pin(tokio::time::sleep(KEEP_ALIVE)) }
+    }
+}
+
+impl<S: Stream<Item = Bytes> + Unpin> Stream for KeptAlive<S> {
+    type Item = Bytes;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        let next = match Pin::new(&mut self.events).poll_next(cx) {
+            Poll::Ready(next) => next,
+            Poll::Pending => {
+                ready!(self.silence.as_mut().poll(cx));
+                Some(comment())
+            }
+        };
+        self.silence.as_mut().reset(Instant::now() + KEEP_ALIVE);
+        Poll::Ready(next)
+    }
+}
