@@ -74,7 +74,8 @@ impl Docs {
             library: &LIBRARY,
             level: SessionLevel::default(),
         };
-        let running = match session.serve(io).await {
+        // Boxed, because the future of an opening session is large and whoever holds ours should not pay for it.
+        let running = match Box::pin(session.serve(io)).await {
             Ok(running) => running,
             Err(ServerInitializeError::ConnectionClosed(_)) => return Ok(()),
             Err(error) => return Err(ServeError::Opening(Box::new(error))),

@@ -11,6 +11,13 @@ const HEADING_WEIGHT: f64 = 4.0;
 /// How much a word counts that only begins with the word looked for.
 const PREFIX_WEIGHT: f64 = 0.5;
 
+/// Words that a question has and an answer does not need.
+const FILLERS: [&str; 30] = [
+    "a", "an", "and", "are", "be", "can", "do", "does", "for", "how", "i", "if", "in", "is", "it",
+    "my", "of", "on", "or", "that", "the", "there", "this", "to", "what", "when", "where", "which",
+    "why", "with",
+];
+
 /// A section that matches.
 pub(super) struct Hit<'a> {
     pub(super) page: &'a Page,
@@ -40,8 +47,8 @@ impl Hit<'_> {
 
 /// All sections with at least one of the words in `query`, best first.
 pub(super) fn search<'a>(corpus: &'a Corpus, query: &str) -> Vec<Hit<'a>> {
-    let wanted = words(query);
     let parts: Vec<_> = corpus.pages().iter().flat_map(Part::of_page).collect();
+    let wanted = wanted_words(query, &parts);
     let weights: Vec<_> = wanted.iter().map(|word| rarity(word, &parts)).collect();
     let mut hits: Vec<_> = parts
         .iter()
@@ -150,18 +157,41 @@ fn rarity(word: &str, parts: &[Part<'_>]) -> f64 {
     (1.0 + parts.len() as f64 / (1.0 + having as f64)).ln()
 }
 
-/// The words of a text in lower case. A name such as `seal_keys` counts as itself and as its parts.
-fn words(text: &str) -> Vec<String> {
-    let names = text.split(|c: char| !(c.is_alphanumeric() || c == '_'));
-    let names = names.map(|name| name.trim_matches('_').to_lowercase());
-    names
-        .filter(|name| !name.is_empty())
+/// The words to look for. A name such as `seal_keys` means itself; only one that is nowhere means its parts.
+fn wanted_words(query: &str, parts: &[Part<'_>]) -> Vec<String> {
+    let known = |name: &String| parts.iter().any(|part| part.words.contains(name));
+    let (fillers, telling): (Vec<_>, Vec<_>) =
+        names(query).partition(|name| FILLERS.contains(&name.as_str()));
+    let meant = if telling.is_empty() { fillers } else { telling };
+    meant
+        .into_iter()
         .flat_map(|name| {
-            let parts: Vec<_> = match name.contains('_') {
-                true => name.split('_').map(str::to_owned).collect(),
-                false => Vec::new(),
-            };
-            std::iter::once(name).chain(parts)
+            if known(&name) {
+                vec![name]
+            } else {
+                with_parts(name)
+            }
         })
         .collect()
+}
+
+/// The words of a text in lower case. A name such as `seal_keys` counts as itself and as its parts.
+fn words(text: &str) -> Vec<String> {
+    names(text).flat_map(with_parts).collect()
+}
+
+/// Runs of letters, digits and underscores, in lower case.
+fn names(text: &str) -> impl Iterator<Item = String> {
+    let names = text.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+    let names = names.map(|name| name.trim_matches('_').to_lowercase());
+    names.filter(|name| !name.is_empty())
+}
+
+fn with_parts(name: String) -> Vec<String> {
+    let parts = name.split('_').filter(|part| !part.is_empty());
+    let parts: Vec<_> = parts.map(str::to_owned).collect();
+    match parts.len() {
+        1 => parts,
+        _ => std::iter::once(name).chain(parts).collect(),
+    }
 }

@@ -190,26 +190,26 @@ pub(super) async fn call(
     match name.as_ref() {
         "search" => match arguments(&request) {
             Ok(arguments) => Box::pin(find(corpus, &arguments, &log)).await,
-            Err(refusal) => Ok(refusal.into()),
+            Err(wrong) => Ok(refusal(wrong).into()),
         },
         "list_pages" => Ok(match arguments(&request) {
             Ok(ListArguments {}) => structured(&page_list(corpus))?,
-            Err(refusal) => refusal.into(),
+            Err(wrong) => refusal(wrong).into(),
         }),
         "read_page" => Ok(arguments(&request)
-            .map_or_else(|refusal| refusal, |arguments| read(corpus, &arguments))
+            .map_or_else(refusal, |arguments| read(corpus, &arguments))
             .into()),
         "index_pages" => match arguments(&request) {
             Ok(arguments) => {
                 structured(&Box::pin(index::run(corpus, &arguments, context, &log)).await?)
             }
-            Err(refusal) => Ok(refusal.into()),
+            Err(wrong) => Ok(refusal(wrong).into()),
         },
         "recommend" => match arguments(&request) {
             Ok(arguments) => {
                 Box::pin(recommend::run(docs, arguments, request, context, &log)).await
             }
-            Err(refusal) => Ok(refusal.into()),
+            Err(wrong) => Ok(refusal(wrong).into()),
         },
         _ => Err(ErrorData::invalid_params(
             format!("unknown tool: `{name}`"),
@@ -230,10 +230,11 @@ pub(super) fn refusal(message: String) -> CallToolResult {
     CallToolResult::error(vec![ContentBlock::text(message)])
 }
 
-fn arguments<T: DeserializeOwned>(request: &CallToolRequestParams) -> Result<T, CallToolResult> {
+/// The arguments of a call, or what is wrong with them.
+fn arguments<T: DeserializeOwned>(request: &CallToolRequestParams) -> Result<T, String> {
     let arguments = Value::Object(request.arguments.clone().unwrap_or_default());
     serde_json::from_value(arguments)
-        .map_err(|error| refusal(format!("wrong arguments for `{}`: {error}", request.name)))
+        .map_err(|error| format!("wrong arguments for `{}`: {error}", request.name))
 }
 
 async fn find(

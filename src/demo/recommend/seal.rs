@@ -69,3 +69,36 @@ fn signed_text(asked: u64, arguments: &Arguments) -> Result<Vec<u8>, ErrorData> 
     let text = serde_json::to_vec(&("recommend", asked, arguments));
     text.map_err(|error| ErrorData::internal_error(error.to_string(), None))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn about(goal: &str) -> Arguments {
+        Arguments {
+            role: None,
+            goal: Some(goal.to_owned()),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_state_holds_for_an_hour_and_for_its_arguments() {
+        let seal = StateSeal::new();
+        let state = seal.state_for(&about("limits")).expect("a state");
+        assert!(seal.check(&state, &about("limits")).is_ok());
+        assert!(seal.check(&state, &about("errors")).is_err());
+        tokio::time::advance(Duration::from_secs(VALID_SECS)).await;
+        assert!(seal.check(&state, &about("limits")).is_ok());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(seal.check(&state, &about("limits")).is_err());
+    }
+
+    #[test]
+    fn a_state_of_another_process_is_refused() {
+        let state = StateSeal::new().state_for(&about("limits"));
+        let state = state.expect("a state");
+        assert!(StateSeal::new().check(&state, &about("limits")).is_err());
+    }
+}
