@@ -159,7 +159,10 @@ fn rarity(word: &str, parts: &[Part<'_>]) -> f64 {
 
 /// The words to look for. A name such as `seal_keys` means itself; only one that is nowhere means its parts.
 fn wanted_words(query: &str, parts: &[Part<'_>]) -> Vec<String> {
-    let known = |name: &String| parts.iter().any(|part| part.words.contains(name));
+    let known = |name: &str| {
+        let word = stem(name.to_owned());
+        parts.iter().any(|part| part.words.contains(&word))
+    };
     let (fillers, telling): (Vec<_>, Vec<_>) =
         names(query).partition(|name| FILLERS.contains(&name.as_str()));
     let meant = if telling.is_empty() { fillers } else { telling };
@@ -172,12 +175,13 @@ fn wanted_words(query: &str, parts: &[Part<'_>]) -> Vec<String> {
                 with_parts(name)
             }
         })
+        .map(stem)
         .collect()
 }
 
-/// The words of a text in lower case. A name such as `seal_keys` counts as itself and as its parts.
+/// The words of a text, in lower case and without their endings. A name such as `seal_keys` counts as itself and as its parts.
 fn words(text: &str) -> Vec<String> {
-    names(text).flat_map(with_parts).collect()
+    names(text).flat_map(with_parts).map(stem).collect()
 }
 
 /// Runs of letters, digits and underscores, in lower case.
@@ -185,6 +189,16 @@ fn names(text: &str) -> impl Iterator<Item = String> {
     let names = text.split(|c: char| !(c.is_alphanumeric() || c == '_'));
     let names = names.map(|name| name.trim_matches('_').to_lowercase());
     names.filter(|name| !name.is_empty())
+}
+
+/// A word without its ending, so that `resumed` and `resuming` are found by `resume`.
+fn stem(word: String) -> String {
+    let endings = ["ing", "ed", "es", "s", "e"];
+    let stems = endings
+        .iter()
+        .filter_map(|ending| word.strip_suffix(ending));
+    let stem = stems.into_iter().find(|stem| stem.chars().count() >= 3);
+    stem.map_or_else(|| word.clone(), str::to_owned)
 }
 
 fn with_parts(name: String) -> Vec<String> {
