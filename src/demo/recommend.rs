@@ -49,11 +49,12 @@ const GOAL_BYTES: usize = 1_000;
 #[serde(deny_unknown_fields)]
 pub(super) struct Arguments {
     /// What the reader is. Nothing is asked if it is given.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Reader")]
     role: Option<Reader>,
     /// What the reader wants to do, in a few words.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 1000))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(max = 1000))]
     goal: Option<String>,
 }
 
@@ -62,6 +63,7 @@ pub(super) struct Arguments {
 pub(super) struct Recommendation {
     /// What the reader is, if that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Reader")]
     role: Option<Reader>,
     /// How it is known, or why it is not.
     source: Source,

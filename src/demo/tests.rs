@@ -67,6 +67,7 @@ enum Seen {
 struct TestClient {
     form: Form,
     seen: UnboundedSender<Seen>,
+    revision: ProtocolVersion,
 }
 
 impl TestClient {
@@ -84,6 +85,7 @@ impl ClientHandler for TestClient {
                 Some(ElicitationCapability::new().with_form(Default::default()));
         }
         ClientConfig::new(capabilities, Implementation::new("test-client", "1.0.0"))
+            .with_protocol_version(self.revision.clone())
     }
 
     async fn create_elicitation(
@@ -144,15 +146,28 @@ struct Session {
 
 impl Session {
     async fn open(era: Era, form: Form) -> Self {
+        let revision = match era {
+            Era::Legacy => ProtocolVersion::V_2025_11_25,
+            Era::Modern => ProtocolVersion::V_2026_07_28,
+        };
+        Self::open_at(revision, form).await
+    }
+
+    async fn open_at(revision: ProtocolVersion, form: Form) -> Self {
         let (near, far) = tokio::io::duplex(64 * 1024);
         let server = tokio::spawn(Docs::serve(far));
         let (sender, seen) = unbounded_channel();
-        let client = TestClient { form, seen: sender };
-        let lifecycle = match era {
-            Era::Legacy => ClientLifecycleMode::Initialize,
-            Era::Modern => ClientLifecycleMode::Discover {
-                preferred_versions: vec![ProtocolVersion::V_2026_07_28],
-            },
+        let client = TestClient {
+            form,
+            seen: sender,
+            revision: revision.clone(),
+        };
+        let lifecycle = if revision.has_initialize() {
+            ClientLifecycleMode::Initialize
+        } else {
+            ClientLifecycleMode::Discover {
+                preferred_versions: vec![revision],
+            }
         };
         let client = client.serve_with_lifecycle(near, lifecycle);
         Self {

@@ -3,8 +3,8 @@
 use rmcp::{
     ErrorData, RoleServer,
     model::{
-        CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Resource, Tool,
-        ToolAnnotations,
+        CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ProtocolVersion,
+        Resource, Tool, ToolAnnotations,
     },
     schemars::{self, JsonSchema},
     service::RequestContext,
@@ -25,16 +25,15 @@ use super::{
 /// The longest query that is looked for, in bytes; everything after it is somebody's document, not a question.
 const QUERY_BYTES: usize = 1_000;
 
-/// Who reads the documentation.
+/// Who reads the documentation: somebody who uses a client, writes a server, or runs Rialto.
+// Variants without comments of their own, and inline, so that the schema is the plain `enum` every client can show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
 pub(super) enum Reader {
-    /// Uses a client and connects it to servers through Rialto.
     #[serde(rename = "client user")]
     ClientUser,
-    /// Writes an MCP server that is used through Rialto.
     #[serde(rename = "server author")]
     ServerAuthor,
-    /// Runs Rialto.
     #[serde(rename = "operator")]
     Operator,
 }
@@ -76,6 +75,7 @@ struct SearchHit {
     page: &'static str,
     /// The name of the section; not there if it is the beginning of the page.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
     section: Option<String>,
     /// The heading of the section.
     heading: String,
@@ -93,6 +93,8 @@ struct ReadArguments {
     /// The name of the page, as `list_pages` and `search` give it.
     page: String,
     /// The name of one of its sections; the whole page if it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
     section: Option<String>,
 }
 
@@ -197,7 +199,7 @@ pub(super) async fn call(
             Err(wrong) => refusal(wrong).into(),
         }),
         "read_page" => Ok(arguments(&request)
-            .map_or_else(refusal, |arguments| read(corpus, &arguments))
+            .map_or_else(refusal, |arguments| read(corpus, &arguments, context))
             .into()),
         "index_pages" => match arguments(&request) {
             Ok(arguments) => {
@@ -288,7 +290,11 @@ fn section_names(page: &Page) -> Vec<String> {
     sections.map(|section| section.name.clone()).collect()
 }
 
-fn read(corpus: &Corpus, arguments: &ReadArguments) -> CallToolResult {
+fn read(
+    corpus: &Corpus,
+    arguments: &ReadArguments,
+    context: &RequestContext<RoleServer>,
+) -> CallToolResult {
     let Some(page) = corpus.page(&arguments.page) else {
         let names: Vec<_> = corpus.pages().iter().map(|page| page.name).collect();
         let names = names.join("`, `");
@@ -310,11 +316,19 @@ fn read(corpus: &Corpus, arguments: &ReadArguments) -> CallToolResult {
             }
         },
     };
-    let link = Resource::new(uri, page.name)
-        .with_title(title)
-        .with_mime_type(MARKDOWN);
-    CallToolResult::success(vec![
-        ContentBlock::text(text),
-        ContentBlock::resource_link(link),
-    ])
+    let mut content = vec![ContentBlock::text(text)];
+    if knows_links(context) {
+        let link = Resource::new(uri, page.name)
+            .with_title(title)
+            .with_mime_type(MARKDOWN);
+        content.push(ContentBlock::resource_link(link));
+    }
+    CallToolResult::success(content)
+}
+
+/// Whether the client's revision has `resource_link`, which came with 2025-06-18.
+fn knows_links(context: &RequestContext<RoleServer>) -> bool {
+    context
+        .protocol_version()
+        .is_some_and(|revision| revision >= ProtocolVersion::V_2025_06_18)
 }

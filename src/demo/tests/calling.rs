@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rmcp::{
-    model::{CancelledNotificationParam, ClientRequest, RequestMetaObject, Tool},
+    model::{CancelledNotificationParam, ClientRequest, ProtocolVersion, RequestMetaObject, Tool},
     service::PeerRequestOptions,
 };
 use serde_json::{Value, json};
@@ -153,6 +153,34 @@ async fn pages_and_sections_can_be_read() {
         }
         session.close().await;
     }
+}
+
+#[tokio::test]
+async fn clients_that_know_no_links_get_none() {
+    for (revision, blocks) in [
+        (ProtocolVersion::V_2024_11_05, 1),
+        (ProtocolVersion::V_2025_03_26, 1),
+        (ProtocolVersion::V_2025_06_18, 2),
+    ] {
+        let session = Session::open_at(revision.clone(), Form::Missing).await;
+        let page = session.call("read_page", json!({ "page": "eras" })).await;
+        assert_eq!(page.content.len(), blocks, "{revision}");
+        session.close().await;
+    }
+}
+
+/// Some clients understand only plain schemas.
+#[tokio::test]
+async fn input_schemas_have_no_references() {
+    let session = Session::open(Era::Modern, Form::Missing).await;
+    let list = within(session.client.list_tools(None)).await;
+    for tool in list.expect("a list").tools {
+        let schema = serde_json::to_string(&tool.input_schema).expect("JSON");
+        for construct in ["$ref", "anyOf", "oneOf", "null"] {
+            assert!(!schema.contains(construct), "{}: {schema}", tool.name);
+        }
+    }
+    session.close().await;
 }
 
 #[tokio::test]
