@@ -1,1 +1,4 @@
 //! Rialto, an MCP gateway.
+
+pub mod app;
+pub mod config;
