@@ -9,10 +9,9 @@ use std::sync::LazyLock;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler, ServiceExt,
     model::{
-        CacheScope, CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult,
-        DiscoverResult, GetPromptRequestParams, GetPromptResponse, Implementation,
-        ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult,
-        PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse,
+        CacheScope, CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult, DiscoverResult,
+        GetPromptRequestParams, GetPromptResponse, Implementation, ListPromptsResult, ListResourceTemplatesResult,
+        ListResourcesResult, ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams, ReadResourceResponse,
         ServerCapabilities, ServerConfig, SubscriptionFilter, Tool,
     },
     service::{RequestContext, ServerInitializeError},
@@ -48,11 +47,8 @@ struct Library {
     seal: recommend::StateSeal,
 }
 
-static LIBRARY: LazyLock<Library> = LazyLock::new(|| Library {
-    corpus: Corpus::new(),
-    tools: tools::definitions(),
-    seal: recommend::StateSeal::new(),
-});
+static LIBRARY: LazyLock<Library> =
+    LazyLock::new(|| Library { corpus: Corpus::new(), tools: tools::definitions(), seal: recommend::StateSeal::new() });
 
 /// One session with the documentation server. Clones belong to the same session; the pages are shared by all.
 #[derive(Clone)]
@@ -70,10 +66,7 @@ impl Docs {
     ///
     /// The first message was neither `initialize` nor a request of the modern era, or the stream broke meanwhile.
     pub(crate) async fn serve(io: DuplexStream) -> Result<(), ServeError> {
-        let session = Self {
-            library: &LIBRARY,
-            level: SessionLevel::default(),
-        };
+        let session = Self { library: &LIBRARY, level: SessionLevel::default() };
         // Boxed, because the future of an opening session is large and whoever holds ours should not pay for it.
         let running = match Box::pin(session.serve(io)).await {
             Ok(running) => running,
@@ -98,32 +91,23 @@ pub(crate) enum ServeError {
 
 /// Whether the request is one of the modern era, where nothing may be asked by a request of the server's own.
 fn is_modern(context: &RequestContext<RoleServer>) -> bool {
-    context
-        .protocol_version()
-        .is_some_and(|revision| !revision.has_initialize())
+    context.protocol_version().is_some_and(|revision| !revision.has_initialize())
 }
 
 /// Lists fit on one page, so every cursor is one that this server never gave out.
 fn refuse_cursor(request: Option<&PaginatedRequestParams>) -> Result<(), ErrorData> {
     match request.and_then(|request| request.cursor.as_deref()) {
         None => Ok(()),
-        Some(_) => Err(ErrorData::invalid_params(
-            "unknown cursor: this list has one page, ask for it without a cursor",
-            None,
-        )),
+        Some(_) => {
+            Err(ErrorData::invalid_params("unknown cursor: this list has one page, ask for it without a cursor", None))
+        }
     }
 }
 
 /// Adds the caching hints of the modern era to a result; legacy results have no such fields.
 macro_rules! cacheable {
     ($result:expr, $context:expr) => {
-        if is_modern(&$context) {
-            $result
-                .with_ttl_ms(TTL_MS)
-                .with_cache_scope(CacheScope::Public)
-        } else {
-            $result
-        }
+        if is_modern(&$context) { $result.with_ttl_ms(TTL_MS).with_cache_scope(CacheScope::Public) } else { $result }
     };
 }
 
@@ -140,22 +124,14 @@ impl ServerHandler for Docs {
         let capabilities = log::declare(capabilities.build());
         ServerConfig::new(capabilities)
             .with_server_info(
-                Implementation::new("rialto-docs", env!("CARGO_PKG_VERSION"))
-                    .with_title("Rialto documentation"),
+                Implementation::new("rialto-docs", env!("CARGO_PKG_VERSION")).with_title("Rialto documentation"),
             )
             .with_instructions(INSTRUCTIONS)
     }
 
-    async fn discover(
-        &self,
-        _context: RequestContext<RoleServer>,
-    ) -> Result<DiscoverResult, ErrorData> {
-        let modern = self
-            .supported_protocol_versions()
-            .iter()
-            .filter(|revision| !revision.has_initialize())
-            .cloned()
-            .collect();
+    async fn discover(&self, _context: RequestContext<RoleServer>) -> Result<DiscoverResult, ErrorData> {
+        let modern =
+            self.supported_protocol_versions().iter().filter(|revision| !revision.has_initialize()).cloned().collect();
         Ok(DiscoverResult::from_server_info(modern, self.get_info())
             .with_ttl_ms(TTL_MS)
             .with_cache_scope(CacheScope::Public))
@@ -239,27 +215,19 @@ impl ServerHandler for Docs {
         explain::complete(&self.library.corpus, &request)
     }
 
-    fn accepted_subscription_filter(
-        &self,
-        requested: &SubscriptionFilter,
-    ) -> Option<SubscriptionFilter> {
+    fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
         // What is not advertised is removed by the SDK; what is left is accepted and never needs to be sent.
         Some(requested.clone())
     }
 
-    #[expect(
-        deprecated,
-        reason = "2026-07-28 deprecates logging; legacy clients still set a level"
-    )]
+    #[expect(deprecated, reason = "2026-07-28 deprecates logging; legacy clients still set a level")]
     async fn set_level(
         &self,
         request: rmcp::model::SetLevelRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
         if is_modern(&context) {
-            return Err(ErrorData::method_not_found::<
-                rmcp::model::SetLevelRequestMethod,
-            >());
+            return Err(ErrorData::method_not_found::<rmcp::model::SetLevelRequestMethod>());
         }
         self.level.set(&request.level);
         Ok(())

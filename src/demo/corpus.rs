@@ -54,9 +54,7 @@ impl Corpus {
     /// Reads all pages.
     pub(super) fn new() -> Self {
         let pages = SOURCES.iter().map(|(name, text)| Page::parse(name, text));
-        Self {
-            pages: pages.collect(),
-        }
+        Self { pages: pages.collect() }
     }
 
     /// The pages in reading order.
@@ -87,9 +85,7 @@ impl Page {
             summary: paragraph.join(" "),
             text,
             opening,
-            sections: sections
-                .map(|(start, end)| Section::parse(&text[*start..end]))
-                .collect(),
+            sections: sections.map(|(start, end)| Section::parse(&text[*start..end])).collect(),
         }
     }
 
@@ -118,11 +114,7 @@ impl Section {
     fn parse(text: &'static str) -> Self {
         let heading = text.lines().next().unwrap_or_default();
         let heading = heading.trim_start_matches("## ");
-        Self {
-            name: slug(heading),
-            heading,
-            text: text.trim_end(),
-        }
+        Self { name: slug(heading), heading, text: text.trim_end() }
     }
 }
 

@@ -3,9 +3,8 @@
 use rmcp::{
     ErrorData,
     model::{
-        CompleteRequestParams, CompleteResult, CompletionInfo, ContentBlock,
-        GetPromptRequestParams, GetPromptResult, Prompt, PromptArgument, PromptMessage, Reference,
-        ResourceContents, Role,
+        CompleteRequestParams, CompleteResult, CompletionInfo, ContentBlock, GetPromptRequestParams, GetPromptResult,
+        Prompt, PromptArgument, PromptMessage, Reference, ResourceContents, Role,
     },
 };
 
@@ -39,15 +38,9 @@ pub(super) fn definition() -> Prompt {
 /// # Errors
 ///
 /// The prompt has another name, the topic is missing or not a text, or no page has anything to do with it.
-pub(super) fn get(
-    corpus: &Corpus,
-    request: &GetPromptRequestParams,
-) -> Result<GetPromptResult, ErrorData> {
+pub(super) fn get(corpus: &Corpus, request: &GetPromptRequestParams) -> Result<GetPromptResult, ErrorData> {
     if request.name != NAME {
-        return Err(invalid(format!(
-            "unknown prompt: `{}`; this server has `{NAME}`",
-            request.name
-        )));
+        return Err(invalid(format!("unknown prompt: `{}`; this server has `{NAME}`", request.name)));
     }
     let argument = |name: &str| {
         let arguments = request.arguments.as_ref()?;
@@ -58,9 +51,7 @@ pub(super) fn get(
     let page = page_about(corpus, topic).ok_or_else(|| {
         let names: Vec<_> = corpus.pages().iter().map(|page| page.name).collect();
         let names = names.join("`, `");
-        invalid(format!(
-            "nothing about `{topic}` in the documentation; its pages are `{names}`"
-        ))
+        invalid(format!("nothing about `{topic}` in the documentation; its pages are `{names}`"))
     })?;
 
     let audience = argument("audience").filter(|audience| !audience.is_empty());
@@ -82,10 +73,7 @@ pub(super) fn get(
 /// # Errors
 ///
 /// The prompt, the template, or the argument does not exist.
-pub(super) fn complete(
-    corpus: &Corpus,
-    request: &CompleteRequestParams,
-) -> Result<CompleteResult, ErrorData> {
+pub(super) fn complete(corpus: &Corpus, request: &CompleteRequestParams) -> Result<CompleteResult, ErrorData> {
     let argument = request.argument.name.as_str();
     let values: Vec<&str> = match (&request.r#ref, argument) {
         (Reference::Prompt(prompt), "topic") if prompt.name == NAME => page_names(corpus),
@@ -106,19 +94,13 @@ pub(super) fn complete(
                 Reference::Resource(template) => &template.uri,
                 _ => "this reference",
             };
-            return Err(invalid(format!(
-                "nothing to complete: `{target}` has no argument `{argument}` here"
-            )));
+            return Err(invalid(format!("nothing to complete: `{target}` has no argument `{argument}` here")));
         }
     };
 
     let matching = best_first(values, &request.argument.value);
     let total = u32::try_from(matching.len()).ok();
-    let shown: Vec<_> = matching
-        .iter()
-        .take(CompletionInfo::MAX_VALUES)
-        .map(|value| (*value).to_owned())
-        .collect();
+    let shown: Vec<_> = matching.iter().take(CompletionInfo::MAX_VALUES).map(|value| (*value).to_owned()).collect();
     let has_more = shown.len() < matching.len();
     let completion = CompletionInfo::with_pagination(shown, total, has_more);
     completion.map(CompleteResult::new).map_err(invalid)
@@ -138,17 +120,14 @@ fn page_names(corpus: &Corpus) -> Vec<&str> {
 fn section_names<'a>(corpus: &'a Corpus, page: Option<&str>) -> Vec<&'a str> {
     let pages = corpus.pages().iter();
     let chosen = pages.filter(|candidate| page.is_none_or(|page| page == candidate.name));
-    chosen
-        .flat_map(|page| page.sections.iter().map(|section| section.name.as_str()))
-        .collect()
+    chosen.flat_map(|page| page.sections.iter().map(|section| section.name.as_str())).collect()
 }
 
 /// Values that begin with what was typed, then those that have it somewhere else.
 fn best_first<'a>(values: Vec<&'a str>, typed: &str) -> Vec<&'a str> {
     let typed = typed.trim().to_lowercase();
     let containing = values.into_iter().filter(|value| value.contains(&typed));
-    let (mut first, rest): (Vec<_>, Vec<_>) =
-        containing.partition(|value| value.starts_with(&typed));
+    let (mut first, rest): (Vec<_>, Vec<_>) = containing.partition(|value| value.starts_with(&typed));
     first.extend(rest);
     first
 }

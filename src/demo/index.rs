@@ -75,13 +75,8 @@ pub(super) async fn run(
             () = tokio::time::sleep(pause) => {}
         }
         let page = Page::parse(page.name, page.text);
-        pages.push(IndexedPage {
-            page: page.name,
-            sections: page.sections.len(),
-            words: page.words(),
-        });
-        log.debug(json!({ "page": page.name, "sections": page.sections.len() }))
-            .await;
+        pages.push(IndexedPage { page: page.name, sections: page.sections.len(), words: page.words() });
+        log.debug(json!({ "page": page.name, "sections": page.sections.len() })).await;
         if let Some(token) = &token {
             let progress = ProgressNotificationParam::new(token.clone(), pages.len() as f64)
                 .with_total(total as f64)
@@ -95,7 +90,6 @@ pub(super) async fn run(
         words: pages.iter().map(|page| page.words).sum(),
         pages,
     };
-    log.info(json!({ "message": "index complete", "pages": total, "sections": index.sections }))
-        .await;
+    log.info(json!({ "message": "index complete", "pages": total, "sections": index.sections })).await;
     Ok(index)
 }

@@ -1,10 +1,7 @@
 //! Log messages for the client: `notifications/message`, sent only to those who asked for them.
 //!
 //! A legacy client asks once for its session, by `logging/setLevel`; a modern one with each request, in `_meta`.
-#![expect(
-    deprecated,
-    reason = "2026-07-28 deprecates logging; it stays until clients have stopped asking for it"
-)]
+#![expect(deprecated, reason = "2026-07-28 deprecates logging; it stays until clients have stopped asking for it")]
 
 use std::sync::{
     Arc,
@@ -55,21 +52,13 @@ pub(super) struct Log<'a> {
 
 impl<'a> Log<'a> {
     /// A log under the name `logger`, as talkative as the client wants it.
-    pub(super) fn new(
-        context: &'a RequestContext<RoleServer>,
-        session: &SessionLevel,
-        logger: &'a str,
-    ) -> Self {
+    pub(super) fn new(context: &'a RequestContext<RoleServer>, session: &SessionLevel, logger: &'a str) -> Self {
         let lowest = if is_modern(context) {
             context.meta.log_level().as_ref().map_or(SILENT, severity)
         } else {
             session.0.load(Ordering::Relaxed)
         };
-        Self {
-            context,
-            logger,
-            lowest,
-        }
+        Self { context, logger, lowest }
     }
 
     /// Something for whoever looks for a fault.

@@ -49,15 +49,12 @@ pub(super) fn templates() -> Vec<ResourceTemplate> {
 ///
 /// Nothing is behind it. The code is the one that the client's revision has for that.
 pub(super) fn read(corpus: &Corpus, uri: &str) -> Result<ReadResourceResult, ErrorData> {
-    let text = uri
-        .strip_prefix(URI_PREFIX)
-        .and_then(|path| text_at(corpus, path))
-        .ok_or_else(|| {
-            ErrorData::resource_not_found(
-                format!("no such resource: `{uri}`; the pages are in resources/list"),
-                Some(json!({ "uri": uri })),
-            )
-        })?;
+    let text = uri.strip_prefix(URI_PREFIX).and_then(|path| text_at(corpus, path)).ok_or_else(|| {
+        ErrorData::resource_not_found(
+            format!("no such resource: `{uri}`; the pages are in resources/list"),
+            Some(json!({ "uri": uri })),
+        )
+    })?;
     let contents = ResourceContents::text(text, uri).with_mime_type(MARKDOWN);
     Ok(ReadResourceResult::new(vec![contents]))
 }

@@ -9,9 +9,9 @@ use std::time::Duration;
 use rmcp::{
     ErrorData, RoleServer,
     model::{
-        CallToolRequestParams, CallToolResponse, ClientResult, ElicitRequest, ElicitRequestParams,
-        ElicitResult, ElicitationAction, ElicitationSchema, EnumSchema, InputRequest,
-        InputRequests, InputRequiredResult, ServerRequest,
+        CallToolRequestParams, CallToolResponse, ClientResult, ElicitRequest, ElicitRequestParams, ElicitResult,
+        ElicitationAction, ElicitationSchema, EnumSchema, InputRequest, InputRequests, InputRequiredResult,
+        ServerRequest,
     },
     schemars::{self, JsonSchema},
     service::{PeerRequestOptions, RequestContext},
@@ -111,11 +111,7 @@ pub(super) async fn run(
     context: &RequestContext<RoleServer>,
     log: &Log<'_>,
 ) -> Result<CallToolResponse, ErrorData> {
-    if arguments
-        .goal
-        .as_ref()
-        .is_some_and(|goal| goal.len() > GOAL_BYTES)
-    {
+    if arguments.goal.as_ref().is_some_and(|goal| goal.len() > GOAL_BYTES) {
         return Ok(refusal(format!("`goal` must have at most {GOAL_BYTES} bytes")).into());
     }
     let answer = if arguments.role.is_some() {
@@ -151,8 +147,7 @@ pub(super) async fn run(
             _ => (None, Source::Cancelled),
         },
     };
-    log.info(json!({ "message": "recommended", "role": role, "source": source }))
-        .await;
+    log.info(json!({ "message": "recommended", "role": role, "source": source })).await;
     structured(&Recommendation {
         role,
         source,
@@ -171,28 +166,21 @@ fn can_be_asked(context: &RequestContext<RoleServer>) -> bool {
 /// The form: one choice. An `enum` of plain names is the one shape that every revision with forms knows.
 fn form() -> Result<ElicitRequest, ErrorData> {
     let names = Reader::names().iter().map(|name| (*name).to_owned());
-    let role = EnumSchema::builder(names.collect())
-        .title("Role")
-        .description("What you are, when it comes to Rialto")
-        .build();
+    let role =
+        EnumSchema::builder(names.collect()).title("Role").description("What you are, when it comes to Rialto").build();
     let requested_schema = ElicitationSchema::builder()
         .required_enum_schema("role", role)
         .build()
         .map_err(|error| ErrorData::internal_error(error, None))?;
-    Ok(ElicitRequest::new(
-        ElicitRequestParams::FormElicitationParams {
-            meta: None,
-            message: "What are you? The pages to read depend on it.".to_owned(),
-            requested_schema,
-        },
-    ))
+    Ok(ElicitRequest::new(ElicitRequestParams::FormElicitationParams {
+        meta: None,
+        message: "What are you? The pages to read depend on it.".to_owned(),
+        requested_schema,
+    }))
 }
 
 /// Asks a modern client: the call ends with the question and is made again with the answer.
-fn question_for_later(
-    docs: &Docs,
-    arguments: &Arguments,
-) -> Result<InputRequiredResult, ErrorData> {
+fn question_for_later(docs: &Docs, arguments: &Arguments) -> Result<InputRequiredResult, ErrorData> {
     let question = InputRequest::Elicitation(form()?);
     let questions = InputRequests::from([(QUESTION.to_owned(), question)]);
     let state = docs.library.seal.state_for(arguments)?;
@@ -208,10 +196,7 @@ fn answer_in(request: &CallToolRequestParams) -> Option<ElicitResult> {
 /// Asks a legacy client, and waits for the answer. A client that answers with an error has not answered.
 async fn ask_now(context: &RequestContext<RoleServer>) -> Result<ElicitResult, ErrorData> {
     let question = ServerRequest::ElicitRequest(form()?);
-    let sent = context
-        .peer
-        .send_cancellable_request(question, PeerRequestOptions::no_options())
-        .await;
+    let sent = context.peer.send_cancellable_request(question, PeerRequestOptions::no_options()).await;
     let Ok(mut asked) = sent else {
         return Ok(ElicitResult::new(ElicitationAction::Cancel));
     };
@@ -262,12 +247,7 @@ fn pages_for(corpus: &Corpus, role: Option<Reader>, goal: Option<&str>) -> Vec<R
         .into_iter()
         .filter_map(|(name, why)| {
             let page = corpus.page(name)?;
-            Some(RecommendedPage {
-                page: page.name,
-                title: page.title,
-                uri: page.uri(),
-                why,
-            })
+            Some(RecommendedPage { page: page.name, title: page.title, uri: page.uri(), why })
         })
         .collect()
 }
@@ -277,20 +257,14 @@ fn reading_list(role: Option<Reader>) -> &'static [(&'static str, &'static str)]
         Some(Reader::ClientUser) => &[
             ("quick-start", "connects your client in a few minutes"),
             ("questions", "what your client shows when a tool asks you"),
-            (
-                "troubleshooting",
-                "when a tool is missing or a call does not end",
-            ),
+            ("troubleshooting", "when a tool is missing or a call does not end"),
             ("glossary", "the words in messages"),
         ],
         Some(Reader::ServerAuthor) => &[
             ("eras", "what clients of the other era see of your server"),
             ("questions", "how your questions reach any client"),
             ("sessions", "who shares a session with your server"),
-            (
-                "servers",
-                "how your server is started, probed and restarted",
-            ),
+            ("servers", "how your server is started, probed and restarted"),
             ("errors", "what becomes of your errors"),
         ],
         Some(Reader::Operator) => &[

@@ -13,9 +13,8 @@ const PREFIX_WEIGHT: f64 = 0.5;
 
 /// Words that a question has and an answer does not need.
 const FILLERS: [&str; 30] = [
-    "a", "an", "and", "are", "be", "can", "do", "does", "for", "how", "i", "if", "in", "is", "it",
-    "my", "of", "on", "or", "that", "the", "there", "this", "to", "what", "when", "where", "which",
-    "why", "with",
+    "a", "an", "and", "are", "be", "can", "do", "does", "for", "how", "i", "if", "in", "is", "it", "my", "of", "on",
+    "or", "that", "the", "there", "this", "to", "what", "when", "where", "which", "why", "with",
 ];
 
 /// A section that matches.
@@ -32,8 +31,7 @@ pub(super) struct Hit<'a> {
 impl Hit<'_> {
     /// The heading of the section, or the title of the page.
     pub(super) fn heading(&self) -> &str {
-        self.section
-            .map_or(self.page.title, |section| section.heading)
+        self.section.map_or(self.page.title, |section| section.heading)
     }
 
     /// The URI under which the section can be read.
@@ -50,10 +48,7 @@ pub(super) fn search<'a>(corpus: &'a Corpus, query: &str) -> Vec<Hit<'a>> {
     let parts: Vec<_> = corpus.pages().iter().flat_map(Part::of_page).collect();
     let wanted = wanted_words(query, &parts);
     let weights: Vec<_> = wanted.iter().map(|word| rarity(word, &parts)).collect();
-    let mut hits: Vec<_> = parts
-        .iter()
-        .filter_map(|part| part.hit(&wanted, &weights))
-        .collect();
+    let mut hits: Vec<_> = parts.iter().filter_map(|part| part.hit(&wanted, &weights)).collect();
     // A stable sort: equal scores stay in reading order.
     hits.sort_by(|a, b| b.score.total_cmp(&a.score));
     hits
@@ -79,13 +74,7 @@ impl<'a> Part<'a> {
     }
 
     fn new(page: &'a Page, section: Option<&'a Section>, text: &'a str, heading: &str) -> Self {
-        Part {
-            page,
-            section,
-            text,
-            words: words(text),
-            heading_words: words(heading),
-        }
+        Part { page, section, text, words: words(text), heading_words: words(heading) }
     }
 
     fn hit(&self, wanted: &[String], weights: &[f64]) -> Option<Hit<'a>> {
@@ -100,12 +89,7 @@ impl<'a> Part<'a> {
                 weight * (count / (count + length) + HEADING_WEIGHT * heading)
             })
             .sum();
-        (score > 0.0).then(|| Hit {
-            page: self.page,
-            section: self.section,
-            score,
-            snippet: self.snippet(wanted),
-        })
+        (score > 0.0).then(|| Hit { page: self.page, section: self.section, score, snippet: self.snippet(wanted) })
     }
 
     /// The line with most of the words, without Markdown's line markers, cut at a word's end.
@@ -150,10 +134,7 @@ fn matches(word: &str, words: &[String]) -> f64 {
 
 /// A word that few sections have says more about them than one that most have.
 fn rarity(word: &str, parts: &[Part<'_>]) -> f64 {
-    let having = parts
-        .iter()
-        .filter(|part| matches(word, &part.words) > 0.0)
-        .count();
+    let having = parts.iter().filter(|part| matches(word, &part.words) > 0.0).count();
     (1.0 + parts.len() as f64 / (1.0 + having as f64)).ln()
 }
 
@@ -163,20 +144,9 @@ fn wanted_words(query: &str, parts: &[Part<'_>]) -> Vec<String> {
         let word = stem(name.to_owned());
         parts.iter().any(|part| part.words.contains(&word))
     };
-    let (fillers, telling): (Vec<_>, Vec<_>) =
-        names(query).partition(|name| FILLERS.contains(&name.as_str()));
+    let (fillers, telling): (Vec<_>, Vec<_>) = names(query).partition(|name| FILLERS.contains(&name.as_str()));
     let meant = if telling.is_empty() { fillers } else { telling };
-    meant
-        .into_iter()
-        .flat_map(|name| {
-            if known(&name) {
-                vec![name]
-            } else {
-                with_parts(name)
-            }
-        })
-        .map(stem)
-        .collect()
+    meant.into_iter().flat_map(|name| if known(&name) { vec![name] } else { with_parts(name) }).map(stem).collect()
 }
 
 /// The words of a text, in lower case and without their endings. A name such as `seal_keys` counts as itself and as its parts.
@@ -194,9 +164,7 @@ fn names(text: &str) -> impl Iterator<Item = String> {
 /// A word without its ending, so that `resumed` and `resuming` are found by `resume`.
 fn stem(word: String) -> String {
     let endings = ["ing", "ed", "es", "s", "e"];
-    let stems = endings
-        .iter()
-        .filter_map(|ending| word.strip_suffix(ending));
+    let stems = endings.iter().filter_map(|ending| word.strip_suffix(ending));
     let stem = stems.into_iter().find(|stem| stem.chars().count() >= 3);
     stem.map_or_else(|| word.clone(), str::to_owned)
 }

@@ -5,9 +5,9 @@ use std::{collections::HashMap, time::Duration};
 use rmcp::{
     ClientHandler, ClientLifecycleMode, ClientServiceExt, RoleClient,
     model::{
-        CallToolRequestParams, CallToolResult, CancelledNotificationParam, ClientCapabilities,
-        ClientConfig, ElicitRequestParams, ElicitResult, ElicitationAction, ElicitationCapability,
-        ErrorData, Implementation, ProgressNotificationParam, ProtocolVersion,
+        CallToolRequestParams, CallToolResult, CancelledNotificationParam, ClientCapabilities, ClientConfig,
+        ElicitRequestParams, ElicitResult, ElicitationAction, ElicitationCapability, ErrorData, Implementation,
+        ProgressNotificationParam, ProtocolVersion,
     },
     service::{NotificationContext, RequestContext, RunningService, ServiceError},
 };
@@ -55,11 +55,7 @@ enum Form {
 #[derive(Debug)]
 enum Seen {
     Progress(ProgressNotificationParam),
-    Log {
-        level: String,
-        logger: Option<String>,
-        data: Value,
-    },
+    Log { level: String, logger: Option<String>, data: Value },
     Asked(Value),
     Withdrawn,
 }
@@ -81,8 +77,7 @@ impl ClientHandler for TestClient {
     fn get_info(&self) -> ClientConfig {
         let mut capabilities = ClientCapabilities::default();
         if !matches!(self.form, Form::Missing) {
-            capabilities.elicitation =
-                Some(ElicitationCapability::new().with_form(Default::default()));
+            capabilities.elicitation = Some(ElicitationCapability::new().with_form(Default::default()));
         }
         ClientConfig::new(capabilities, Implementation::new("test-client", "1.0.0"))
             .with_protocol_version(self.revision.clone())
@@ -96,9 +91,7 @@ impl ClientHandler for TestClient {
         let question = serde_json::to_value(&request).expect("a question is JSON");
         self.saw(Seen::Asked(question));
         match &self.form {
-            Form::Accept(content) => {
-                Ok(ElicitResult::new(ElicitationAction::Accept).with_content(content.clone()))
-            }
+            Form::Accept(content) => Ok(ElicitResult::new(ElicitationAction::Accept).with_content(content.clone())),
             Form::Decline => Ok(ElicitResult::new(ElicitationAction::Decline)),
             Form::Close => Ok(ElicitResult::new(ElicitationAction::Cancel)),
             Form::Missing | Form::Fail => Err(ErrorData::internal_error("no screen", None)),
@@ -106,11 +99,7 @@ impl ClientHandler for TestClient {
         }
     }
 
-    async fn on_progress(
-        &self,
-        params: ProgressNotificationParam,
-        _context: NotificationContext<RoleClient>,
-    ) {
+    async fn on_progress(&self, params: ProgressNotificationParam, _context: NotificationContext<RoleClient>) {
         self.saw(Seen::Progress(params));
     }
 
@@ -128,11 +117,7 @@ impl ClientHandler for TestClient {
         });
     }
 
-    async fn on_cancelled(
-        &self,
-        _params: CancelledNotificationParam,
-        _context: NotificationContext<RoleClient>,
-    ) {
+    async fn on_cancelled(&self, _params: CancelledNotificationParam, _context: NotificationContext<RoleClient>) {
         self.saw(Seen::Withdrawn);
     }
 }
@@ -157,24 +142,14 @@ impl Session {
         let (near, far) = tokio::io::duplex(64 * 1024);
         let server = tokio::spawn(Docs::serve(far));
         let (sender, seen) = unbounded_channel();
-        let client = TestClient {
-            form,
-            seen: sender,
-            revision: revision.clone(),
-        };
+        let client = TestClient { form, seen: sender, revision: revision.clone() };
         let lifecycle = if revision.has_initialize() {
             ClientLifecycleMode::Initialize
         } else {
-            ClientLifecycleMode::Discover {
-                preferred_versions: vec![revision],
-            }
+            ClientLifecycleMode::Discover { preferred_versions: vec![revision] }
         };
         let client = client.serve_with_lifecycle(near, lifecycle);
-        Self {
-            client: within(client).await.expect("the client connects"),
-            server,
-            seen,
-        }
+        Self { client: within(client).await.expect("the client connects"), server, seen }
     }
 
     /// Calls a tool and answers its questions.
@@ -190,9 +165,7 @@ impl Session {
 
     /// Ends the session, and sees the server end as it should.
     async fn close(self) {
-        within(self.client.cancel())
-            .await
-            .expect("the client stops");
+        within(self.client.cancel()).await.expect("the client stops");
         let served = within(self.server).await.expect("the server stops");
         served.expect("the session ends without an error");
     }
@@ -208,9 +181,7 @@ fn call(name: &'static str, arguments: Value) -> CallToolRequestParams {
 /// The structured content of a result that is not an error.
 fn structured(result: CallToolResult) -> Value {
     assert_ne!(result.is_error, Some(true), "{result:?}");
-    result
-        .structured_content
-        .expect("the tool has structured content")
+    result.structured_content.expect("the tool has structured content")
 }
 
 /// The text of a result that is an error for the model.
@@ -235,9 +206,7 @@ fn error_of<T: std::fmt::Debug>(result: Result<T, ServiceError>) -> (i32, String
 
 fn context(arguments: &[(&str, &str)]) -> rmcp::model::CompletionContext {
     let pairs = arguments.iter();
-    let pairs: HashMap<_, _> = pairs
-        .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-        .collect();
+    let pairs: HashMap<_, _> = pairs.map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     rmcp::model::CompletionContext::with_arguments(pairs)
 }
 

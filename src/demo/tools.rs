@@ -3,8 +3,8 @@
 use rmcp::{
     ErrorData, RoleServer,
     model::{
-        CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ProtocolVersion,
-        Resource, Tool, ToolAnnotations,
+        CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ProtocolVersion, Resource, Tool,
+        ToolAnnotations,
     },
     schemars::{self, JsonSchema},
     service::RequestContext,
@@ -132,19 +132,11 @@ pub(super) fn definitions() -> Vec<Tool> {
         )
         .with_input_schema::<SearchArguments>()
         .with_output_schema::<SearchResult>(),
-        tool(
-            "list_pages",
-            "List the pages",
-            "List all pages of Rialto's documentation with their sections.",
-        )
-        .with_input_schema::<ListArguments>()
-        .with_output_schema::<PageList>(),
-        tool(
-            "read_page",
-            "Read a page",
-            "Read one page of Rialto's documentation, or one section of it, as Markdown.",
-        )
-        .with_input_schema::<ReadArguments>(),
+        tool("list_pages", "List the pages", "List all pages of Rialto's documentation with their sections.")
+            .with_input_schema::<ListArguments>()
+            .with_output_schema::<PageList>(),
+        tool("read_page", "Read a page", "Read one page of Rialto's documentation, or one section of it, as Markdown.")
+            .with_input_schema::<ReadArguments>(),
         tool(
             "index_pages",
             "Index the pages",
@@ -164,14 +156,9 @@ pub(super) fn definitions() -> Vec<Tool> {
 
 /// Nothing here changes anything, and nothing leaves the process.
 fn tool(name: &'static str, title: &'static str, description: &'static str) -> Tool {
-    let hints = ToolAnnotations::with_title(title)
-        .read_only(true)
-        .destructive(false)
-        .idempotent(true)
-        .open_world(false);
-    Tool::new(name, description, serde_json::Map::new())
-        .with_title(title)
-        .with_annotations(hints)
+    let hints =
+        ToolAnnotations::with_title(title).read_only(true).destructive(false).idempotent(true).open_world(false);
+    Tool::new(name, description, serde_json::Map::new()).with_title(title).with_annotations(hints)
 }
 
 /// Runs a tool.
@@ -198,32 +185,24 @@ pub(super) async fn call(
             Ok(ListArguments {}) => structured(&page_list(corpus))?,
             Err(wrong) => refusal(wrong).into(),
         }),
-        "read_page" => Ok(arguments(&request)
-            .map_or_else(refusal, |arguments| read(corpus, &arguments, context))
-            .into()),
+        "read_page" => {
+            Ok(arguments(&request).map_or_else(refusal, |arguments| read(corpus, &arguments, context)).into())
+        }
         "index_pages" => match arguments(&request) {
-            Ok(arguments) => {
-                structured(&Box::pin(index::run(corpus, &arguments, context, &log)).await?)
-            }
+            Ok(arguments) => structured(&Box::pin(index::run(corpus, &arguments, context, &log)).await?),
             Err(wrong) => Ok(refusal(wrong).into()),
         },
         "recommend" => match arguments(&request) {
-            Ok(arguments) => {
-                Box::pin(recommend::run(docs, arguments, request, context, &log)).await
-            }
+            Ok(arguments) => Box::pin(recommend::run(docs, arguments, request, context, &log)).await,
             Err(wrong) => Ok(refusal(wrong).into()),
         },
-        _ => Err(ErrorData::invalid_params(
-            format!("unknown tool: `{name}`"),
-            None,
-        )),
+        _ => Err(ErrorData::invalid_params(format!("unknown tool: `{name}`"), None)),
     }
 }
 
 /// A result with the value both as structured content and, for older clients, as JSON text.
 pub(super) fn structured(value: &impl Serialize) -> Result<CallToolResponse, ErrorData> {
-    let value = serde_json::to_value(value)
-        .map_err(|error| ErrorData::internal_error(error.to_string(), None))?;
+    let value = serde_json::to_value(value).map_err(|error| ErrorData::internal_error(error.to_string(), None))?;
     Ok(CallToolResult::structured(value).into())
 }
 
@@ -235,15 +214,10 @@ pub(super) fn refusal(message: String) -> CallToolResult {
 /// The arguments of a call, or what is wrong with them.
 fn arguments<T: DeserializeOwned>(request: &CallToolRequestParams) -> Result<T, String> {
     let arguments = Value::Object(request.arguments.clone().unwrap_or_default());
-    serde_json::from_value(arguments)
-        .map_err(|error| format!("wrong arguments for `{}`: {error}", request.name))
+    serde_json::from_value(arguments).map_err(|error| format!("wrong arguments for `{}`: {error}", request.name))
 }
 
-async fn find(
-    corpus: &Corpus,
-    arguments: &SearchArguments,
-    log: &Log<'_>,
-) -> Result<CallToolResponse, ErrorData> {
+async fn find(corpus: &Corpus, arguments: &SearchArguments, log: &Log<'_>) -> Result<CallToolResponse, ErrorData> {
     let query = arguments.query.trim();
     if query.is_empty() || query.len() > QUERY_BYTES {
         let message = format!("`query` must have between 1 and {QUERY_BYTES} bytes");
@@ -253,8 +227,7 @@ async fn find(
         return Ok(refusal("`limit` must be between 1 and 50".to_owned()).into());
     }
     let hits = search(corpus, query);
-    log.info(json!({ "message": "searched", "query": query, "hits": hits.len() }))
-        .await;
+    log.info(json!({ "message": "searched", "query": query, "hits": hits.len() })).await;
     let total = hits.len();
     let best = hits.iter().take(usize::from(arguments.limit));
     structured(&SearchResult {
@@ -280,9 +253,7 @@ fn page_list(corpus: &Corpus) -> PageList {
         uri: page.uri(),
         sections: section_names(page),
     });
-    PageList {
-        pages: pages.collect(),
-    }
+    PageList { pages: pages.collect() }
 }
 
 fn section_names(page: &Page) -> Vec<String> {
@@ -290,18 +261,11 @@ fn section_names(page: &Page) -> Vec<String> {
     sections.map(|section| section.name.clone()).collect()
 }
 
-fn read(
-    corpus: &Corpus,
-    arguments: &ReadArguments,
-    context: &RequestContext<RoleServer>,
-) -> CallToolResult {
+fn read(corpus: &Corpus, arguments: &ReadArguments, context: &RequestContext<RoleServer>) -> CallToolResult {
     let Some(page) = corpus.page(&arguments.page) else {
         let names: Vec<_> = corpus.pages().iter().map(|page| page.name).collect();
         let names = names.join("`, `");
-        return refusal(format!(
-            "no page `{}`; the pages are `{names}`",
-            arguments.page
-        ));
+        return refusal(format!("no page `{}`; the pages are `{names}`", arguments.page));
     };
     let (text, uri, title) = match arguments.section.as_deref() {
         None => (page.text, page.uri(), page.title),
@@ -309,18 +273,13 @@ fn read(
             Some(section) => (section.text, page.section_uri(section), section.heading),
             None => {
                 let names = section_names(page).join("`, `");
-                return refusal(format!(
-                    "no section `{name}` on the page `{}`; its sections are `{names}`",
-                    page.name
-                ));
+                return refusal(format!("no section `{name}` on the page `{}`; its sections are `{names}`", page.name));
             }
         },
     };
     let mut content = vec![ContentBlock::text(text)];
     if knows_links(context) {
-        let link = Resource::new(uri, page.name)
-            .with_title(title)
-            .with_mime_type(MARKDOWN);
+        let link = Resource::new(uri, page.name).with_title(title).with_mime_type(MARKDOWN);
         content.push(ContentBlock::resource_link(link));
     }
     CallToolResult::success(content)
@@ -328,7 +287,5 @@ fn read(
 
 /// Whether the client's revision has `resource_link`, which came with 2025-06-18.
 fn knows_links(context: &RequestContext<RoleServer>) -> bool {
-    context
-        .protocol_version()
-        .is_some_and(|revision| revision >= ProtocolVersion::V_2025_06_18)
+    context.protocol_version().is_some_and(|revision| revision >= ProtocolVersion::V_2025_06_18)
 }

@@ -179,8 +179,8 @@ impl View {
 
     /// Keeps a list.
     pub(super) fn keep_list(&self, method: &Method, epoch: u64, pages: &Arc<Pages>, ttl: Duration) {
-        let kept = (!ttl.is_zero())
-            .then(|| Kept { value: pages.clone(), epoch, until: Instant::now() + ttl.min(LONGEST) });
+        let kept =
+            (!ttl.is_zero()).then(|| Kept { value: pages.clone(), epoch, until: Instant::now() + ttl.min(LONGEST) });
         *lock(&self.lists[list_index(method)]) = kept;
     }
 

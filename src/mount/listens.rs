@@ -68,9 +68,11 @@ impl Listens {
     pub(super) fn announce(&self, method: &str) {
         let mut gone = Vec::new();
         let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
-        listeners.retain(|listener| !listener.events.is_closed() || {
-            gone.push(listener.session.clone());
-            false
+        listeners.retain(|listener| {
+            !listener.events.is_closed() || {
+                gone.push(listener.session.clone());
+                false
+            }
         });
         for listener in listeners.iter().filter(|l| l.kinds.contains(&method)) {
             // A full queue holds the same announcement already.

@@ -109,10 +109,8 @@ impl Snapshots {
     pub(super) fn at(&self, owner: &Owner<'_>, cursor: &Raw) -> Result<RawObject, Fault> {
         let invalid = || Fault::error(code::INVALID_PARAMS, "invalid or expired cursor");
         let cursor = cursor.as_text().ok_or_else(invalid)?;
-        let opened = owner
-            .sealer
-            .open(Purpose::Cursor, owner.principal, owner.mount, &cursor)
-            .map_err(|_| invalid())?;
+        let opened =
+            owner.sealer.open(Purpose::Cursor, owner.principal, owner.mount, &cursor).map_err(|_| invalid())?;
         let place: Place = serde_json::from_slice(&opened).map_err(|_| invalid())?;
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let snapshot = kept

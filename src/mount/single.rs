@@ -128,9 +128,10 @@ impl Mount for Single {
                 return session.listen(params).await;
             }
             let server = session.description();
-            inner.listens.add(&filter, &server, session).ok_or_else(|| {
-                Fault::upstream(Reason::Limit, &inner.name, "too many subscriptions, close some first")
-            })
+            inner
+                .listens
+                .add(&filter, &server, session)
+                .ok_or_else(|| Fault::upstream(Reason::Limit, &inner.name, "too many subscriptions, close some first"))
         })
     }
 

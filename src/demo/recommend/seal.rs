@@ -29,19 +29,15 @@ impl StateSeal {
     pub(in super::super) fn new() -> Self {
         let mut key = [0; 32];
         let filled = rand::SecureRandom::fill(&SystemRandom::new(), &mut key);
-        Self {
-            key: filled
-                .ok()
-                .map(|()| hmac::Key::new(hmac::HMAC_SHA256, &key)),
-            began: Instant::now(),
-        }
+        Self { key: filled.ok().map(|()| hmac::Key::new(hmac::HMAC_SHA256, &key)), began: Instant::now() }
     }
 
     /// A state for a question about these arguments: its age, a dot, and the signature.
     pub(super) fn state_for(&self, arguments: &Arguments) -> Result<String, ErrorData> {
-        let key = self.key.as_ref().ok_or_else(|| {
-            ErrorData::internal_error("cannot ask: the system gives no random numbers", None)
-        })?;
+        let key = self
+            .key
+            .as_ref()
+            .ok_or_else(|| ErrorData::internal_error("cannot ask: the system gives no random numbers", None))?;
         let asked = self.began.elapsed().as_secs();
         let signature = hmac::sign(key, &signed_text(asked, arguments)?);
         let signature = URL_SAFE_NO_PAD.encode(signature);
@@ -50,8 +46,7 @@ impl StateSeal {
 
     /// Accepts only what [`Self::state_for`] gave out for the same arguments. Every other state gets the same error.
     pub(super) fn check(&self, state: &str, arguments: &Arguments) -> Result<(), ErrorData> {
-        self.verify(state, arguments)
-            .ok_or_else(|| ErrorData::invalid_params("invalid or expired requestState", None))
+        self.verify(state, arguments).ok_or_else(|| ErrorData::invalid_params("invalid or expired requestState", None))
     }
 
     fn verify(&self, state: &str, arguments: &Arguments) -> Option<()> {
@@ -77,10 +72,7 @@ mod tests {
     use super::*;
 
     fn about(goal: &str) -> Arguments {
-        Arguments {
-            role: None,
-            goal: Some(goal.to_owned()),
-        }
+        Arguments { role: None, goal: Some(goal.to_owned()) }
     }
 
     #[tokio::test(start_paused = true)]

@@ -11,20 +11,13 @@ use super::{BOTH_ERAS, Era, Form, Seen, Session, call, error_of, refused, struct
 
 fn names(recommendation: &Value) -> Vec<&str> {
     let pages = recommendation["pages"].as_array().expect("pages");
-    pages
-        .iter()
-        .filter_map(|page| page["page"].as_str())
-        .collect()
+    pages.iter().filter_map(|page| page["page"].as_str()).collect()
 }
 
 #[tokio::test]
 async fn the_answer_decides_what_to_read() {
     for era in BOTH_ERAS {
-        for (role, page) in [
-            ("client user", "glossary"),
-            ("server author", "eras"),
-            ("operator", "config"),
-        ] {
+        for (role, page) in [("client user", "glossary"), ("server author", "eras"), ("operator", "config")] {
             let mut session = Session::open(era, Form::Accept(json!({ "role": role }))).await;
             let result = structured(session.call("recommend", json!({})).await);
             assert_eq!(result["role"], role, "{era:?}");
@@ -38,10 +31,7 @@ async fn the_answer_decides_what_to_read() {
             let schema = &question["requestedSchema"];
             assert_eq!(schema["required"], json!(["role"]));
             let choices = &schema["properties"]["role"]["enum"];
-            assert_eq!(
-                choices,
-                &json!(["client user", "server author", "operator"])
-            );
+            assert_eq!(choices, &json!(["client user", "server author", "operator"]));
             assert!(session.seen.try_recv().is_err(), "one question is enough");
             session.close().await;
         }
@@ -51,11 +41,7 @@ async fn the_answer_decides_what_to_read() {
 #[tokio::test]
 async fn no_answer_still_gives_pages() {
     for era in BOTH_ERAS {
-        for (form, source) in [
-            (Form::Missing, "not_asked"),
-            (Form::Decline, "declined"),
-            (Form::Close, "cancelled"),
-        ] {
+        for (form, source) in [(Form::Missing, "not_asked"), (Form::Decline, "declined"), (Form::Close, "cancelled")] {
             let session = Session::open(era, form).await;
             let result = structured(session.call("recommend", json!({})).await);
             assert_eq!(result["source"], source, "{era:?}");
@@ -81,11 +67,7 @@ async fn nobody_is_asked_what_is_known() {
         let arguments = json!({ "role": "operator", "goal": "rotate seal keys" });
         let result = structured(session.call("recommend", arguments).await);
         assert_eq!(result["source"], "argument");
-        assert_eq!(
-            names(&result).first(),
-            Some(&"handles"),
-            "the goal comes first"
-        );
+        assert_eq!(names(&result).first(), Some(&"handles"), "the goal comes first");
         let mut pages = names(&result);
         pages.sort_unstable();
         pages.dedup();
@@ -112,16 +94,13 @@ async fn an_answer_that_does_not_fit_the_form_is_refused() {
 async fn a_legacy_question_is_withdrawn_with_its_call() {
     let mut session = Session::open(Era::Legacy, Form::Ignore).await;
     let request = rmcp::model::CallToolRequest::new(call("recommend", json!({})));
-    let sent = session.client.send_cancellable_request(
-        ClientRequest::CallToolRequest(request),
-        PeerRequestOptions::no_options(),
-    );
+    let sent = session
+        .client
+        .send_cancellable_request(ClientRequest::CallToolRequest(request), PeerRequestOptions::no_options());
     let running = within(sent).await.expect("the call is sent");
     assert!(matches!(session.next_seen().await, Seen::Asked(_)));
     let cancelled = CancelledNotificationParam::new(Some(running.id.clone()), None);
-    within(session.client.notify_cancelled(cancelled))
-        .await
-        .expect("the cancellation is sent");
+    within(session.client.notify_cancelled(cancelled)).await.expect("the cancellation is sent");
     assert!(matches!(session.next_seen().await, Seen::Withdrawn));
     structured(session.call("list_pages", json!({})).await);
     session.close().await;
@@ -208,10 +187,7 @@ async fn a_state_serves_every_session_of_the_process() {
     let answer = answered(json!({ "action": "decline" }));
     let request = second.request().with_request_state(state);
     let response = second.send(request.with_input_responses(answer)).await;
-    assert!(
-        matches!(response, Ok(CallToolResponse::Complete(_))),
-        "{response:?}"
-    );
+    assert!(matches!(response, Ok(CallToolResponse::Complete(_))), "{response:?}");
     first.session.close().await;
     second.session.close().await;
 }
@@ -222,20 +198,12 @@ async fn a_missing_answer_is_asked_for_again() {
     let state = rounds.state().await;
     let retry = || rounds.request().with_request_state(state.clone());
     state_in(rounds.send(retry()).await);
-    state_in(
-        rounds
-            .send(retry().with_input_responses(answered(json!("yes"))))
-            .await,
-    );
+    state_in(rounds.send(retry().with_input_responses(answered(json!("yes")))).await);
     let other = rmcp::model::InputResponses::from([("other".to_owned(), json!({}))]);
     state_in(rounds.send(retry().with_input_responses(other)).await);
     // Without a state the answers belong to no question.
     let answer = answered(json!({ "action": "decline" }));
-    state_in(
-        rounds
-            .send(rounds.request().with_input_responses(answer))
-            .await,
-    );
+    state_in(rounds.send(rounds.request().with_input_responses(answer)).await);
     rounds.session.close().await;
 }
 
@@ -244,9 +212,7 @@ async fn a_state_that_was_not_given_out_for_this_call_is_refused() {
     let rounds = Rounds::open().await;
     let state = rounds.state().await;
     let answer = answered(json!({ "action": "accept", "content": { "role": "operator" } }));
-    let later = state
-        .split_once('.')
-        .map(|(_, tag)| format!("1{tag}.{tag}"));
+    let later = state.split_once('.').map(|(_, tag)| format!("1{tag}.{tag}"));
     let mut flipped = state.clone().into_bytes();
     let last = flipped.len() - 2;
     flipped[last] = if flipped[last] == b'A' { b'B' } else { b'A' };
@@ -262,20 +228,12 @@ async fn a_state_that_was_not_given_out_for_this_call_is_refused() {
         "18446744073709551616.AAAA".to_owned(),
     ] {
         let request = rounds.request().with_request_state(wrong.clone());
-        let result = rounds
-            .send(request.with_input_responses(answer.clone()))
-            .await;
+        let result = rounds.send(request.with_input_responses(answer.clone())).await;
         let (code, message) = error_of(result);
-        assert_eq!(
-            (code, message.as_str()),
-            (-32602, "invalid or expired requestState"),
-            "{wrong}"
-        );
+        assert_eq!((code, message.as_str()), (-32602, "invalid or expired requestState"), "{wrong}");
     }
     let other_call = call("recommend", json!({ "goal": "something else" }));
-    let request = other_call
-        .with_request_state(state)
-        .with_input_responses(answer);
+    let request = other_call.with_request_state(state).with_input_responses(answer);
     assert_eq!(error_of(rounds.send(request).await).0, -32602);
     rounds.session.close().await;
 }

@@ -8,18 +8,13 @@ use rmcp::{
 };
 use serde_json::{Value, json};
 
-use super::{
-    BOTH_ERAS, Era, Form, Seen, Session, call, error_of, refused, structured, text, within,
-};
+use super::{BOTH_ERAS, Era, Form, Seen, Session, call, error_of, refused, structured, text, within};
 
 #[tokio::test]
 async fn the_server_introduces_itself() {
     for era in BOTH_ERAS {
         let session = Session::open(era, Form::Missing).await;
-        let info = session
-            .client
-            .peer_info()
-            .expect("the server said who it is");
+        let info = session.client.peer_info().expect("the server said who it is");
         let server = info.server_info.as_ref().expect("it gave its name");
         assert_eq!(server.name, "rialto-docs", "{era:?}");
         assert_eq!(server.version, env!("CARGO_PKG_VERSION"));
@@ -42,20 +37,12 @@ async fn the_server_introduces_itself() {
 async fn tools_are_listed_with_schemas_and_hints() {
     for era in BOTH_ERAS {
         let session = Session::open(era, Form::Missing).await;
-        let list = within(session.client.list_tools(None))
-            .await
-            .expect("a list");
+        let list = within(session.client.list_tools(None)).await.expect("a list");
         assert_eq!(list.ttl_ms.is_some(), era == Era::Modern);
         assert_eq!(list.cache_scope.is_some(), era == Era::Modern);
         assert!(list.ttl_ms.is_none_or(|ttl| ttl > 0));
         let names: Vec<_> = list.tools.iter().map(|tool| tool.name.as_ref()).collect();
-        let expected = [
-            "search",
-            "list_pages",
-            "read_page",
-            "index_pages",
-            "recommend",
-        ];
+        let expected = ["search", "list_pages", "read_page", "index_pages", "recommend"];
         assert_eq!(names, expected, "{era:?}");
         for tool in &list.tools {
             assert_eq!(tool.input_schema["type"], "object", "{}", tool.name);
@@ -77,25 +64,16 @@ async fn tools_are_listed_with_schemas_and_hints() {
 async fn structured_content_fits_the_output_schema() {
     for era in BOTH_ERAS {
         let session = Session::open(era, Form::Missing).await;
-        let list = within(session.client.list_tools(None))
-            .await
-            .expect("a list");
+        let list = within(session.client.list_tools(None)).await.expect("a list");
         for (name, arguments) in [
             ("search", json!({ "query": "sealed handles" })),
             ("search", json!({ "query": "zyzzyva" })),
             ("list_pages", json!({})),
             ("index_pages", json!({ "pause_ms": 0 })),
-            (
-                "recommend",
-                json!({ "role": "operator", "goal": "restart" }),
-            ),
+            ("recommend", json!({ "role": "operator", "goal": "restart" })),
             ("recommend", json!({})),
         ] {
-            let tool: &Tool = list
-                .tools
-                .iter()
-                .find(|tool| tool.name == name)
-                .expect(name);
+            let tool: &Tool = list.tools.iter().find(|tool| tool.name == name).expect(name);
             let schema = tool.output_schema.as_ref().expect("an output schema");
             let schema = Value::Object(schema.as_ref().clone());
             let result = session.call(name, arguments).await;
@@ -137,9 +115,7 @@ async fn pages_and_sections_can_be_read() {
         let session = Session::open(era, Form::Missing).await;
         let listed = structured(session.call("list_pages", json!({})).await);
         for page in listed["pages"].as_array().expect("pages") {
-            let whole = session
-                .call("read_page", json!({ "page": page["page"] }))
-                .await;
+            let whole = session.call("read_page", json!({ "page": page["page"] })).await;
             let title = page["title"].as_str().expect("a title");
             assert!(text(&whole).starts_with(&format!("# {title}\n")));
             let link = whole.content[1].as_resource_link().expect("a link");
@@ -157,11 +133,9 @@ async fn pages_and_sections_can_be_read() {
 
 #[tokio::test]
 async fn clients_that_know_no_links_get_none() {
-    for (revision, blocks) in [
-        (ProtocolVersion::V_2024_11_05, 1),
-        (ProtocolVersion::V_2025_03_26, 1),
-        (ProtocolVersion::V_2025_06_18, 2),
-    ] {
+    for (revision, blocks) in
+        [(ProtocolVersion::V_2024_11_05, 1), (ProtocolVersion::V_2025_03_26, 1), (ProtocolVersion::V_2025_06_18, 2)]
+    {
         let session = Session::open_at(revision.clone(), Form::Missing).await;
         let page = session.call("read_page", json!({ "page": "eras" })).await;
         assert_eq!(page.content.len(), blocks, "{revision}");
@@ -196,11 +170,7 @@ async fn wrong_arguments_are_explained_to_the_model() {
             ("search", json!({ "query": "era", "pages": 2 }), "pages"),
             ("list_pages", json!({ "all": true }), "all"),
             ("read_page", json!({ "page": "nothing" }), "quick-start"),
-            (
-                "read_page",
-                json!({ "page": "eras", "section": "x" }),
-                "one-url-for-both",
-            ),
+            ("read_page", json!({ "page": "eras", "section": "x" }), "one-url-for-both"),
             ("index_pages", json!({ "pause_ms": -1 }), "pause_ms"),
             ("recommend", json!({ "role": "king" }), "operator"),
             ("recommend", json!({ "goal": "x".repeat(1001) }), "goal"),
@@ -247,24 +217,18 @@ async fn indexing_stops_when_it_is_cancelled() {
         let mut session = Session::open(era, Form::Missing).await;
         let arguments = json!({ "pause_ms": 1000 });
         let request = rmcp::model::CallToolRequest::new(call("index_pages", arguments));
-        let sent = session.client.send_cancellable_request(
-            ClientRequest::CallToolRequest(request),
-            PeerRequestOptions::no_options(),
-        );
+        let sent = session
+            .client
+            .send_cancellable_request(ClientRequest::CallToolRequest(request), PeerRequestOptions::no_options());
         let running = within(sent).await.expect("the call is sent");
         assert!(matches!(session.next_seen().await, Seen::Progress(_)));
         let id = Some(running.id.clone());
         let cancelled = CancelledNotificationParam::new(id, Some("enough".to_owned()));
-        within(session.client.notify_cancelled(cancelled))
-            .await
-            .expect("the cancellation is sent");
+        within(session.client.notify_cancelled(cancelled)).await.expect("the cancellation is sent");
         // All other pages would have been read long before this.
         tokio::time::sleep(Duration::from_secs(60)).await;
         let more = session.seen.try_recv();
-        assert!(
-            more.is_err(),
-            "{era:?}: {more:?} came after the cancellation"
-        );
+        assert!(more.is_err(), "{era:?}: {more:?} came after the cancellation");
         structured(session.call("list_pages", json!({})).await);
         session.close().await;
     }
@@ -279,16 +243,9 @@ async fn a_legacy_client_hears_the_log_from_the_level_it_sets() {
     assert!(session.seen.try_recv().is_err(), "nobody asked for a log");
 
     let set = SetLevelRequestParams::new(LoggingLevel::Info);
-    within(session.client.set_level(set))
-        .await
-        .expect("the level is set");
+    within(session.client.set_level(set)).await.expect("the level is set");
     session.call("search", json!({ "query": "era" })).await;
-    let Seen::Log {
-        level,
-        logger,
-        data,
-    } = session.next_seen().await
-    else {
+    let Seen::Log { level, logger, data } = session.next_seen().await else {
         panic!("expected a log message");
     };
     assert_eq!(level, "info");
@@ -296,9 +253,7 @@ async fn a_legacy_client_hears_the_log_from_the_level_it_sets() {
     assert_eq!(data["query"], "era");
 
     let set = SetLevelRequestParams::new(LoggingLevel::Error);
-    within(session.client.set_level(set))
-        .await
-        .expect("the level is set");
+    within(session.client.set_level(set)).await.expect("the level is set");
     session.call("search", json!({ "query": "era" })).await;
     assert!(session.seen.try_recv().is_err(), "all is well");
     session.close().await;
@@ -320,9 +275,7 @@ async fn a_modern_client_hears_the_log_of_the_calls_it_asks_for() {
     meta.set_log_level(LoggingLevel::Debug);
     let mut request = call("index_pages", json!({ "pause_ms": 0 }));
     request.meta = Some(meta);
-    let index = within(session.client.call_tool(request))
-        .await
-        .expect("an index");
+    let index = within(session.client.call_tool(request)).await.expect("an index");
     let pages = structured(index)["pages"].as_array().map_or(0, Vec::len);
     let mut levels = Vec::new();
     while let Ok(seen) = session.seen.try_recv() {
@@ -330,10 +283,7 @@ async fn a_modern_client_hears_the_log_of_the_calls_it_asks_for() {
             levels.push(level);
         }
     }
-    assert_eq!(
-        levels.iter().filter(|level| *level == "debug").count(),
-        pages
-    );
+    assert_eq!(levels.iter().filter(|level| *level == "debug").count(), pages);
     assert_eq!(levels.last().map(String::as_str), Some("info"));
     session.close().await;
 }

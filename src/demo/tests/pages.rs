@@ -13,10 +13,7 @@ fn every_page_has_a_title_a_summary_and_sections() {
     for page in corpus.pages() {
         let name = page.name;
         assert!(page.text.starts_with("# "), "{name}");
-        assert!(
-            !page.title.is_empty() && !page.title.starts_with('#'),
-            "{name}"
-        );
+        assert!(!page.title.is_empty() && !page.title.starts_with('#'), "{name}");
         assert!(page.summary.ends_with('.'), "{name}: {}", page.summary);
         assert!(page.sections.len() >= 3, "{name}");
         let lines = page.text.lines().count();
@@ -64,11 +61,7 @@ fn pages_that_are_referred_to_exist() {
         for lead in ["see `", "the page `", "The page `"] {
             for rest in page.text.split(lead).skip(1) {
                 let name = rest.split('`').next().unwrap_or_default();
-                assert!(
-                    corpus.page(name).is_some(),
-                    "{} refers to {name}",
-                    page.name
-                );
+                assert!(corpus.page(name).is_some(), "{} refers to {name}", page.name);
             }
         }
     }
@@ -113,11 +106,7 @@ fn snippets_are_short_and_have_the_word() {
         for hit in search(&corpus, query).iter().take(3) {
             assert!(hit.snippet.chars().count() <= 202, "{}", hit.snippet);
             let word = query.to_lowercase().replace("last-event-id", "event");
-            assert!(
-                hit.snippet.to_lowercase().contains(&word),
-                "{}",
-                hit.snippet
-            );
+            assert!(hit.snippet.to_lowercase().contains(&word), "{}", hit.snippet);
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Resources, templates, the prompt, completion and subscriptions.
 
 use rmcp::model::{
-    ArgumentInfo, CompleteRequestParams, GetPromptRequestParams, PaginatedRequestParams,
-    ReadResourceRequestParams, Reference, ResourceContents, SubscriptionFilter,
+    ArgumentInfo, CompleteRequestParams, GetPromptRequestParams, PaginatedRequestParams, ReadResourceRequestParams,
+    Reference, ResourceContents, SubscriptionFilter,
 };
 use serde_json::json;
 
@@ -15,9 +15,7 @@ const SECTION: &str = "rialto://docs/{page}/{section}";
 async fn every_listed_page_can_be_read() {
     for era in BOTH_ERAS {
         let session = Session::open(era, Form::Missing).await;
-        let list = within(session.client.list_resources(None))
-            .await
-            .expect("a list");
+        let list = within(session.client.list_resources(None)).await.expect("a list");
         assert_eq!(list.ttl_ms.is_some(), era == Era::Modern);
         assert!(list.resources.len() >= 8);
         for page in &list.resources {
@@ -27,15 +25,7 @@ async fn every_listed_page_can_be_read() {
             let read = within(session.client.read_resource(request)).await;
             let read = read.expect("the page can be read");
             assert_eq!(read.ttl_ms.is_some(), era == Era::Modern);
-            let [
-                ResourceContents::TextResourceContents {
-                    uri,
-                    text,
-                    mime_type,
-                    ..
-                },
-            ] = read.contents.as_slice()
-            else {
+            let [ResourceContents::TextResourceContents { uri, text, mime_type, .. }] = read.contents.as_slice() else {
                 panic!("a page is one text");
             };
             assert_eq!(uri, &page.uri);
@@ -54,9 +44,7 @@ async fn templates_lead_to_pages_and_sections() {
         let list = list.expect("a list").resource_templates;
         let templates: Vec<_> = list.iter().map(|t| t.uri_template.as_str()).collect();
         assert_eq!(templates, [PAGE, SECTION]);
-        let uri = SECTION
-            .replace("{page}", "errors")
-            .replace("{section}", "reasons");
+        let uri = SECTION.replace("{page}", "errors").replace("{section}", "reasons");
         let request = ReadResourceRequestParams::new(uri.as_str());
         let read = within(session.client.read_resource(request)).await;
         let read = read.expect("the section can be read");
@@ -105,14 +93,8 @@ async fn a_cursor_from_nowhere_is_refused() {
         };
         let client = &session.client;
         assert_eq!(error_of(within(client.list_tools(page())).await).0, -32602);
-        assert_eq!(
-            error_of(within(client.list_prompts(page())).await).0,
-            -32602
-        );
-        assert_eq!(
-            error_of(within(client.list_resources(page())).await).0,
-            -32602
-        );
+        assert_eq!(error_of(within(client.list_prompts(page())).await).0, -32602);
+        assert_eq!(error_of(within(client.list_resources(page())).await).0, -32602);
         let templates = within(client.list_resource_templates(page())).await;
         assert_eq!(error_of(templates).0, -32602);
         session.close().await;
@@ -123,25 +105,18 @@ async fn a_cursor_from_nowhere_is_refused() {
 async fn the_prompt_attaches_the_page() {
     for era in BOTH_ERAS {
         let session = Session::open(era, Form::Missing).await;
-        let list = within(session.client.list_prompts(None))
-            .await
-            .expect("a list");
+        let list = within(session.client.list_prompts(None)).await.expect("a list");
         let prompt = list.prompts.first().expect("there is a prompt");
         assert_eq!(prompt.name, "explain");
         let arguments = prompt.arguments.as_ref().expect("it has arguments");
-        let required: Vec<_> = arguments
-            .iter()
-            .map(|a| (a.name.as_str(), a.required))
-            .collect();
+        let required: Vec<_> = arguments.iter().map(|a| (a.name.as_str(), a.required)).collect();
         assert_eq!(required, [("topic", Some(true)), ("audience", Some(false))]);
 
         for (topic, page) in [("Eras", "eras"), ("how do I set seal_keys", "handles")] {
             let arguments = json!({ "topic": topic, "audience": "operator" });
             let request = GetPromptRequestParams::new("explain")
                 .with_arguments(arguments.as_object().cloned().unwrap_or_default());
-            let prompt = within(session.client.get_prompt(request))
-                .await
-                .expect("a prompt");
+            let prompt = within(session.client.get_prompt(request)).await.expect("a prompt");
             let messages = serde_json::to_value(&prompt.messages).expect("JSON");
             let task = messages[0]["content"]["text"].as_str().expect("a text");
             assert!(task.contains(topic) && task.contains("operator"), "{task}");
@@ -149,11 +124,7 @@ async fn the_prompt_attaches_the_page() {
             let attached = &messages[1]["content"]["resource"];
             assert_eq!(attached["uri"], format!("rialto://docs/{page}"));
             assert_eq!(attached["mimeType"], "text/markdown");
-            assert!(
-                attached["text"]
-                    .as_str()
-                    .is_some_and(|text| text.starts_with("# "))
-            );
+            assert!(attached["text"].as_str().is_some_and(|text| text.starts_with("# ")));
         }
         session.close().await;
     }
@@ -169,8 +140,8 @@ async fn a_prompt_about_nothing_is_refused() {
             ("explain", json!({ "topic": "zyzzyva" }), "quick-start"),
             ("sing", json!({ "topic": "eras" }), "sing"),
         ] {
-            let request = GetPromptRequestParams::new(name)
-                .with_arguments(arguments.as_object().cloned().unwrap_or_default());
+            let request =
+                GetPromptRequestParams::new(name).with_arguments(arguments.as_object().cloned().unwrap_or_default());
             let result = within(session.client.get_prompt(request)).await;
             let (code, message) = error_of(result);
             assert_eq!(code, -32602);
@@ -186,62 +157,17 @@ async fn arguments_and_variables_are_completed() {
         let session = Session::open(era, Form::Missing).await;
         let of_eras = || context(&[("page", "eras")]);
         for (reference, argument, typed, chosen, expected) in [
-            (
-                Reference::for_prompt("explain"),
-                "topic",
-                "qu",
-                None,
-                vec!["quick-start", "questions"],
-            ),
-            (
-                Reference::for_prompt("explain"),
-                "audience",
-                "OP",
-                None,
-                vec!["operator"],
-            ),
-            (
-                Reference::for_prompt("explain"),
-                "audience",
-                "author",
-                None,
-                vec!["server author"],
-            ),
-            (
-                Reference::for_resource(PAGE),
-                "page",
-                "se",
-                None,
-                vec!["servers", "sessions"],
-            ),
-            (
-                Reference::for_resource(SECTION),
-                "page",
-                "gloss",
-                None,
-                vec!["glossary"],
-            ),
-            (
-                Reference::for_resource(SECTION),
-                "section",
-                "one",
-                Some(of_eras()),
-                vec!["one-url-for-both"],
-            ),
-            (
-                Reference::for_resource(PAGE),
-                "page",
-                "zyzzyva",
-                None,
-                vec![],
-            ),
+            (Reference::for_prompt("explain"), "topic", "qu", None, vec!["quick-start", "questions"]),
+            (Reference::for_prompt("explain"), "audience", "OP", None, vec!["operator"]),
+            (Reference::for_prompt("explain"), "audience", "author", None, vec!["server author"]),
+            (Reference::for_resource(PAGE), "page", "se", None, vec!["servers", "sessions"]),
+            (Reference::for_resource(SECTION), "page", "gloss", None, vec!["glossary"]),
+            (Reference::for_resource(SECTION), "section", "one", Some(of_eras()), vec!["one-url-for-both"]),
+            (Reference::for_resource(PAGE), "page", "zyzzyva", None, vec![]),
         ] {
-            let mut request =
-                CompleteRequestParams::new(reference, ArgumentInfo::new(argument, typed));
+            let mut request = CompleteRequestParams::new(reference, ArgumentInfo::new(argument, typed));
             request.context = chosen;
-            let result = within(session.client.complete(request))
-                .await
-                .expect("values");
+            let result = within(session.client.complete(request)).await.expect("values");
             assert_eq!(result.completion.values, expected, "{argument} {typed}");
             assert_eq!(result.completion.total, Some(expected.len() as u32));
             assert_eq!(result.completion.has_more, Some(false));
@@ -254,13 +180,8 @@ async fn arguments_and_variables_are_completed() {
 async fn completion_never_gives_more_than_a_hundred_values() {
     for era in BOTH_ERAS {
         let session = Session::open(era, Form::Missing).await;
-        let everything = CompleteRequestParams::new(
-            Reference::for_resource(SECTION),
-            ArgumentInfo::new("section", ""),
-        );
-        let result = within(session.client.complete(everything))
-            .await
-            .expect("values");
+        let everything = CompleteRequestParams::new(Reference::for_resource(SECTION), ArgumentInfo::new("section", ""));
+        let result = within(session.client.complete(everything)).await.expect("values");
         let total = result.completion.total.expect("a total") as usize;
         assert_eq!(result.completion.values.len(), total.min(100));
         assert_eq!(result.completion.has_more, Some(total > 100));
@@ -287,9 +208,7 @@ async fn a_modern_client_may_listen_for_what_never_changes() {
         .resources_list_changed()
         .resource_subscriptions(["rialto://docs/eras".to_owned()])
         .build();
-    let mut listening = within(session.client.listen(filter))
-        .await
-        .expect("it is acknowledged");
+    let mut listening = within(session.client.listen(filter)).await.expect("it is acknowledged");
     let honoured = listening.acknowledged();
     assert_eq!(honoured.tools_list_changed, Some(true));
     assert_eq!(honoured.prompts_list_changed, Some(true));
