@@ -13,8 +13,8 @@ use tokio::time::Instant;
 
 use crate::{
     hub::{Caller, Description, Principal},
-    jsonrpc::Raw,
-    protocol::{Method, Revision, headers::ToolHeaders, method::notification},
+    jsonrpc::{Raw, RawObject},
+    protocol::{Method, Revision, headers::ToolHeaders, ladder::Plan, method::notification},
 };
 
 use super::pages::Pages;
@@ -56,27 +56,24 @@ pub(super) struct Tool {
 
 impl Tools {
     /// Reads the tools of a list, `server` as the server sent it and `client` as the client sees it.
-    pub(super) fn read(server: &[Raw], client: &[Raw]) -> Self {
-        let name = |tool: &Raw| Some(tool.to_object()?.get("name")?.as_text()?.into_owned());
-        let root_is_object = |tool: &Raw| {
-            let schema = tool.to_object().and_then(|t| t.get_object("outputSchema"));
-            schema.is_none_or(|s| s.get("type").is_some_and(|t| t.is_text("object")))
-        };
+    pub(super) fn read(plan: Plan, server: &[Raw], client: &[Raw]) -> Self {
+        let name = |tool: &RawObject| Some(tool.get("name")?.as_text()?.into_owned());
         let no_headers = Arc::new(ToolHeaders::default());
         let mut tools: HashMap<String, Tool> = client
             .iter()
             .filter_map(|tool| {
                 let annotated = memchr::memmem::find(tool.as_bytes(), b"x-mcp-header").is_some();
-                let headers = match annotated.then(|| tool.to_object()?.get("inputSchema").cloned()).flatten() {
-                    Some(schema) => ToolHeaders::read(&schema).map_or_else(|_| no_headers.clone(), Arc::new),
+                let tool = tool.to_object()?;
+                let headers = match tool.get("inputSchema").filter(|_| annotated) {
+                    Some(schema) => ToolHeaders::read(schema).map_or_else(|_| no_headers.clone(), Arc::new),
                     None => no_headers.clone(),
                 };
-                Some((name(tool)?, Tool { headers, wrapped: false }))
+                Some((name(&tool)?, Tool { headers, wrapped: false }))
             })
             .collect();
         for tool in server.iter().filter(|t| memchr::memmem::find(t.as_bytes(), b"outputSchema").is_some()) {
-            if !root_is_object(tool)
-                && let Some(known) = name(tool).and_then(|n| tools.get_mut(&n))
+            if let Some(tool) = tool.to_object().filter(|tool| plan.wraps_output(tool))
+                && let Some(known) = name(&tool).and_then(|n| tools.get_mut(&n))
             {
                 known.wrapped = true;
             }

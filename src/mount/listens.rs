@@ -60,7 +60,7 @@ impl Listens {
         if listeners.len() >= LISTENERS {
             return None;
         }
-        listeners.push(Listener { kinds, events, session: session });
+        listeners.push(Listener { kinds, events, session });
         Some(Listening { honoured: Filter(honoured), events: receiver })
     }
 

@@ -6,12 +6,12 @@ use http::{HeaderName, HeaderValue};
 
 use crate::{
     hub::{
-        Attempt, BoxFuture, Call, Caller, Description, Fault, Filter, Health, Life, Listening, Mount, Outcome, Peer,
-        Reason, RequestState, SilentPeer,
+        Attempt, BoxFuture, Call, Caller, Description, Fault, Filter, Health, Life, Listening, Mount, Outcome, Reason,
+        RequestState, SilentPeer,
     },
-    jsonrpc::{Notification, Raw, RawObject, code},
+    jsonrpc::{ErrorObject, Notification, Raw, RawObject, code},
     protocol::{
-        Method, Revision,
+        Family, Method, Revision,
         headers::ToolHeaders,
         ladder::{Envelope, Facts, Plan},
         method::notification,
@@ -124,7 +124,9 @@ impl Mount for Single {
             let session = inner.session(&caller).await?;
             if session.revision().is_modern() {
                 let mut params = RawObject::from([("notifications", filter.0.to_raw())]);
-                own_words(session.revision()).request(&Method::Listen, &mut params, &envelope(&caller));
+                let unasked = unasked_level();
+                let envelope = envelope(&caller, &session.description(), &unasked);
+                own_words(session.revision()).request(&Method::Listen, &mut params, &envelope);
                 return session.listen(params).await;
             }
             let server = session.description();
@@ -172,7 +174,7 @@ impl Inner {
         let tools = match view.tools(self.catalog.epoch(&Method::ToolsList)) {
             Some(tools) => tools,
             None => {
-                if !self.describe(caller).await?.offers(crate::protocol::Family::Tools) {
+                if !self.describe(caller).await?.offers(Family::Tools) {
                     return Ok(None);
                 }
                 self.fetch(caller, &view, &Method::ToolsList, "tools", &Life::default()).await?;
@@ -196,9 +198,8 @@ impl Inner {
             _ => None,
         };
         let sent = self.send(&call, &session, plan, tool.as_ref()).await;
-        let disputed = matches!(&sent, Err(Fault::Answered(e)) if e.code == code::HEADER_MISMATCH)
-            && session.revision().is_modern();
-        if !disputed {
+        let disputed = |sent: &Result<_, Fault>| matches!(sent, Err(Fault::Answered(e)) if is_disputed(&session, e));
+        if !disputed(&sent) {
             return sent;
         }
         // The server did not run it: it knows other annotations than we do. Once more with what it lists now.
@@ -210,14 +211,11 @@ impl Inner {
             }
             _ => sent,
         };
-        match retried {
-            Err(Fault::Answered(e)) if e.code == code::HEADER_MISMATCH => Err(Fault::upstream(
-                Reason::UpstreamHeaderMismatch,
-                &self.name,
-                "the server says that the headers do not match the body; something between may change them",
-            )),
-            other => other,
+        if disputed(&retried) {
+            let message = "the server says that the headers do not match the body; something between may change them";
+            return Err(Fault::upstream(Reason::UpstreamHeaderMismatch, &self.name, message));
         }
+        retried
     }
 
     async fn send(
@@ -232,8 +230,10 @@ impl Inner {
             Method::ResourcesRead => call.params.get("uri").and_then(Raw::as_text).map(std::borrow::Cow::into_owned),
             _ => None,
         };
+        let server = session.description();
+        let unasked = unasked_level();
         let mut params = call.params.clone();
-        plan.request(&call.method, &mut params, &envelope(&call.caller));
+        plan.request(&call.method, &mut params, &envelope(&call.caller, &server, &unasked));
         if let (true, Attempt::Answers { responses, state }) = (modern, &call.attempt) {
             if !responses.is_empty() {
                 params.set("inputResponses", responses.to_raw());
@@ -250,18 +250,23 @@ impl Inner {
             capabilities: call.caller.capabilities.clone(),
             life: call.life.clone(),
         };
-        let server = session.description();
         let facts = Facts {
             server_info: server.server_info.as_ref(),
             http: session.mirrors_headers(),
-            ttl_ms: 0,
             uri: uri.as_deref(),
             wrapped_output: tool.is_some_and(|t| t.wrapped),
+            capabilities: Some(&call.caller.capabilities),
+            upstream: Some(&self.name),
+            ..Facts::default()
         };
         match session.call(outgoing).await {
             Ok(result) if modern => self.modern_outcome(call, &server, plan, &facts, result),
             Ok(result) => Ok(Outcome::Complete(legacy_result(&call.method, plan, &facts, result))),
-            Err(Fault::Answered(error)) => Err(Fault::Answered(plan.error(&call.method, error, &facts))),
+            Err(Fault::Answered(error)) if is_disputed(session, &error) => Err(Fault::Answered(error)),
+            Err(Fault::Answered(error)) => match plan.error_as_result(&call.method, &error) {
+                Some(result) => Ok(Outcome::Complete(result.to_raw())),
+                None => Err(Fault::Answered(plan.error(&call.method, error, &facts))),
+            },
             Err(fault) => Err(fault),
         }
     }
@@ -355,6 +360,7 @@ impl Inner {
         let session = self.session(caller).await?;
         let plan = Plan::between(caller.revision, session.revision());
         let broken = |what: &str| Fault::upstream(Reason::UpstreamProtocol, &self.name, what);
+        let unasked = unasked_level();
         let mut items: Vec<Raw> = Vec::new();
         let mut frame: Option<RawObject> = None;
         let mut ttl = u64::MAX;
@@ -367,7 +373,11 @@ impl Inner {
             if let Some(cursor) = &cursor {
                 params.set("cursor", cursor.clone());
             }
-            own_words(session.revision()).request(method, &mut params, &envelope(caller));
+            own_words(session.revision()).request(
+                method,
+                &mut params,
+                &envelope(caller, &session.description(), &unasked),
+            );
             let outgoing = Outgoing {
                 method: method.clone(),
                 params,
@@ -420,12 +430,17 @@ impl Inner {
         let whole = plan.result(method, whole, &facts);
         let shown = whole.get(member).and_then(Raw::to_array).unwrap_or_default();
         if *method == Method::ToolsList {
-            view.keep_tools(epoch, Arc::new(Tools::read(&items, &shown)));
+            view.keep_tools(epoch, Arc::new(Tools::read(plan, &items, &shown)));
         }
         let pages = self.snapshots.cut(&self.owner(caller, method), &whole, member, &shown);
         view.keep_list(method, epoch, &pages, Duration::from_millis(ttl));
         Ok(pages)
     }
+}
+
+/// Whether a modern server disputes the headers of a request. It has not run it then.
+fn is_disputed(session: &Arc<dyn Session>, error: &ErrorObject) -> bool {
+    session.revision().is_modern() && error.code == code::HEADER_MISMATCH
 }
 
 /// The first page of a list; one that was kept says how long it still holds.
@@ -494,12 +509,22 @@ fn shares_extension(caller: &Caller, server: &Description) -> bool {
     offered.iter().any(|(name, _)| caller.capabilities.extends(&name))
 }
 
-fn envelope(caller: &Caller) -> Envelope<'_> {
+/// The envelope of a request to `server`. A legacy client that never chose a level gets log messages from `info` on where
+/// the server logs: in its era servers may log unasked.
+fn envelope<'a>(caller: &'a Caller, server: &Description, unasked: &'a Raw) -> Envelope<'a> {
+    let logs = !caller.revision.is_modern() && server.offers(Family::Logging);
     Envelope {
         client_info: caller.client_info.as_ref(),
         capabilities: &caller.capabilities,
-        log_level: caller.log_level.as_ref(),
+        log_level: caller.log_level.as_ref().or(logs.then_some(unasked)),
+        tasks: false,
+        ours: &[],
     }
+}
+
+/// The level from which on a legacy client is told about log messages that it did not ask for.
+fn unasked_level() -> Raw {
+    Raw::from("info")
 }
 
 /// The plan for requests that the gateway itself words: they have no envelope yet.

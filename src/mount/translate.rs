@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    hub::{Answer, BoxFuture, Peer, Question},
+    hub::{Answer, BoxFuture, Peer, Question, Refusal},
     jsonrpc::Notification,
     protocol::ladder::Plan,
     seal::random_token,
@@ -30,6 +30,9 @@ impl Peer for Translated {
 
     fn ask(&self, question: Question) -> BoxFuture<Answer> {
         let plan = self.plan;
+        if !plan.can_ask(&question.method, question.params.as_ref()) {
+            return Box::pin(std::future::ready(Err(Refusal::NoOne)));
+        }
         let method = question.method.clone();
         let params = plan.question(&question.method, question.params, fresh_elicitation_id);
         let asked = self.client.ask(Question { params, ..question });
