@@ -1,4 +1,5 @@
-//! The config file: the `mcpServers` file that people already have, with one more top-level key, `rialto`.
+//! The config file: the `mcpServers` file that people already have, with one more top-level key,
+//! `rialto`.
 //!
 //! ```jsonc
 //! {
@@ -13,11 +14,13 @@
 //! }
 //! ```
 //!
-//! JSON (comments and trailing commas allowed), YAML and TOML are told apart by the file's extension and read into one tree that
-//! knows where everything stands. `${VAR}`, `${VAR:-default}` and `${file:PATH}` are expanded in the strings of that tree, once, so
-//! that a value can never change the shape of the file. Relative paths count from the directory of the file.
+//! JSON (comments and trailing commas allowed), YAML and TOML are told apart by the file's
+//! extension and read into one tree that knows where everything stands. `${VAR}`, `${VAR:-default}`
+//! and `${file:PATH}` are expanded in the strings of that tree, once, so that a value can never
+//! change the shape of the file. Relative paths count from the directory of the file.
 //!
-//! Reading finds every fault it can and gives either a whole [`Config`] or all the [`Faults`]; there is no half config.
+//! Reading finds every fault it can and gives either a whole [`Config`] or all the [`Faults`];
+//! there is no half config.
 
 mod duration;
 mod expand;
@@ -55,7 +58,8 @@ use self::tree::{Format, Node};
 /// The longest config file, in bytes. Real ones have a few thousand.
 pub const LONGEST_FILE: u64 = 1024 * 1024;
 
-/// Looks up an environment variable. A function, so that tests need not touch the environment of their process.
+/// Looks up an environment variable. A function, so that tests need not touch the environment of
+/// their process.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 /// A config file, checked.
@@ -67,7 +71,8 @@ pub struct Config {
     pub hosts: Vec<HostName>,
     /// The address clients see, when a reverse proxy stands in front. It has no path.
     pub public_url: Option<Url>,
-    /// Keys that seal the handles given to clients. The first one seals, all of them open. Empty means: make one up at start.
+    /// Keys that seal the handles given to clients. The first one seals, all of them open. Empty
+    /// means: make one up at start.
     pub seal_keys: Vec<Secret>,
     /// The servers in the order of the file, without those that are disabled.
     pub servers: Vec<Server>,
@@ -187,7 +192,8 @@ fn read_root(reader: &mut Reader<'_>, root: &Node) -> Option<Config> {
     const OURS: [&str; 3] = ["mcpServers", "servers", "rialto"];
     let entries = reader.map(root, &Key::root())?;
 
-    // Other clients keep keys of their own at the top; only what looks like one of ours misspelt is worth a word.
+    // Other clients keep keys of their own at the top; only what looks like one of ours misspelt is
+    // worth a word.
     for entry in entries {
         let key = entry.key.as_str();
         if !OURS.contains(&key)

@@ -5,10 +5,13 @@
 
 mod catalog;
 mod listens;
+mod matching;
 mod outside;
 mod pages;
 mod pool;
 mod single;
 mod translate;
 
+pub use matching::Matching;
+pub use pool::Share;
 pub use single::Single;

@@ -16,6 +16,9 @@ use crate::{
 
 pub(crate) mod conversation;
 pub(crate) mod pending;
+mod unavailable;
+
+pub use unavailable::Unavailable;
 
 /// Who may use a session that is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

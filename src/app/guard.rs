@@ -1,4 +1,5 @@
-//! The guard at the door: is this request well framed, is it meant for us, and may the page that sent it send it?
+//! The guard at the door: is this request well framed, is it meant for us, and may the page that
+//! sent it send it?
 //!
 //! It sits outside everything else, router included, so that no route can be reached around it:
 //!
@@ -9,8 +10,8 @@
 //! let service = Guard::new(([127, 0, 0, 1], 8000).into(), &[], None).layer(router);
 //! ```
 //!
-//! A request that names an allowed host and carries no `Origin`, which is what MCP clients send, passes without an
-//! allocation.
+//! A request that names an allowed host and carries no `Origin`, which is what MCP clients send,
+//! passes without an allocation.
 
 mod answer;
 mod body;
@@ -34,7 +35,8 @@ pub use self::body::{BodyError, read_body};
 
 use self::rules::Rules;
 
-/// Checks Host, Origin and the headers that may come only once. A tower layer; clones share their rules.
+/// Checks Host, Origin and the headers that may come only once. A tower layer; clones share their
+/// rules.
 #[derive(Clone, Debug)]
 pub struct Guard {
     rules: Arc<Rules>,
@@ -52,9 +54,9 @@ pub struct Guarded<S> {
 impl Guard {
     /// A guard for a listener bound to `listener`.
     ///
-    /// Allowed as Host are `hosts`, the host of `public_url`, and, where the listener is on loopback, the loopback names.
-    /// Allowed as Origin are the origin of `public_url`, the Host's own origin and, where the listener is on loopback,
-    /// loopback origins.
+    /// Allowed as Host are `hosts`, the host of `public_url`, and, where the listener is on
+    /// loopback, the loopback names. Allowed as Origin are the origin of `public_url`, the Host's
+    /// own origin and, where the listener is on loopback, loopback origins.
     pub fn new(listener: SocketAddr, hosts: &[HostName], public_url: Option<&Url>) -> Self {
         Self { rules: Arc::new(Rules::new(listener, hosts, public_url)) }
     }

@@ -1,12 +1,12 @@
 //! The listener: an accept loop of our own over hyper's HTTP/1.1.
 //!
-//! `axum::serve` has neither a limit on the time a request head may take nor one on connections, and its shutdown waits for
-//! streams that never end. This one is bounded everywhere, see [`Limits`], and drains: it stops accepting, tells the
-//! application through [`Shutdown`] to end its streams, lets calls finish, and ends by force what is left after
-//! [`Limits::drain`].
+//! `axum::serve` has neither a limit on the time a request head may take nor one on connections,
+//! and its shutdown waits for streams that never end. This one is bounded everywhere, see
+//! [`Limits`], and drains: it stops accepting, tells the application through [`Shutdown`] to end
+//! its streams, lets calls finish, and ends by force what is left after [`Limits::drain`].
 //!
-//! A connection costs one task and one timer. The timer is not touched per request: it wakes now and then, reads what
-//! the connection is doing, and goes back to sleep (see `connection`).
+//! A connection costs one task and one timer. The timer is not touched per request: it wakes now
+//! and then, reads what the connection is doing, and goes back to sleep (see `connection`).
 
 mod accept;
 mod connection;
@@ -35,8 +35,8 @@ use self::connection::{Connections, Order};
 /// What a connection may cost. Each limit says what happens when it is reached.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Time for a request head to arrive, counted from the connection being accepted or from the first byte of a later
-    /// head. The connection is closed. Sending nothing at all counts too.
+    /// Time for a request head to arrive, counted from the connection being accepted or from the
+    /// first byte of a later head. The connection is closed. Sending nothing at all counts too.
     pub head_time: Duration,
     /// Bytes of a request head, and of a chunked body's trailers. Answered with 431.
     pub head_bytes: usize,
@@ -44,10 +44,11 @@ pub struct Limits {
     pub headers: usize,
     /// Time that a connection may wait for its next request. The connection is closed.
     pub idle: Duration,
-    /// Time that a write may make no progress because the client does not read. The connection is closed, which drops
-    /// the response and whatever produces it.
+    /// Time that a write may make no progress because the client does not read. The connection is
+    /// closed, which drops the response and whatever produces it.
     pub write_stall: Duration,
-    /// Connections open at once. One more is answered with 503 and closed, without its request being read.
+    /// Connections open at once. One more is answered with 503 and closed, without its request
+    /// being read.
     pub connections: usize,
     /// Time that open connections get to finish after [`Shutdown::drain`]. What is left is cut.
     pub drain: Duration,
@@ -78,7 +79,8 @@ pub struct BindError {
 /// How serving ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Drained {
-    /// Connections that had to be cut because they outlived the drain, or because the shutdown was forced.
+    /// Connections that had to be cut because they outlived the drain, or because the shutdown was
+    /// forced.
     pub cut: usize,
 }
 
@@ -111,8 +113,8 @@ impl Listener {
 
     /// Serves until `shutdown` is drained or forced, and returns when no connection is left.
     ///
-    /// The service is cloned for each request, so a clone must be cheap; an axum `Router`, or one behind
-    /// [`Guard`](super::guard::Guard), is.
+    /// The service is cloned for each request, so a clone must be cheap; an axum `Router`, or one
+    /// behind [`Guard`](super::guard::Guard), is.
     pub async fn serve<S, B>(self, service: S, shutdown: Shutdown) -> Drained
     where
         S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
@@ -177,8 +179,8 @@ async fn accept_until_drain<S, B>(
                 }
             }
             Err(error) => {
-                // Out of descriptors, most of the time: they come back only when connections close, so trying again at
-                // once would burn a processor for nothing.
+                // Out of descriptors, most of the time: they come back only when connections close,
+                // so trying again at once would burn a processor for nothing.
                 if let Some(pause) = backoff.failed(&error) {
                     tokio::select! {
                         () = shutdown.draining().cancelled() => return,

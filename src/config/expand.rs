@@ -1,7 +1,8 @@
 //! `${VAR}`, `${VAR:-default}` and `${file:PATH}` in a string of the config.
 //!
-//! One pass, over one string: what comes out of a variable or a file is never looked at again, so it can neither refer to
-//! something else nor change what the file says. `$${` stands for `${`. Nothing here puts a value into a message.
+//! One pass, over one string: what comes out of a variable or a file is never looked at again, so
+//! it can neither refer to something else nor change what the file says. `$${` stands for `${`.
+//! Nothing here puts a value into a message.
 
 use std::fs::File;
 use std::io::Read;

@@ -23,7 +23,8 @@ pub struct Fault {
 
 /// Everything found wrong with a config file.
 ///
-/// Prints one fault after the other, in the order of the file, in the form that editors and terminals make clickable:
+/// Prints one fault after the other, in the order of the file, in the form that editors and
+/// terminals make clickable:
 ///
 /// ```text
 /// mcp.json:3:14: error: mcpServers.docs.url: not a URL: relative URL without a base

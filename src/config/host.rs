@@ -28,7 +28,8 @@ pub(crate) struct Authority<'a> {
 
 impl HostName {
     pub(crate) fn matches(&self, authority: Authority<'_>) -> bool {
-        // Clients leave out the port that their scheme implies, and which scheme that was is not known here.
+        // Clients leave out the port that their scheme implies, and which scheme that was is not
+        // known here.
         let is_port = match authority.port {
             Some(_) => self.port.is_none() || self.port == authority.port,
             None => matches!(self.port, None | Some(80 | 443)),
@@ -63,8 +64,8 @@ impl fmt::Display for HostName {
 // === impl Authority ===
 
 impl<'a> Authority<'a> {
-    /// `None` for what no honest client sends: nothing, spaces, user names, a trailing dot, a port that is none, an IPv6
-    /// address without brackets or with a zone.
+    /// `None` for what no honest client sends: nothing, spaces, user names, a trailing dot, a port
+    /// that is none, an IPv6 address without brackets or with a zone.
     pub(crate) fn parse(text: &'a str) -> Option<Self> {
         let (host, port) = if let Some(rest) = text.strip_prefix('[') {
             let (address, after) = rest.split_once(']')?;

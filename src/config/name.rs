@@ -6,8 +6,8 @@ pub(super) const LONGEST: usize = 63;
 /// Paths below a mount that are not the mount's to give away.
 pub(super) const RESERVED: [&str; 3] = ["sse", "ws", "messages"];
 
-/// The mount name of an entry: as it stands if it can be one, otherwise made into one (`My Files` → `my-files`). `None` if nothing of
-/// it is left.
+/// The mount name of an entry: as it stands if it can be one, otherwise made into one (`My Files` →
+/// `my-files`). `None` if nothing of it is left.
 pub(super) fn mount_name(name: &str) -> Option<String> {
     let is_kept = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
     let starts_well = name.starts_with(|first: char| first.is_ascii_alphabetic());
@@ -53,7 +53,8 @@ pub(super) fn suggest(word: &str, candidates: &[&str]) -> String {
     }
 }
 
-/// Spellings that differ in case or punctuation only count as the same word. Cut off, since the cost grows with the square.
+/// Spellings that differ in case or punctuation only count as the same word. Cut off, since the
+/// cost grows with the square.
 fn plain(word: &str) -> Vec<char> {
     let letters = word.chars().filter(|c| c.is_alphanumeric());
     letters.flat_map(char::to_lowercase).take(64).collect()

@@ -1,16 +1,17 @@
 //! The entries of `mcpServers`, as the clients that share the file write them.
 
+mod command;
+mod http;
+
 use std::collections::HashMap;
-use std::path::PathBuf;
 
-use http::{HeaderName, HeaderValue};
-use url::Url;
-
+use self::command::read_command;
+use self::http::read_http;
 use super::expand::has_reference;
 use super::fault::Key;
 use super::name::{LONGEST, RESERVED, mount_name, nearest, suggest};
 use super::reader::Reader;
-use super::tree::{Entry, Node};
+use super::tree::Entry;
 use super::{Kind, Server};
 
 /// The keys of an entry that mean something here.
@@ -21,29 +22,13 @@ const DISABLED: &str = "disabled";
 /// The spellings of the address that clients use.
 const URLS: [&str; 3] = ["url", "serverUrl", "httpUrl"];
 
-/// Headers that belong to the protocol. Files of other clients do set some of them; what they set is left out.
-const OURS: [&str; 15] = [
-    "accept",
-    "connection",
-    "content-length",
-    "content-type",
-    "host",
-    "keep-alive",
-    "last-event-id",
-    "mcp-method",
-    "mcp-name",
-    "mcp-protocol-version",
-    "mcp-session-id",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
-
-/// An entry, with the name it has in the file.
+/// An entry with its names, whatever became of it.
 pub(super) struct Named {
+    /// Its key in the file.
     pub(super) original: String,
-    /// `None` for an entry that is disabled.
+    /// The name of its mount.
+    pub(super) mount: Option<String>,
+    /// `None` for an entry that is disabled, or faulty.
     pub(super) server: Option<Server>,
 }
 
@@ -55,7 +40,7 @@ enum Transport {
     WebSocket,
 }
 
-/// Reads all entries. Those with faults are missing from the result, and the reader knows.
+/// Reads all entries.
 pub(super) fn read_servers(reader: &mut Reader<'_>, servers: &Entry) -> Vec<Named> {
     let key = Key::root().child(&servers.key);
     let Some(entries) = reader.map(&servers.node, &key) else {
@@ -68,27 +53,20 @@ pub(super) fn read_servers(reader: &mut Reader<'_>, servers: &Entry) -> Vec<Name
     let mut named = Vec::new();
     for entry in entries {
         let key = key.child(&entry.key);
-        if is_disabled(reader, entry, &key) {
-            named.push(Named { original: entry.key.clone(), server: None });
-            continue;
+        let mut read = Named { original: entry.key.clone(), mount: None, server: None };
+        if !is_disabled(reader, entry, &key) {
+            read.mount = read_name(reader, entry, &key);
+            let kind = read_kind(reader, entry, &key);
+            if let Some(mount) = &read.mount {
+                if let Some(other) = taken.insert(mount.clone(), &entry.key) {
+                    let what = format!("its mount would be `{mount}`, and so would that of `{}`", other.escape_debug());
+                    reader.fault(entry.at, &key, what).hint("rename one of the two");
+                }
+                let title = (*mount != entry.key).then(|| entry.key.clone());
+                read.server = kind.map(|kind| Server { title, ..Server::with_defaults(mount.clone(), kind) });
+            }
         }
-        let name = read_name(reader, entry, &key);
-        let kind = read_kind(reader, entry, &key);
-        let Some(name) = name else { continue };
-        if let Some(other) = taken.insert(name.clone(), &entry.key) {
-            reader
-                .fault(entry.at, &key, format!("its mount would be `{name}`, and so would that of `{other}`"))
-                .hint("rename one of the two");
-            continue;
-        }
-        let Some(kind) = kind else { continue };
-        named.push(Named {
-            original: entry.key.clone(),
-            server: Some(Server {
-                title: (name != entry.key).then(|| entry.key.clone()),
-                ..Server::with_defaults(name, kind)
-            }),
-        });
+        named.push(read);
     }
     named
 }
@@ -213,143 +191,6 @@ fn read_address<'n>(reader: &mut Reader<'_>, entry: &'n Entry, key: &Key) -> Opt
             .hint("keep one of the two");
     }
     Some(first)
-}
-
-fn read_http(reader: &mut Reader<'_>, entry: &Entry, address: &Entry, key: &Key) -> Option<Kind> {
-    let headers = match entry.node.get("headers") {
-        Some(headers) => read_headers(reader, &headers.node, &key.child("headers")),
-        None => Some(Vec::new()),
-    };
-    let url = read_url(reader, &address.node, &key.child(&address.key));
-    match url? {
-        url if matches!(url.scheme(), "ws" | "wss") => Some(unavailable("the WebSocket transport")),
-        url => Some(Kind::Http { url, headers: headers? }),
-    }
-}
-
-fn read_url(reader: &mut Reader<'_>, node: &Node, key: &Key) -> Option<Url> {
-    const HINT: &str = "write the whole address, such as `https://docs.example/mcp`";
-    let text = reader.text(node, key)?;
-    let mut url = match Url::parse(&text.value) {
-        Ok(url) => url,
-        Err(error) => {
-            reader.fault(node.at, key, format!("not a URL: {error}")).hint(HINT);
-            return None;
-        }
-    };
-    if !matches!(url.scheme(), "http" | "https" | "ws" | "wss") || !url.has_host() {
-        reader.fault(node.at, key, "not an `http` or `https` URL").hint(HINT);
-        return None;
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        reader
-            .fault(node.at, key, "a user or password in a URL is not sent")
-            .hint("put an `Authorization` header into `headers`");
-        return None;
-    }
-    url.set_fragment(None);
-    Some(url)
-}
-
-fn read_headers(reader: &mut Reader<'_>, node: &Node, key: &Key) -> Option<Vec<(HeaderName, HeaderValue)>> {
-    let mut headers: Vec<(HeaderName, HeaderValue)> = Vec::new();
-    let faults = reader.faults().len();
-    for field in reader.map(node, key)? {
-        let key = key.child(&field.key);
-        let Ok(name) = HeaderName::try_from(&field.key) else {
-            reader
-                .fault(field.at, &key, "not the name of a header")
-                .hint("use letters, digits and `-`; references are not expanded in names");
-            continue;
-        };
-        if headers.iter().any(|(other, _)| *other == name) {
-            reader.fault(field.at, &key, "this header is there twice, in another case").hint("keep one of the two");
-            continue;
-        }
-        let Some(text) = reader.text(&field.node, &key) else {
-            continue;
-        };
-        let Ok(mut value) = HeaderValue::from_str(&text.value) else {
-            reader
-                .fault(field.node.at, &key, "its value has characters that a header cannot carry")
-                .hint("printable ASCII only, and no line breaks");
-            continue;
-        };
-        if OURS.contains(&name.as_str()) || name.as_str().starts_with("mcp-param-") {
-            reader.warn(field.at, &key, "Rialto sets this header itself; this one is not sent");
-            continue;
-        }
-        value.set_sensitive(true);
-        headers.push((name, value));
-    }
-    (reader.faults().len() == faults).then_some(headers)
-}
-
-fn read_command(reader: &mut Reader<'_>, entry: &Entry, command: &Entry, key: &Key) -> Option<Kind> {
-    let faults = reader.faults().len();
-    let command_key = key.child("command");
-    let program = reader.raw_text(&command.node, &command_key).map(str::to_owned);
-    if let Some(program) = &program {
-        if has_reference(program) {
-            reader
-                .fault(command.node.at, &command_key, "references are not expanded in `command`")
-                .hint("write the program itself; references are fine in `args` and `env`");
-        } else if program.trim().is_empty() || program.contains('\0') {
-            reader
-                .fault(command.node.at, &command_key, "not the name of a program")
-                .hint("write its path, or a name to look up in `PATH`");
-        }
-    }
-    let args = match entry.node.get("args") {
-        Some(args) => read_args(reader, &args.node, &key.child("args")),
-        None => Vec::new(),
-    };
-    let env = match entry.node.get("env") {
-        Some(env) => read_env(reader, &env.node, &key.child("env")),
-        None => Vec::new(),
-    };
-    let cwd = entry.node.get("cwd").and_then(|cwd| read_cwd(reader, &cwd.node, &key.child("cwd")));
-    if reader.faults().len() > faults {
-        return None;
-    }
-    Some(Kind::Command { command: program?, args, env, cwd })
-}
-
-fn read_args(reader: &mut Reader<'_>, node: &Node, key: &Key) -> Vec<String> {
-    let mut args = Vec::new();
-    for (key, item) in reader.list(node, key) {
-        args.extend(read_child_text(reader, item, &key));
-    }
-    args
-}
-
-fn read_env(reader: &mut Reader<'_>, node: &Node, key: &Key) -> Vec<(String, String)> {
-    let mut env = Vec::new();
-    for field in reader.map(node, key).unwrap_or_default() {
-        let key = key.child(&field.key);
-        if field.key.is_empty() || field.key.contains(['=', '\0']) || has_reference(&field.key) {
-            reader.fault(field.at, &key, "not the name of an environment variable").hint("no `=` and no references");
-            continue;
-        }
-        let value = read_child_text(reader, &field.node, &key);
-        env.extend(value.map(|value| (field.key.clone(), value)));
-    }
-    env
-}
-
-fn read_cwd(reader: &mut Reader<'_>, node: &Node, key: &Key) -> Option<PathBuf> {
-    let text = read_child_text(reader, node, key)?;
-    Some(reader.directory().join(text))
-}
-
-/// A string that is handed to a process, which cannot take a NUL.
-fn read_child_text(reader: &mut Reader<'_>, node: &Node, key: &Key) -> Option<String> {
-    let text = reader.text(node, key)?.value;
-    if text.contains('\0') {
-        reader.fault(node.at, key, "its value holds a NUL, which no process can be given").hint("take it out");
-        return None;
-    }
-    Some(text)
 }
 
 // === impl Transport ===

@@ -32,8 +32,8 @@ const LONGEST_START: Duration = Duration::from_secs(3600);
 /// The shortest text that may serve as a key, in bytes: what 32 of them hold is enough for AES-256.
 const SHORTEST_KEY: usize = 32;
 
-/// Headers that no setting can forward: they prove who the caller is to Rialto and to nobody else, or belong to the connection, or to
-/// the protocol.
+/// Headers that no setting can forward: they prove who the caller is to Rialto and to nobody else,
+/// or belong to the connection, or to the protocol.
 const NEVER_FORWARDED: [&str; 23] = [
     "accept",
     "authorization",
@@ -71,7 +71,8 @@ pub enum ListenError {
     NotLoopback,
 }
 
-/// Reads an address to listen on, from the config or from a command line. Port 0 means any free port.
+/// Reads an address to listen on, from the config or from a command line. Port 0 means any free
+/// port.
 ///
 /// # Errors
 /// It is no address, or one that would be open to others than this machine.
@@ -189,8 +190,8 @@ fn read_server_settings(reader: &mut Reader<'_>, node: &Node, key: &Key, named: 
         // By the name in `mcpServers` first; the name of the mount is good as well.
         let by_original = named.iter().position(|server| server.original == entry.key);
         let found = by_original.or_else(|| {
-            let is_mount = |server: &Server| server.name == entry.key;
-            named.iter().position(|named| named.server.as_ref().is_some_and(is_mount))
+            let is_mount = |named: &Named| named.mount.as_ref() == Some(&entry.key);
+            named.iter().position(is_mount)
         });
         let Some(index) = found else {
             let known: Vec<&str> = named.iter().map(|server| server.original.as_str()).collect();

@@ -8,8 +8,9 @@ use std::path::Path;
 
 use super::fault::{Fault, Key, Position};
 
-/// How deep values may lie within each other. Real files need five levels.
-const DEEPEST: usize = 64;
+/// How deep values may lie within each other. Real files need five levels; the YAML reader needs up
+/// to 45 KiB of stack for each.
+const DEEPEST: usize = 20;
 
 /// The formats, by the extension of the file.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +49,8 @@ pub(super) struct Entry {
     pub(super) node: Node,
 }
 
-/// Reads a text. Gives the tree, its first entry where a key is there twice, and a fault for each such key.
+/// Reads a text. Gives the tree, its first entry where a key is there twice, and a fault for each
+/// such key.
 pub(super) fn parse(text: &str, format: Format) -> Result<(Node, Vec<Fault>), Fault> {
     // Windows editors like to put a byte order mark there.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);

@@ -9,8 +9,8 @@ use std::{
 use tokio::time::Instant;
 
 use crate::{
-    hub::{Caller, Fault, Peer, Reason},
-    protocol::{Era, Revision},
+    hub::{Answering, Caller, Fault, Peer, Principal, Reason, Scope, SilentPeer},
+    protocol::{ClientCapabilities, Era, Revision},
     upstream::{Connector, Opening, Session, Sharing},
 };
 
@@ -20,6 +20,18 @@ const SESSIONS: usize = 1000;
 const IDLE: Duration = Duration::from_secs(600);
 /// How often idle sessions are looked for.
 const SWEEP: Duration = Duration::from_secs(30);
+
+/// Who shares the upstream sessions of a server that needs them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Share {
+    /// The calls of one principal, or of one legacy client's session.
+    #[default]
+    Principal,
+    /// Everybody. Nobody can be asked anything then: a question could not be told whose it is.
+    Everybody,
+    /// Nobody: each request of a modern client has a session of its own. A legacy client keeps its own.
+    Nobody,
+}
 
 /// What a session may be shared by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -33,7 +45,10 @@ struct Key {
 }
 
 impl Key {
-    fn of(caller: &Caller, sharing: Sharing) -> Self {
+    fn of(caller: &Caller, sharing: Sharing, share: Share) -> Self {
+        if share == Share::Everybody {
+            return Self { scope: 0, fingerprint: None, revision: None };
+        }
         let (scope, fingerprint) = match sharing {
             Sharing::Everybody => return Self { scope: 0, fingerprint: None, revision: None },
             Sharing::Scope => (caller.scope.id(), None),
@@ -69,18 +84,19 @@ impl Slot {
 /// The sessions of one server.
 pub(super) struct Pool {
     connector: Arc<dyn Connector>,
+    share: Share,
     slots: Arc<Mutex<HashMap<Key, Arc<Slot>>>>,
     sweeping: Mutex<bool>,
 }
 
 impl Pool {
-    pub(super) fn new(connector: Arc<dyn Connector>) -> Self {
-        Self { connector, slots: Arc::default(), sweeping: Mutex::new(false) }
+    pub(super) fn new(connector: Arc<dyn Connector>, share: Share) -> Self {
+        Self { connector, share, slots: Arc::default(), sweeping: Mutex::new(false) }
     }
 
     /// The session of this caller, where it is open already.
     pub(super) fn ready(&self, caller: &Caller) -> Option<Arc<dyn Session>> {
-        let key = Key::of(caller, self.connector.known_sharing()?);
+        let key = Key::of(caller, self.connector.known_sharing()?, self.share);
         let slot = lock(&self.slots).get(&key)?.clone();
         slot.ready()
     }
@@ -94,13 +110,18 @@ impl Pool {
         if let Some(session) = self.ready(caller) {
             return Ok(session);
         }
-        let key = Key::of(caller, self.connector.sharing().await?);
+        let sharing = self.connector.sharing().await?;
+        if self.share == Share::Nobody && sharing != Sharing::Everybody && !caller.scope.is_session() {
+            return self.connector.open(Opening { caller: caller.clone(), outside: outside() }).await;
+        }
+        let key = Key::of(caller, sharing, self.share);
         let slot = self.slot(&key, caller)?;
         let _opening = slot.opening.lock().await;
         if let Some(session) = slot.ready() {
             return Ok(session);
         }
-        let session = self.connector.open(Opening { caller: caller.clone(), outside: outside() }).await?;
+        let caller = if self.share == Share::Everybody { nobody() } else { caller.clone() };
+        let session = self.connector.open(Opening { caller, outside: outside() }).await?;
         *lock(&slot.session) = Some(session.clone());
         *lock(&slot.used) = Instant::now();
         self.sweep();
@@ -167,6 +188,20 @@ impl Pool {
             }
         });
     }
+}
+
+/// The caller for whom a session is opened that everybody shares: it declares nothing.
+fn nobody() -> Arc<Caller> {
+    Arc::new(Caller {
+        principal: Principal::new("everybody"),
+        scope: Scope::shared(Arc::new(SilentPeer)),
+        revision: Revision::NEWEST_MODERN,
+        client_info: None,
+        capabilities: ClientCapabilities::default(),
+        fingerprint: "".into(),
+        log_level: None,
+        answers: Answering::Retry,
+    })
 }
 
 fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -11,7 +11,7 @@ use crate::{
     },
     jsonrpc::{ErrorObject, Notification, Raw, RawObject, code},
     protocol::{
-        Family, Method, Revision,
+        ClientCapabilities, Family, Method, Revision,
         headers::ToolHeaders,
         ladder::{Envelope, Facts, Plan},
         method::notification,
@@ -25,7 +25,7 @@ use super::{
     listens::Listens,
     outside::Outside,
     pages::{Owner, Pages, Snapshots},
-    pool::Pool,
+    pool::{Pool, Share},
     translate::{Translated, fresh_elicitation_id},
 };
 
@@ -44,6 +44,7 @@ struct Inner {
     name: Arc<str>,
     connector: Arc<dyn Connector>,
     pool: Pool,
+    share: Share,
     catalog: Arc<Catalog>,
     listens: Arc<Listens>,
     snapshots: Snapshots,
@@ -53,10 +54,11 @@ struct Inner {
 impl Single {
     /// Mounts the server behind `connector` as `name`.
     #[must_use]
-    pub fn new(name: &str, connector: Arc<dyn Connector>, sealer: Arc<Sealer>) -> Self {
+    pub fn new(name: &str, connector: Arc<dyn Connector>, share: Share, sealer: Arc<Sealer>) -> Self {
         Self(Arc::new(Inner {
             name: name.into(),
-            pool: Pool::new(connector.clone()),
+            pool: Pool::new(connector.clone(), share),
+            share,
             connector,
             catalog: Arc::default(),
             listens: Arc::default(),
@@ -247,7 +249,10 @@ impl Inner {
             headers: if session.mirrors_headers() { mirrored(tool, &params) } else { Vec::new() },
             params,
             peer: Translated::peer(plan, call.peer.clone()),
-            capabilities: call.caller.capabilities.clone(),
+            capabilities: match self.share {
+                Share::Everybody if !modern => ClientCapabilities::default(),
+                _ => call.caller.capabilities.clone(),
+            },
             life: call.life.clone(),
         };
         let facts = Facts {

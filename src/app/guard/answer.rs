@@ -13,8 +13,8 @@ use super::rules::{Refusal, Rules};
 const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, DELETE, OPTIONS");
 const EXPOSED: HeaderValue = HeaderValue::from_static("mcp-session-id, mcp-protocol-version, www-authenticate");
 
-/// A refusal as plain text. The connection is closed: a client that sends such a request is confused or hostile, and its body
-/// is not worth reading.
+/// A refusal as plain text. The connection is closed: a client that sends such a request is
+/// confused or hostile, and its body is not worth reading.
 pub(super) fn refuse(refusal: Refusal) -> Response<Body> {
     let mut response = Response::new(Body::from(refusal.message() + "\n"));
     *response.status_mut() = refusal.status();
@@ -31,8 +31,9 @@ pub(super) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
 
 /// Answers a preflight of an origin that passed the rules.
 ///
-/// Only an origin that *is* this gateway is allowed by name. Other loopback origins get no `Access-Control-Allow-Origin`, so
-/// that their browser stops there: sharing answers between origins is off until origins can be named.
+/// Only an origin that *is* this gateway is allowed by name. Other loopback origins get no
+/// `Access-Control-Allow-Origin`, so that their browser stops there: sharing answers between
+/// origins is off until origins can be named.
 pub(super) fn preflight(rules: &Rules, request: &HeaderMap) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;

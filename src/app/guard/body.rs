@@ -8,7 +8,8 @@ use http_body::Body;
 use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout_at};
 
-/// The most to reserve on the word of a `Content-Length`, in bytes. A client that claims more has to send it.
+/// The most to reserve on the word of a `Content-Length`, in bytes. A client that claims more has
+/// to send it.
 const TRUSTED_CLAIM: u64 = 64 * 1024;
 
 /// Why a body was not read.
@@ -41,11 +42,11 @@ impl BodyError {
     }
 }
 
-/// Reads a body of at most `limit` bytes, all of it before `deadline`. A body that came in one piece is not copied; trailers are
-/// dropped, so they can never pass for headers.
+/// Reads a body of at most `limit` bytes, all of it before `deadline`. A body that came in one
+/// piece is not copied; trailers are dropped, so they can never pass for headers.
 ///
-/// After an error the rest of the body is unread. Drop it with the request: the listener then closes the connection after the
-/// response.
+/// After an error the rest of the body is unread. Drop it with the request: the listener then
+/// closes the connection after the response.
 ///
 /// # Errors
 /// See [`BodyError`]. A body whose `Content-Length` is over the limit is refused before it is read.

@@ -45,7 +45,8 @@ enum Scheme {
     Https,
 }
 
-/// The (scheme, host, port) that an `Origin` stands for, its default port spelled out (RFC 6454, section 4).
+/// The (scheme, host, port) that an `Origin` stands for, its default port spelled out (RFC 6454,
+/// section 4).
 #[derive(Clone, Copy, Debug)]
 struct Origin<'a> {
     scheme: Scheme,
@@ -64,13 +65,14 @@ impl Rules {
         }
     }
 
-    /// Decides on a request head. The order is part of the contract: the Host's framing and name come before the Origin,
-    /// which is only meaningful once the Host is known to be ours.
+    /// Decides on a request head. The order is part of the contract: the Host's framing and name
+    /// come before the Origin, which is only meaningful once the Host is known to be ours.
     pub(super) fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
         if uri.path_and_query().is_some_and(|target| target.as_str().len() > LONGEST_URL) {
             return Err(Refusal::UrlTooLong);
         }
-        // The map knows how many fields it has and how many names; only if they differ is anything there twice.
+        // The map knows how many fields it has and how many names; only if they differ is anything
+        // there twice.
         if headers.len() != headers.keys_len() {
             only_once(headers)?;
         }
@@ -79,7 +81,8 @@ impl Rules {
 
         let host = headers.get(HOST).ok_or(Refusal::HostMissing)?;
         let host = host.to_str().map_err(|_| Refusal::HostMalformed)?;
-        // RFC 9112, section 3.2.2: in absolute form the target's authority is the one that counts, and Host must repeat it.
+        // RFC 9112, section 3.2.2: in absolute form the target's authority is the one that counts,
+        // and Host must repeat it.
         if uri.authority().is_some_and(|target| !target.as_str().eq_ignore_ascii_case(host)) {
             return Err(Refusal::HostAmbiguous);
         }
@@ -95,7 +98,8 @@ impl Rules {
         }
     }
 
-    /// Whether the page asking is one that was loaded from here. Assumes a request that passed [`check`](Self::check).
+    /// Whether the page asking is one that was loaded from here. Assumes a request that passed
+    /// [`check`](Self::check).
     pub(super) fn is_same_origin(&self, headers: &HeaderMap) -> bool {
         let host = headers.get(HOST).and_then(|host| host.to_str().ok());
         let origin = headers.get(ORIGIN).and_then(|origin| origin.to_str().ok());
@@ -124,8 +128,9 @@ impl Rules {
         })
     }
 
-    /// Whether the Origin is this listener, which speaks plain HTTP, under the name that the request used. Under the name of
-    /// `public_url` only its own scheme and port count: a page from `http://` must not reach what is published as `https://`.
+    /// Whether the Origin is this listener, which speaks plain HTTP, under the name that the
+    /// request used. Under the name of `public_url` only its own scheme and port count: a page from
+    /// `http://` must not reach what is published as `https://`.
     fn is_own(&self, origin: Origin<'_>, host: Authority<'_>) -> bool {
         origin.scheme == Scheme::Http
             && origin.port == host.port.unwrap_or(80)
@@ -138,8 +143,9 @@ fn is_loopback_name(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost") || host == "127.0.0.1" || host == "[::1]"
 }
 
-/// Refuses two of a field that decides who is asking, for what, or how the body is read: two readers would pick differently.
-/// The fields of MCP are left to its handlers, whose answer for this is a JSON-RPC error.
+/// Refuses two of a field that decides who is asking, for what, or how the body is read: two
+/// readers would pick differently. The fields of MCP are left to its handlers, whose answer for
+/// this is a JSON-RPC error.
 fn only_once(headers: &HeaderMap) -> Result<(), Refusal> {
     let singletons =
         [(HOST, "host"), (ORIGIN, "origin"), (AUTHORIZATION, "authorization"), (CONTENT_TYPE, "content-type")];
@@ -232,7 +238,8 @@ impl Refusal {
         }
     }
 
-    /// Tells the operator. What a person can mend by configuration is a warning, the rest is the client's affair.
+    /// Tells the operator. What a person can mend by configuration is a warning, the rest is the
+    /// client's affair.
     pub(super) fn log(self, headers: &HeaderMap) {
         match self {
             Self::HostNotAllowed => tracing::warn!(
@@ -255,4 +262,88 @@ fn shown(headers: &HeaderMap, name: &HeaderName) -> String {
     const MOST: usize = 120;
     let bytes = headers.get(name).map_or(&b""[..], HeaderValue::as_bytes);
     bytes[..bytes.len().min(MOST)].escape_ascii().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn check(rules: &Rules, host: &str, origin: Option<&[u8]>) -> Result<(), Refusal> {
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, HeaderValue::from_str(host).unwrap());
+        if let Some(origin) = origin {
+            headers.insert(ORIGIN, HeaderValue::from_bytes(origin).unwrap());
+        }
+        rules.check(&Uri::from_static("/mcp/docs"), &headers)
+    }
+
+    /// A listener that is not on loopback, published as `https://gw.example`.
+    fn published() -> Rules {
+        let url = Url::parse("https://gw.example").unwrap();
+        Rules::new(([192, 0, 2, 1], 443).into(), &[], Some(&url))
+    }
+
+    #[test]
+    fn loopback_names_are_ours_only_on_loopback() {
+        for host in ["localhost", "127.0.0.1", "[::1]:80"] {
+            assert_eq!(check(&published(), host, None), Err(Refusal::HostNotAllowed));
+        }
+        let origin = Some(&b"http://localhost"[..]);
+        assert_eq!(check(&published(), "gw.example", origin), Err(Refusal::OriginNotAllowed));
+    }
+
+    #[test]
+    fn a_configured_port_is_the_only_one() {
+        let hosts = ["gw.example:8443", "proxied.example:443"].map(|host| host.parse().unwrap());
+        let rules = Rules::new(([192, 0, 2, 1], 80).into(), &hosts, None);
+        let cases = [
+            ("gw.example:8443", true),
+            ("gw.example", false),
+            ("gw.example:443", false),
+            ("proxied.example", true),
+            ("proxied.example:443", true),
+            ("proxied.example:80", false),
+        ];
+        for (host, is_allowed) in cases {
+            assert_eq!(check(&rules, host, None).is_ok(), is_allowed, "{host}");
+        }
+    }
+
+    proptest! {
+        /// Whatever is written around or instead of the one good origin, nothing but that origin
+        /// passes.
+        #[test]
+        fn sec_003_no_other_origin_passes(
+            before in "[a-z.:/@]{0,8}",
+            middle in prop_oneof![Just("https://gw.example"), Just("gw.example"), Just("https://GW.EXAMPLE")],
+            after in "[ -~\\x80-\\xff]{0,8}",
+        ) {
+            let origin = format!("{before}{middle}{after}");
+            let is_good = matches!(
+                origin.to_ascii_lowercase().as_str(),
+                "https://gw.example" | "https://gw.example:443"
+            ) && origin.starts_with("https://");
+            let is_port = origin.to_ascii_lowercase().strip_prefix("https://gw.example:")
+                .is_some_and(|port| port.trim_start_matches('0') == "443");
+            if let Ok(value) = HeaderValue::from_bytes(origin.as_bytes()) {
+                let checked = check(&published(), "gw.example", Some(value.as_bytes()));
+                prop_assert_eq!(checked.is_ok(), is_good || is_port, "{}", origin);
+            }
+        }
+
+        #[test]
+        fn no_head_panics(host in prop::collection::vec(any::<u8>(), 0..40), origin in prop::collection::vec(any::<u8>(), 0..40)) {
+            let mut headers = HeaderMap::new();
+            for (name, bytes) in [(HOST, host), (ORIGIN, origin)] {
+                if let Ok(value) = HeaderValue::from_bytes(&bytes) {
+                    headers.insert(name, value);
+                }
+            }
+            if let Err(refusal) = published().check(&Uri::from_static("/"), &headers) {
+                refusal.log(&headers);
+            }
+        }
+    }
 }

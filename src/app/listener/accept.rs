@@ -27,7 +27,8 @@ impl Backoff {
 
     /// Says how long to wait before the next accept; `None` when the error was the client's alone.
     pub(super) fn failed(&mut self, error: &io::Error) -> Option<Duration> {
-        // The client hung up between its handshake and our accept. The next one in the queue is fine.
+        // The client hung up between its handshake and our accept. The next one in the queue is
+        // fine.
         if matches!(
             error.kind(),
             io::ErrorKind::ConnectionAborted
@@ -84,7 +85,8 @@ impl Refuser {
             let _ = timeout(REFUSAL, async {
                 stream.write_all(FULL).await?;
                 stream.shutdown().await?;
-                // Closing with the request unread would reset the connection, and the client would never see the 503.
+                // Closing with the request unread would reset the connection, and the client would
+                // never see the 503.
                 let mut unread = [0; 4096];
                 while stream.read(&mut unread).await? > 0 {}
                 io::Result::Ok(())

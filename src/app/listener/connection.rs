@@ -1,9 +1,10 @@
 //! One connection: hyper drives the protocol, and what it does is watched from three places.
 //!
-//! The socket sees bytes arrive and writes stall, the service sees a request begin, the response body sees it end. Each
-//! notes it in the connection's [`Activity`] with an atomic store. The connection's one timer reads that note when
-//! it fires. It is never further away than the shortest limit, and no deadline is nearer than that when it comes into
-//! being, so each is kept to the tick without a timer being moved per request.
+//! The socket sees bytes arrive and writes stall, the service sees a request begin, the response
+//! body sees it end. Each notes it in the connection's [`Activity`] with an atomic store. The
+//! connection's one timer reads that note when it fires. It is never further away than the shortest
+//! limit, and no deadline is nearer than that when it comes into being, so each is kept to the tick
+//! without a timer being moved per request.
 
 mod activity;
 mod watched;
@@ -108,7 +109,8 @@ impl Connections {
 
 impl Shared {
     fn open(&self) -> MutexGuard<'_, HashMap<u64, Arc<Activity>>> {
-        // The map is whole between any two of its operations, so a panic elsewhere leaves nothing half done.
+        // The map is whole between any two of its operations, so a panic elsewhere leaves nothing
+        // half done.
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -128,7 +130,8 @@ where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
-    // Small answers and SSE events must leave at once. Where the option fails, so will the connection itself.
+    // Small answers and SSE events must leave at once. Where the option fails, so will the
+    // connection itself.
     let _ = stream.set_nodelay(true);
 
     let most_headers = limits.headers;
@@ -137,7 +140,8 @@ where
         let activity = Arc::clone(activity);
         let service = service.clone();
         async move {
-            // hyper has a limit of its own for this, but setting it costs two allocations for each request.
+            // hyper has a limit of its own for this, but setting it costs two allocations for each
+            // request.
             if request.headers().len() > most_headers {
                 let mut refusal = Response::new(WatchedBody::empty(activity));
                 *refusal.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;

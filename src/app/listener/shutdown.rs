@@ -6,7 +6,8 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
 /// Asks the listener, and everything that holds a stream open, to end. Clones share one state.
 ///
-/// *Drain* means: accept nothing new, end streams the way the protocol ends them, finish calls. *Force* means: now.
+/// *Drain* means: accept nothing new, end streams the way the protocol ends them, finish calls.
+/// *Force* means: now.
 #[derive(Clone, Debug, Default)]
 pub struct Shutdown {
     drain: CancellationToken,
@@ -21,8 +22,8 @@ impl Shutdown {
         Self::default()
     }
 
-    /// A shutdown tied to the process's signals: the first SIGTERM or SIGINT drains, the second forces.
-    /// Elsewhere than on Unix the signal is Ctrl-C.
+    /// A shutdown tied to the process's signals: the first SIGTERM or SIGINT drains, the second
+    /// forces. Elsewhere than on Unix the signal is Ctrl-C.
     ///
     /// # Errors
     /// The signal handlers cannot be installed.

@@ -11,7 +11,7 @@ use crate::config::fault::{Fault, Key, Position};
 pub(super) fn parse(text: &str) -> Result<Node, Fault> {
     let mut budget = serde_saphyr::Budget::default();
     budget.max_depth = DEEPEST;
-    budget.max_documents = 1;
+    budget.max_documents = 2;
     budget.max_nodes = 100_000;
     // Aliases are handy in a config; a thousand of them are an attack.
     budget.max_aliases = 1_000;
@@ -23,7 +23,9 @@ pub(super) fn parse(text: &str) -> Result<Node, Fault> {
         Ok(root) => Ok(node(root)),
         Err(error) => {
             let what = error.render_with_formatter(&UserMessageFormatter);
-            let what = what.lines().next().unwrap_or("not YAML").to_owned();
+            // The place is said at the beginning of a fault already.
+            let what = what.lines().next().unwrap_or("not YAML");
+            let what = what.split(" at line ").next().unwrap_or(what).to_owned();
             Err(match error.location() {
                 Some(location) => Fault::at(position(location), &Key::root(), what),
                 None => Fault::general(what),

@@ -1,10 +1,12 @@
-//! Ambiguous and broken framing (SEC-047, by recipe). Whatever is sent, a smuggled second request never runs.
+//! Ambiguous and broken framing (SEC-047, by recipe). Whatever is sent, a smuggled second request
+//! never runs.
 
 use super::raw::Gateway;
 
 const SMUGGLED: &str = "POST /mcp/docs HTTP/1.1\r\nhost: localhost\r\ncontent-length: 8\r\n\r\nsmuggled";
 
-/// Sends a head and what follows it, and asserts that at most one request ran and the connection was closed.
+/// Sends a head and what follows it, and asserts that at most one request ran and the connection
+/// was closed.
 async fn at_most_one(gateway: &Gateway, request: impl AsRef<[u8]>) -> String {
     let before = gateway.calls();
     let answers = gateway.exchange(request).await;

@@ -2,7 +2,8 @@
 
 use super::raw::{FORBIDDEN, Gateway, Setup};
 
-/// A gateway on loopback that is also known under a name, and published through a proxy under another.
+/// A gateway on loopback that is also known under a name, and published through a proxy under
+/// another.
 async fn published() -> Gateway {
     Gateway::with(Setup {
         hosts: vec!["box.lan".parse().unwrap(), "gw.example".parse().unwrap()],

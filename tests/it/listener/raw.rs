@@ -1,4 +1,5 @@
-//! A gateway in small behind the real listener and guard, and a client that sends bytes and reads bytes.
+//! A gateway in small behind the real listener and guard, and a client that sends bytes and reads
+//! bytes.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -45,8 +46,9 @@ impl Default for Setup {
     }
 }
 
-/// A running gateway. `POST /mcp/docs` answers with the headers and the body it got, `GET /stream` streams until it is asked to
-/// end, `GET /stuck` never ends, `GET /flood` writes without end, `GET /gated` answers once the test opens the gate.
+/// A running gateway. `POST /mcp/docs` answers with the headers and the body it got, `GET /stream`
+/// streams until it is asked to end, `GET /stuck` never ends, `GET /flood` writes without end, `GET
+/// /gated` answers once the test opens the gate.
 pub(super) struct Gateway {
     pub(super) address: SocketAddr,
     pub(super) shutdown: Shutdown,

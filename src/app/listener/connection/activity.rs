@@ -29,12 +29,14 @@ pub(super) enum Expiry {
     LookAgain(Instant),
 }
 
-/// Shared by the connection's socket, service, bodies and timer. All of them run in the connection's own task, but for
-/// [`order`](Self::order), so relaxed loads and stores are enough for the notes.
+/// Shared by the connection's socket, service, bodies and timer. All of them run in the
+/// connection's own task, but for [`order`](Self::order), so relaxed loads and stores are enough
+/// for the notes.
 #[derive(Debug)]
 pub(in super::super) struct Activity {
     accepted: Instant,
-    /// The phase in the low two bits, above it the millisecond since `accepted` at which the phase began.
+    /// The phase in the low two bits, above it the millisecond since `accepted` at which the phase
+    /// began.
     phase: AtomicU64,
     /// The millisecond at which writing came to a halt, plus one; zero while it flows.
     stalled: AtomicU64,
@@ -84,8 +86,8 @@ impl Activity {
     pub(super) fn write_progressed(&self) {
         if self.stalled.load(Ordering::Relaxed) != 0 {
             self.stalled.store(0, Ordering::Relaxed);
-            // The end of a response may sit in the write buffer for long when the client reads slowly. That is not
-            // idleness.
+            // The end of a response may sit in the write buffer for long when the client reads
+            // slowly. That is not idleness.
             if self.phase.load(Ordering::Relaxed) & 0b11 == IDLE {
                 self.enter(IDLE);
             }

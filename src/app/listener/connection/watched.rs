@@ -1,4 +1,5 @@
-//! The socket and the response body, each telling the connection's [`Activity`] what passes through.
+//! The socket and the response body, each telling the connection's [`Activity`] what passes
+//! through.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
