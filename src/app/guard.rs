@@ -31,7 +31,7 @@ use url::Url;
 
 use crate::config::HostName;
 
-pub use self::body::{BodyError, read_body};
+pub use self::body::{BODY_LIMIT, BODY_TIME, BodyError, read_body};
 
 use self::rules::Rules;
 
