@@ -18,7 +18,11 @@ const ROUND: Duration = Duration::from_millis(60);
 
 fn main() {
     let mut table = String::new();
-    let _ = writeln!(table, "{:<34} {:>8} {:>10} {:>10} {:>10} {:>8}", "message", "bytes", "read", "relay", "tree", "ratio");
+    let _ = writeln!(
+        table,
+        "{:<34} {:>8} {:>10} {:>10} {:>10} {:>8}",
+        "message", "bytes", "read", "relay", "tree", "ratio"
+    );
     for (name, text, limits) in messages() {
         let read = best(|| drop(black_box(Payload::parse(text.clone(), limits))));
         let relayed = best(|| drop(black_box(relay(text.clone(), limits))));
@@ -36,8 +40,12 @@ fn main() {
 fn relay(text: Bytes, limits: Limits) -> Option<Bytes> {
     let id = RequestId::number(7);
     match Payload::parse(text, limits) {
-        Ok(Payload::One(Message::Request(request))) => Some(encode_request(&id, &request.method, request.params.as_ref())),
-        Ok(Payload::One(Message::Response(response))) => response.outcome.ok().map(|result| encode_result(&id, &result)),
+        Ok(Payload::One(Message::Request(request))) => {
+            Some(encode_request(&id, &request.method, request.params.as_ref()))
+        }
+        Ok(Payload::One(Message::Response(response))) => {
+            response.outcome.ok().map(|result| encode_result(&id, &result))
+        }
         _ => None,
     }
 }

@@ -155,6 +155,20 @@ pub enum Sessions {
 
 // === impl Config ===
 
+impl Default for Config {
+    /// No servers, and everything else as a file that says nothing has it.
+    fn default() -> Self {
+        Self {
+            listen: settings::DEFAULT_LISTEN,
+            hosts: Vec::new(),
+            public_url: None,
+            seal_keys: Vec::new(),
+            servers: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+}
+
 impl Config {
     /// Reads and checks a file. Besides it, only files named by `${file:…}` are read.
     ///

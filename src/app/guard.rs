@@ -14,7 +14,6 @@
 //! passes without an allocation.
 
 mod answer;
-mod body;
 mod rules;
 
 use std::convert::Infallible;
@@ -30,8 +29,6 @@ use tower::{Layer, Service};
 use url::Url;
 
 use crate::config::HostName;
-
-pub use self::body::{BODY_LIMIT, BODY_TIME, BodyError, read_body};
 
 use self::rules::Rules;
 

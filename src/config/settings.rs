@@ -25,7 +25,7 @@ const ERAS: [(&str, EraChoice); 4] = [
 const SESSIONS: [(&str, Sessions); 3] =
     [("principal", Sessions::Principal), ("shared", Sessions::Shared), ("per-request", Sessions::PerRequest)];
 
-const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8000);
+pub(super) const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8000);
 const DEFAULT_START: Duration = Duration::from_secs(60);
 const LONGEST_START: Duration = Duration::from_secs(3600);
 
