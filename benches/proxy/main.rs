@@ -1,7 +1,7 @@
 //! What a whole proxied MCP call costs, side by side with other proxies.
 //!
 //! ```text
-//! cargo bench --bench proxy                                    # everything, about eight minutes
+//! cargo bench --bench proxy                                    # everything, about ten minutes
 //! cargo bench --bench proxy -- --case call-legacy --rounds 5
 //! cargo bench --bench proxy -- --only direct,forwarder --json figures.json
 //! cargo bench --bench proxy -- --quick                         # does it work at all
@@ -21,7 +21,7 @@
 //! # How to read the figures
 //!
 //! - **CPU µs**: user and system time of the proxy's processes per operation, the
-//!   median of the rounds, with the least and the most beside it. This is the
+//!   median of the rounds, with their least and most beside it. This is the
 //!   figure to go by: it hardly depends on what else the machine does. Of
 //!   *direct* it is the upstream's own. The system counts in ticks of 10 ms: a
 //!   round of two seconds is exact to about 1 %.
@@ -30,7 +30,8 @@
 //!   machine's cores, so these are for comparing with each other only.
 //! - **per s**: operations per second of all connections together.
 //! - **peak MiB**: the largest resident set of the proxy's processes since they
-//!   were started for this case.
+//!   were started for this case; of several processes the sum, in which pages
+//!   that they share count more than once.
 //! - **upstream**: messages that the upstream was sent per operation: 1 for a
 //!   forwarded call; about 0 for a list that comes from a cache.
 //! - **rialto / forwarder** and the like: the ratio of the medians above. Below 1

@@ -88,7 +88,7 @@ impl Options {
     /// How long a turn is measured.
     pub(crate) fn window(&self) -> Duration {
         if self.quick() {
-            Duration::from_millis(150)
+            Duration::from_millis(50)
         } else {
             self.seconds
         }

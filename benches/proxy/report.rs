@@ -72,7 +72,10 @@ impl Medians {
     }
 
     fn ratios(&self, of: Kind, other: &Self, to: Kind) -> Ratios {
-        let possible = |ours: Option<f64>, theirs: Option<f64>| Some(ours? / theirs?);
+        // A quick check may be over within a tick, and nothing has a ratio to 0.
+        let possible = |ours: Option<f64>, theirs: Option<f64>| {
+            Some(ours? / theirs?).filter(|ratio| ratio.is_finite())
+        };
         Ratios {
             of,
             to,
@@ -122,7 +125,7 @@ impl<'a> Report<'a> {
         let _ = writeln!(
             out,
             "  {:<20} {:>9} {:>17} {:>10} {:>10} {:>10} {:>9} {:>9}",
-            "proxy", "CPU µs", "of the rounds", "p50 µs", "p99 µs", "per s", "peak MiB", "upstream"
+            "proxy", "CPU µs", "least–most", "p50 µs", "p99 µs", "per s", "peak MiB", "upstream"
         );
         for record in self.records {
             let name = record.kind.name();
@@ -206,14 +209,18 @@ pub(crate) fn whole_json(options: &Options, cases: &[serde_json::Value]) -> serd
 /// The first lines of a case's table.
 pub(crate) fn heading(case: &Case, options: &Options) -> String {
     let (client, upstream) = (case.client.word(), case.upstream.word());
+    let length = if options.quick() {
+        "a quick check: the figures mean nothing".to_owned()
+    } else {
+        let (rounds, seconds) = (options.rounds(), options.window().as_secs_f64());
+        format!("rounds of {seconds} s: {rounds}")
+    };
     let mut out = format!(
-        "\n{}: {}, {client} client, {upstream} upstream\n  ({} connections, {} threads, {} rounds of {} s)\n",
+        "\n{}: {}, {client} client, {upstream} upstream\n  (connections: {}; threads: {}; {length})\n",
         case.name,
         case.what,
         options.connections(),
         options.threads(),
-        options.rounds(),
-        options.window().as_secs_f64(),
     );
     if case.client != case.upstream {
         let _ = writeln!(

@@ -77,8 +77,11 @@ pub(crate) fn run_case(
     for player in &mut players {
         player.attempt(|contestant| {
             runtime.block_on(until_ready(case, contestant))?;
-            // A turn that does not count: caches, pools and the allocator fill.
-            runtime.block_on(take_turn(case, options, contestant))
+            if !options.quick() {
+                // A turn that does not count: caches, pools and the allocator fill.
+                runtime.block_on(take_turn(case, options, contestant))?;
+            }
+            Ok(())
         });
     }
     for _ in 0..options.rounds() {
@@ -139,7 +142,12 @@ async fn until_ready(case: &Case, contestant: &Contestant) -> Result<()> {
                 fleet.close().await;
                 return Ok(());
             }
-            Err(fault) if Instant::now() > deadline => return Err(fault),
+            Err(fault) if Instant::now() > deadline => {
+                let patience = READY_PATIENCE.as_secs();
+                return Err(fault.while_doing(format_args!(
+                    "no right answer in the {patience} seconds after its start"
+                )));
+            }
             Err(_) => sleep(Duration::from_millis(50)).await,
         }
     }
