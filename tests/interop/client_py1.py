@@ -139,7 +139,8 @@ async def connect(args):
                 list_roots_callback=client.on_roots,
             )
         )
-        result = await asyncio.wait_for(client.session.initialize(), checks.DEADLINE)
+        async with asyncio.timeout(checks.DEADLINE):
+            result = await client.session.initialize()
         client.info = {"revision": result.protocolVersion, "era": "legacy", "server": result.serverInfo.name}
         yield client
 
