@@ -45,11 +45,14 @@ class Client:
     def __init__(self):
         self.logs, self.updates, self.changes = [], [], []
         self.client: SdkClient = None
+        self.info = {"era": None}
 
     async def on_log(self, params):
         self.logs.append(f"{params.level}: {params.data}")
 
     async def on_message(self, message):
+        if self.modern:
+            return  # what a modern server announces is counted where it is listened for
         if isinstance(message, types.ResourceUpdatedNotification):
             self.updates.append(str(message.params.uri))
         elif isinstance(message, types.ToolListChangedNotification):
