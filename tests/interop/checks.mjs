@@ -268,6 +268,7 @@ const checks = {
     roots: ask,
     roots_standalone: async (client, want) => (client.info.era === 'modern' ? undefined : ask(client, want)),
     questions_at_once: ask,
+    undeclared: () => undefined,
     async declared(client, want) {
         const said = JSON.parse(texts(await expectCall(client, want)));
         const capabilities = said.capabilities ?? said['io.modelcontextprotocol/clientCapabilities'] ?? {};
@@ -320,7 +321,7 @@ export async function main(connectClient, modes) {
             }
             try {
                 const detail = await within(DEADLINE, checks[name](client, want));
-                report(name, true, detail ?? 'not in this era', detail ? {} : { skipped: true });
+                report(name, true, detail ?? 'not for this client', detail ? {} : { skipped: true });
             } catch (error) {
                 allOk = report(name, false, shorten(`${error.name}: ${error.message}`, 600));
             }
