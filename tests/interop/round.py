@@ -1,11 +1,12 @@
 """Real MCP clients against real MCP servers, through Rialto.
 
     round.py short [--rialto-bin PATH]    one client of each SDK line, one server of each era
-    round.py full [--rialto-bin PATH]     every client, every server, and the conformance suite
+    round.py full [--rialto-bin PATH]     every client, every server
     round.py short|full --direct          the same without Rialto, as far as eras and transports meet
 
-It runs the cells one after the other, prints a table, and ends with 1 when any check failed. `--clients`, `--servers`
-and `--checks` (each a,b,c) narrow a round; `--report FILE` writes everything as JSON. Run `setup.sh` first.
+It runs the cells one after the other, then the conformance suite (see `conformance.py`), prints a table, and ends with
+1 when anything failed. `--clients`, `--servers` and `--checks` (each a,b,c) narrow a round; narrowed to clients or
+checks it leaves the suite out. `--report FILE` writes everything as JSON. Run `setup.sh` first.
 """
 
 import argparse
@@ -237,7 +238,7 @@ def run_round(args) -> bool:
                     if not result["ok"]:
                         print(f"  {result['check']}: {result['detail']}", flush=True)
                 all_ok = all_ok and not failed
-        if args.round == "full" and not args.checks and not args.clients:
+        if not args.checks and not args.clients:
             all_ok = run_conformance(urls, report, args.direct) and all_ok
         if rialto is not None:
             if not all_ok:

