@@ -43,6 +43,15 @@ fn value(object: &RawObject) -> serde_json::Value {
     object.to_raw().parse().unwrap()
 }
 
+#[test]
+fn a_message_crosses_the_boundaries_one_after_the_other() {
+    let crossed = |from, to| super::rungs(from, to).map(|(rung, _)| rung.newer()).collect::<Vec<_>>();
+    assert_eq!(crossed(R24, R26), [R0326, R0618, R1125, R26]);
+    assert_eq!(crossed(R26, R0326), [R26, R1125, R0618]);
+    assert_eq!(crossed(R0618, R1125), [R1125]);
+    assert!(Revision::ALL.into_iter().all(|revision| crossed(revision, revision).is_empty()));
+}
+
 /// Every plan of two different revisions.
 fn crossing_plans() -> impl Iterator<Item = Plan> {
     Revision::ALL

@@ -35,6 +35,7 @@ fn a_server_older_than_the_flag_for_completions_is_advertised_with_it() {
         check(Plan::between(client, R24), r#"{"tools":{}}"#, r#"{"tools":{},"completions":{}}"#);
         check(Plan::between(client, R0326), r#"{"tools":{}}"#, r#"{"tools":{}}"#);
     }
+    check(Plan::between(R24, R1125), r#"{"tools":{}}"#, r#"{"tools":{}}"#);
     check(Plan::between(R24, R24), r#"{"tools":{}}"#, r#"{"tools":{}}"#);
 }
 

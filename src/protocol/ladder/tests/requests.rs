@@ -13,11 +13,16 @@ fn a_modern_server_gets_the_envelope_of_the_legacy_client() {
     let level = raw(r#""warning""#);
     for client in LEGACY {
         let plan = Plan::between(client, R26);
-        let params = request(plan, &Method::ToolsCall, r#"{"name":"t","_meta":{"progressToken":7,"k":"v"}}"#, |e| {
-            e.capabilities = &capabilities;
-            e.client_info = Some(&info);
-            e.log_level = Some(&level);
-        });
+        let params = request(
+            plan,
+            &Method::ToolsCall,
+            r#"{"name":"t","_meta":{"progressToken":7,"k":"v","io.modelcontextprotocol/related-task":{"taskId":"1"}}}"#,
+            |e| {
+                e.capabilities = &capabilities;
+                e.client_info = Some(&info);
+                e.log_level = Some(&level);
+            },
+        );
         let expected = concat!(
             r#"{"name":"t","_meta":{"progressToken":7,"k":"v","io.modelcontextprotocol/protocolVersion":"2026-07-28","#,
             r#""io.modelcontextprotocol/clientInfo":{"name":"c","version":"1","title":"C"},"#,
