@@ -37,7 +37,8 @@ pub(super) fn result(method: &Method, result: &mut RawObject) {
 
 fn is_duration(value: &Raw) -> bool {
     value.kind() == Kind::Number
-        && value.parse::<f64>().is_ok_and(|ms| ms >= 0.0 && ms.fract() == 0.0 && !value.as_bytes().starts_with(b"-"))
+        && !value.as_bytes().starts_with(b"-")
+        && value.parse::<f64>().is_ok_and(|ms| ms.fract() == 0.0)
 }
 
 /// The error of a modern server. What concerns the hop to that server alone is never relayed.

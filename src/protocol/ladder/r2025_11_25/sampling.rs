@@ -72,6 +72,10 @@ pub(super) fn unwrap_content(answer: &mut RawObject) {
             let block = block.clone();
             answer.set("content", block);
             if !texts.is_empty() {
+                tracing::debug!(
+                    texts = texts.len(),
+                    "an answer with several blocks loses its texts to a server that takes one"
+                );
                 meta::edit(answer, |meta| meta.set(OMITTED, Raw::from(&*joined)));
             }
         }
