@@ -288,7 +288,8 @@ impl Inner {
         let Some(mut object) = result.to_object() else { return broken("the result is not an object") };
         let kind = object.get("resultType").and_then(Raw::as_text).map(std::borrow::Cow::into_owned);
         match kind.as_deref() {
-            Some("complete") if plan.is_empty() => Ok(Outcome::Complete(result)),
+            // How long it may be kept is checked even where nothing else is touched.
+            Some("complete") if plan.is_empty() && !call.method.is_cacheable() => Ok(Outcome::Complete(result)),
             Some("complete") => Ok(Outcome::Complete(plan.result(&call.method, object, facts).to_raw())),
             // Required, but a server that forgets it means that it is done.
             None => {
