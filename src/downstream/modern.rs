@@ -10,7 +10,6 @@ mod envelope;
 mod exchange;
 mod gate;
 mod leg;
-mod mirror;
 mod outlet;
 mod peer;
 mod refused;

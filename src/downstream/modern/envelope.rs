@@ -4,10 +4,14 @@ use http::HeaderMap;
 
 use crate::{
     jsonrpc::{ErrorObject, Kind, Raw, RawObject, RequestId, code},
-    protocol::{Method, Revision, headers, meta},
+    protocol::{
+        Method, Revision,
+        headers::{self, Mismatch},
+        meta,
+    },
 };
 
-use super::{mirror, outlet, refused::Refused};
+use super::{outlet, refused::Refused};
 
 /// What a request says about itself.
 #[derive(Debug)]
@@ -73,31 +77,30 @@ impl Envelope {
     }
 
     /// Checks that the headers say what the body says, and that the revision is served.
-    pub(super) fn check(&self, headers: &HeaderMap, method: &Method, params: &RawObject) -> Result<(), Refused> {
+    pub(super) fn check(&self, map: &HeaderMap, method: &Method, params: &RawObject) -> Result<(), Refused> {
         let version = self.version.as_text().unwrap_or_default();
         let served = Revision::MODERN.iter().any(|revision| revision.as_str() == version);
         // A client of another revision may know other headers: it first has to hear that this is not its revision.
-        if !served && headers_agree_on(headers, &version) {
+        if !served && headers_agree_on(map, &version) {
             return Err(unsupported(&self.version));
         }
         let name = method.name_member().and_then(|member| params.get(member)).and_then(Raw::as_text);
-        mirror::check_standard(headers, method.as_str(), name.as_deref(), &version)?;
+        headers::check_standard(map, method.as_str(), name.as_deref(), &version)?;
         if !served {
             return Err(unsupported(&self.version));
         }
         match method.name_member() {
-            Some(member) if name.is_none() && mirror::names(headers) => Err(Refused::envelope(ErrorObject::new(
-                code::HEADER_MISMATCH,
-                format!("Header mismatch: `mcp-name` is present, but the body has no `{member}`"),
-            ))),
+            Some(_) if name.is_none() && map.contains_key(headers::NAME) => {
+                Err(Mismatch::Unexpected(headers::NAME).into())
+            }
             Some(member) if name.is_none() => Err(Refused::params(format!("`{member}` must be a string"))),
             _ => Ok(()),
         }
     }
 }
 
-fn headers_agree_on(headers: &HeaderMap, version: &str) -> bool {
-    let mut values = headers.get_all(headers::PROTOCOL_VERSION).iter();
+fn headers_agree_on(map: &HeaderMap, version: &str) -> bool {
+    let mut values = map.get_all(headers::PROTOCOL_VERSION).iter();
     let first = values.next().and_then(|v| v.to_str().ok());
     values.next().is_none() && first.is_some_and(|v| v.trim_matches([' ', '\t']) == version)
 }

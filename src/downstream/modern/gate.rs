@@ -9,7 +9,7 @@ use crate::{
     protocol::{Era, Family, Method},
 };
 
-use super::{envelope, mirror, refused::Refused};
+use super::{envelope, refused::Refused};
 
 /// The extension that brings tasks.
 pub(super) const TASKS: &str = "io.modelcontextprotocol/tasks";
@@ -69,7 +69,9 @@ fn needs_tasks(method: &Method, params: &RawObject) -> bool {
 async fn mirrored_arguments(context: &Context<'_>, caller: &Arc<Caller>, params: &RawObject) -> Result<(), Refused> {
     let Some(tool) = params.get("name").and_then(Raw::as_text) else { return Ok(()) };
     match context.mount.tool_headers(caller, &tool).await? {
-        Some(expected) => mirror::check_arguments(&expected, context.headers, params),
-        None => Ok(()),
+        Some(expected) if !expected.is_empty() => {
+            Ok(expected.check(context.headers, params.get_object("arguments").as_ref())?)
+        }
+        _ => Ok(()),
     }
 }

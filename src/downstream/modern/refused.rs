@@ -6,7 +6,7 @@ use crate::{
     downstream::{Body, reply},
     hub::Fault,
     jsonrpc::{ErrorObject, RequestId, code},
-    protocol::Era,
+    protocol::{Era, headers::Mismatch},
 };
 
 /// An error with the status it has while nothing was sent.
@@ -37,6 +37,12 @@ impl From<ErrorObject> for Refused {
     fn from(error: ErrorObject) -> Self {
         let error = presentable(error);
         Self { status: reply::status_of(Era::Modern, error.code), error }
+    }
+}
+
+impl From<Mismatch> for Refused {
+    fn from(mismatch: Mismatch) -> Self {
+        Self::envelope(mismatch.to_error())
     }
 }
 
