@@ -1,19 +1,29 @@
 //! The modern era: stateless requests over HTTP POST (2026-07-28, basic/transports).
 //!
-//! A request is checked against its own envelope and headers, then runs as one [`leg::Leg`]: the future of the call, polled
-//! by whoever holds the HTTP answer. It becomes one JSON object, or a stream of events as soon as there is something to
-//! say before the result.
+//! A request is checked against its own envelope and headers, then waits for its call as one [`leg::Leg`], polled by whoever
+//! holds the HTTP answer. The answer becomes one JSON object, or a stream of events as soon as there is something to say
+//! before the result. A call that asks the client moves to the [`parking`], and the client comes back with the answers.
 
 mod callers;
+mod digest;
 mod discover;
 mod envelope;
 mod exchange;
 mod gate;
+mod held;
 mod leg;
+mod listen;
 mod outlet;
+mod parked;
+mod parking;
 mod peer;
+mod quota;
 mod refused;
 mod respond;
+mod retry;
+mod state;
+
+pub use held::Held;
 
 use std::sync::Arc;
 
@@ -21,13 +31,13 @@ use http::{Response, StatusCode};
 
 use crate::{
     hub::{Attempt, Call, Life, Mount},
-    jsonrpc::{Message, Request},
+    jsonrpc::{Message, RawObject, Request},
     protocol::Method,
 };
 
 use self::{
-    callers::Callers, envelope::Envelope, exchange::Exchange, leg::Leg, outlet::Outlet, peer::CallPeer,
-    refused::Refused,
+    callers::Callers, envelope::Envelope, exchange::Exchange, leg::Leg, outlet::Outlet, parking::Answers,
+    peer::CallPeer, refused::Refused, retry::Next, state::Clock,
 };
 use super::{
     Body,
@@ -45,12 +55,13 @@ pub(super) struct Modern {
 struct Shared {
     mount: Arc<dyn Mount>,
     settings: Settings,
+    clock: Clock,
 }
 
 impl Modern {
     pub(super) fn new(mount: &Arc<dyn Mount>, settings: &Settings) -> Self {
-        let shared = Arc::new(Shared { mount: mount.clone(), settings: settings.clone() });
-        Self { shared, callers: Callers::default() }
+        let shared = Shared { mount: mount.clone(), settings: settings.clone(), clock: Clock::new() };
+        Self { shared: Arc::new(shared), callers: Callers::default() }
     }
 
     pub(super) async fn post(&self, context: &Context<'_>, message: Message) -> Response<Body> {
@@ -72,28 +83,45 @@ impl Modern {
     async fn request(&self, context: &Context<'_>, request: Request) -> Result<Response<Body>, Refused> {
         let Request { id, method, params } = request;
         let method = Method::parse(&method);
-        let (envelope, params) = Envelope::read(params)?;
+        let (envelope, mut params) = Envelope::read(params)?;
         envelope.check(context.headers, &method, &params)?;
         let caller = self.callers.caller(&context.settings.scopes, context.principal, &envelope);
         let description = gate::admit(context, &caller, &method, &params).await?;
-        if method == Method::Discover {
-            return Ok(reply::result(&id, &discover::result(&description.unwrap_or_default())));
+        match method {
+            Method::Discover => return Ok(reply::result(&id, &discover::result(&description.unwrap_or_default()))),
+            Method::Listen => return listen::listen(&self.shared, context, caller, id, &params, description).await,
+            _ => {}
         }
         let text = params.to_raw();
-        let peer = CallPeer::new(method.may_ask());
+        let server_info = description.and_then(|d| d.server_info.clone());
+        let exchange = Exchange { shared: self.shared.clone(), caller, method, text, server_info };
         let outlet = Outlet::new(context.accept, &envelope);
+        let leg = match retry::read(&exchange, &mut params)? {
+            Next::Call(attempt) => self.call(exchange, params, attempt, outlet),
+            Next::Attach { call, generation, answers } => {
+                let digest = digest::of_object(&answers);
+                let capabilities = exchange.caller.capabilities.clone();
+                let answers = Answers { generation, answers, digest, capabilities };
+                let parking = &self.shared.settings.held.parking;
+                let attached = parking.attach(&call, answers, outlet.clone()).ok_or_else(state::invalid)?;
+                Leg::later(exchange, attached, outlet)
+            }
+        };
+        Ok(respond::respond(id, context.accept, leg).await)
+    }
+
+    fn call(&self, exchange: Exchange, params: RawObject, attempt: Attempt, outlet: Arc<Outlet>) -> Leg {
+        let peer = CallPeer::new(exchange.method.may_ask());
         peer.attach(&outlet);
-        let life = Life::new(context.settings.life);
+        let life = Life::new(self.shared.settings.life);
         let call = self.shared.mount.call(Call {
-            caller: caller.clone(),
-            method: method.clone(),
+            caller: exchange.caller.clone(),
+            method: exchange.method.clone(),
             params,
-            attempt: Attempt::First,
+            attempt,
             peer: peer.clone(),
             life: life.clone(),
         });
-        let server_info = description.and_then(|d| d.server_info.clone());
-        let exchange = Exchange { shared: self.shared.clone(), caller, method, text, server_info };
-        Ok(respond::respond(id, context.accept, Leg::first(exchange, call, life, peer, outlet)).await)
+        Leg::first(exchange, call, life, peer, outlet)
     }
 }

@@ -61,6 +61,11 @@ impl Kind {
     }
 }
 
+/// Whether a notification can only belong to a call, never to a subscription.
+pub(super) fn belongs_to_a_call(method: &str) -> bool {
+    matches!(method, notification::PROGRESS | notification::MESSAGE | notification::ACKNOWLEDGED)
+}
+
 /// The queue of one request.
 #[derive(Debug)]
 pub(super) struct Outlet {

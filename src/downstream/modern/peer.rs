@@ -63,6 +63,13 @@ pub(super) struct News {
     pub(super) withdrawn: Vec<u64>,
 }
 
+impl Asked {
+    /// The server gets no answer.
+    pub(super) fn refuse(self, refusal: Refusal) {
+        let _ = self.answer.send(Err(refusal));
+    }
+}
+
 impl News {
     pub(super) fn is_empty(&self) -> bool {
         self.asked.is_empty() && self.withdrawn.is_empty()
