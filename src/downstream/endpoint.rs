@@ -19,7 +19,7 @@ use super::{
     accept::{self, Accept},
     body::{BODY_LIMIT, BODY_TIME, BodyError, read_body},
     legacy::Legacy,
-    modern::Modern,
+    modern::{Held, Modern},
     reply,
 };
 
@@ -30,6 +30,8 @@ pub struct Settings {
     pub sealer: Arc<Sealer>,
     /// The scopes of the modern era.
     pub scopes: Arc<Scopes>,
+    /// What modern clients hold: parked calls and subscriptions.
+    pub held: Arc<Held>,
     /// The largest body, in bytes.
     pub body_limit: usize,
     /// How long a body may take to arrive.
@@ -45,6 +47,7 @@ impl Default for Settings {
         Self {
             sealer: Arc::new(Sealer::random()),
             scopes: Arc::default(),
+            held: Arc::default(),
             body_limit: BODY_LIMIT,
             body_time: BODY_TIME,
             life: LifeLimits::default(),
@@ -180,12 +183,12 @@ fn claim(params: Option<&RawObject>) -> Option<crate::jsonrpc::Raw> {
 fn is_modern(headers: &HeaderMap, message: &Message) -> bool {
     match message {
         Message::Request(request) => {
-            let claim = claim(request.params.as_ref());
+            let claim = || claim(request.params.as_ref());
             if request.method == Method::Initialize.as_str() {
-                return claim.and_then(|c| Revision::parse(&c.as_text()?)).is_some_and(Revision::is_modern);
+                return claim().and_then(|c| Revision::parse(&c.as_text()?)).is_some_and(Revision::is_modern);
             }
-            claim.is_some()
-                || names_modern(headers)
+            names_modern(headers)
+                || claim().is_some()
                 || matches!(Method::parse(&request.method), Method::Discover | Method::Listen)
         }
         Message::Notification(notification) => claim(notification.params.as_ref()).is_some() || names_modern(headers),
