@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderName, HeaderValue};
+use ::http::{HeaderName, HeaderValue};
 
 use crate::{
     hub::{BoxFuture, Caller, Description, Fault, Filter, Health, Life, Listening, Peer},
@@ -15,6 +15,7 @@ use crate::{
 };
 
 pub(crate) mod conversation;
+pub mod http;
 pub(crate) mod pending;
 
 /// Who may use a session that is open.
