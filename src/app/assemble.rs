@@ -11,8 +11,9 @@ use crate::{
     protocol::{ClientCapabilities, Revision},
     seal::Sealer,
     upstream::{
-        ChildConnector, ChildSettings, CommandTarget, Connector, Era, HttpConnector, HttpSettings, HttpTarget,
-        Unavailable, child::Guardian,
+        Connector, EraChoice as Era, Unavailable,
+        child::{ChildConnector, ChildSettings, CommandTarget, Guardian},
+        http::{HttpConnector, HttpSettings, HttpTarget},
     },
 };
 
@@ -52,12 +53,8 @@ fn connector(server: &Server, era: Era, guardian: &Guardian) -> Arc<dyn Connecto
             Arc::new(HttpConnector::new(name, target, HttpSettings { era, ..HttpSettings::default() }))
         }
         Kind::Command { command, args, env, cwd } => {
-            let target = CommandTarget {
-                command: command.clone(),
-                args: args.clone(),
-                env: env.clone(),
-                cwd: cwd.clone(),
-            };
+            let target =
+                CommandTarget { command: command.clone(), args: args.clone(), env: env.clone(), cwd: cwd.clone() };
             let settings = ChildSettings {
                 era,
                 start_timeout: server.start_timeout,
