@@ -15,6 +15,7 @@ use crate::{
 };
 
 pub(crate) mod conversation;
+pub mod lines;
 pub(crate) mod pending;
 
 /// Who may use a session that is open.
