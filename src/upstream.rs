@@ -15,6 +15,7 @@ use crate::{
 };
 
 pub(crate) mod conversation;
+pub mod in_process;
 pub mod lines;
 pub(crate) mod pending;
 
