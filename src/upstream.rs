@@ -16,6 +16,8 @@ use crate::{
 
 pub(crate) mod conversation;
 pub mod http;
+pub mod in_process;
+pub mod lines;
 pub(crate) mod pending;
 mod unavailable;
 

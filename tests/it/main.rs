@@ -4,5 +4,7 @@
 
 mod config;
 mod coverage;
+mod lines;
 mod listener;
+mod server_kit;
 mod upstream_http;
