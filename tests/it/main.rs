@@ -6,5 +6,7 @@ mod config;
 mod coverage;
 mod lines;
 mod listener;
+mod modern;
 mod server_kit;
+mod support;
 mod upstream_http;
