@@ -14,5 +14,6 @@ mod sse;
 
 pub use body::ReadError;
 pub use endpoint::{Endpoint, Settings};
+pub use legacy::{SessionLimits, Sessions};
 pub use reply::Body;
 pub use scopes::Scopes;
