@@ -18,7 +18,7 @@ use super::{
     Body, Scopes,
     accept::{self, Accept},
     body::{BODY_LIMIT, BODY_TIME, BodyError, read_body},
-    legacy::Legacy,
+    legacy::{Legacy, Sessions},
     modern::{Held, Modern},
     reply,
 };
@@ -40,6 +40,12 @@ pub struct Settings {
     pub life: LifeLimits,
     /// Fires when the gateway stops: open streams end then.
     pub draining: CancellationToken,
+    /// The sessions of the legacy era.
+    pub sessions: Arc<Sessions>,
+    /// Whether the keys of `sealer` outlive the process: legacy sessions then go on after a restart.
+    pub sessions_survive: bool,
+    /// Whether legacy clients are served that ignore the session id they were given. They can be asked nothing.
+    pub tolerate_sessionless: bool,
 }
 
 impl Default for Settings {
@@ -52,6 +58,9 @@ impl Default for Settings {
             body_time: BODY_TIME,
             life: LifeLimits::default(),
             draining: CancellationToken::new(),
+            sessions: Arc::default(),
+            sessions_survive: false,
+            tolerate_sessionless: true,
         }
     }
 }
@@ -196,7 +205,8 @@ fn is_modern(headers: &HeaderMap, message: &Message) -> bool {
     }
 }
 
-fn not_allowed(allow: &'static str) -> Response<Body> {
+/// A 405 that names what is allowed.
+pub(super) fn not_allowed(allow: &'static str) -> Response<Body> {
     let mut response = reply::empty(StatusCode::METHOD_NOT_ALLOWED);
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
     response
