@@ -14,6 +14,7 @@ use crate::{
     protocol::{ClientCapabilities, Method, Revision},
 };
 
+pub mod child;
 pub(crate) mod conversation;
 pub mod http;
 pub mod in_process;
