@@ -91,7 +91,7 @@ impl Gateway {
 
 async fn serve<B>(endpoints: &HashMap<&'static str, Arc<Endpoint>>, request: Request<B>) -> Answer
 where
-    B: http_body::Body<Data = bytes::Bytes>,
+    B: http_body::Body<Data = bytes::Bytes> + Unpin,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let name = request.uri().path().trim_start_matches("/mcp/").to_owned();
