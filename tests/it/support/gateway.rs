@@ -73,14 +73,9 @@ impl Gateway {
         self
     }
 
-    /// Whether there is a socket.
-    pub(crate) fn has_socket(&self) -> bool {
-        self.address.is_some()
-    }
-
-    /// Where the socket is.
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address.expect("a socket")
+    /// Where the socket is, where there is one.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        self.address
     }
 
     /// Sends a request past every socket.
