@@ -1,0 +1,6 @@
+//! What Rialto does at its edges, over real sockets, pipes and processes. The integration tests, in one binary.
+
+#![expect(clippy::unwrap_used, reason = "where a test's own setup fails, the test fails")]
+
+mod legacy;
+mod legacy_support;
