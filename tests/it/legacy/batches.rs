@@ -37,7 +37,7 @@ async fn era_128_131_a_batch_is_answered_with_an_array() {
 }
 
 #[tokio::test]
-async fn era_129_130_sec_066_batches_that_are_refused() {
+async fn era_129_130_batches_that_are_refused() {
     let (gateway, mount) = Gateway::start().await;
     let client = gateway.session("2025-03-26").await;
     let many = |n: usize| (0..n).map(|i| request(i, "ping", json!({}))).collect::<Vec<_>>();
@@ -57,7 +57,7 @@ async fn era_129_130_sec_066_batches_that_are_refused() {
 }
 
 #[tokio::test]
-async fn one_bad_element_spoils_no_other() {
+async fn sec_066_one_bad_element_spoils_no_other() {
     let (gateway, mount) = Gateway::start().await;
     let client = gateway.session("2025-03-26").await;
     let batch = [

@@ -32,7 +32,7 @@ async fn era_101_102_103_125_initialize_answers_a_legacy_revision() {
 async fn the_server_is_named_as_it_names_itself() {
     let info = json!({"name": "real", "version": "7", "title": "The Real One"});
     let mount = Scripted::with("docs", json!({}), Some(info.clone()));
-    let gateway = Gateway::serve(Settings::default(), &[mount.clone()]).await;
+    let gateway = Gateway::serve(Settings::default(), std::slice::from_ref(&mount)).await;
     for revision in REVISIONS {
         let answer = gateway.client().open(revision, json!({"extensions": {"x/y": {}}})).await;
         assert_eq!(answer["result"]["serverInfo"], info);

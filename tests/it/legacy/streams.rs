@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use rialto::{hub::Peer, jsonrpc::Notification};
+use rialto::{downstream::Settings, hub::Peer, jsonrpc::Notification};
 
 use crate::legacy_support::{Arrived, Client, Events, Gateway, NEWEST, REVISIONS, Scripted, client::able, object};
 
@@ -51,7 +51,7 @@ async fn era_143_ids_and_priming_are_as_the_revision_has_them() {
 }
 
 #[tokio::test]
-async fn era_142_328_sec_091_a_lost_connection_is_resumed_and_nothing_runs_twice() {
+async fn era_142_328_a_lost_connection_is_resumed_and_nothing_runs_twice() {
     let (gateway, mount) = Gateway::start().await;
     for revision in ["2025-03-26", "2025-06-18", NEWEST] {
         let client = gateway.session(revision).await;
@@ -73,7 +73,7 @@ async fn era_142_328_sec_091_a_lost_connection_is_resumed_and_nothing_runs_twice
 }
 
 #[tokio::test]
-async fn era_328_a_disconnect_before_any_answer_does_not_cancel() {
+async fn sec_091_a_disconnect_cancels_nothing_at_any_stage() {
     let (gateway, mount) = Gateway::start().await;
     let client = gateway.session(NEWEST).await;
     let reply = client.call_with_token(1, json!(1));
@@ -85,16 +85,30 @@ async fn era_328_a_disconnect_before_any_answer_does_not_cancel() {
     assert!(!arrived.is_dropped());
     arrived.progress(&json!(1));
     arrived.say("to nobody");
-    let again = client.call(2, "hold");
-    mount.next().await.say("to somebody");
-    assert_eq!(again.await.unwrap().json()["result"]["content"][0]["text"], "to somebody");
+    for stage in ["progress", "question"] {
+        let reply = client.call_with_token(2, json!(1));
+        let arrived = mount.next().await;
+        let asked = (stage == "question").then(|| arrived.elicit("name?"));
+        arrived.progress(&json!(1));
+        drop(reply.await.unwrap());
+        assert_eq!(client.call(2, "hold").await.unwrap().fault(), (200, -32600), "it still runs");
+        assert!(!arrived.is_dropped() && asked.is_none_or(|a| !a.is_finished()));
+        arrived.progress(&json!(2));
+        arrived.say("to nobody");
+        free(&client, 2).await;
+    }
+    free(&client, 1).await;
+}
+
+/// Waits until no call runs under `id`, which nobody is told.
+async fn free(client: &Client, id: u64) {
+    while client.ask(id, "x/free", json!({})).await.json().get("error").is_some() {}
 }
 
 #[tokio::test]
-async fn era_144_sec_025_only_what_came_after_an_event_of_the_own_session_is_repeated() {
+async fn era_144_an_unknown_event_leads_nowhere() {
     let (gateway, mount) = Gateway::start().await;
     let client = gateway.session(NEWEST).await;
-    let other = gateway.session(NEWEST).await;
     let (arrived, mut stream) = progressing(&client, &mount, 1).await;
     stream.expect().await;
     let last = stream.last_id.clone().unwrap();
@@ -114,8 +128,22 @@ async fn era_144_sec_025_only_what_came_after_an_event_of_the_own_session_is_rep
         assert_eq!(reply.status, StatusCode::OK, "{id}");
         assert_eq!(reply.events().next().await, None, "{id}");
     }
+    arrived.say("done");
+    assert_eq!(stream.expect().await["id"], 1);
+}
+
+#[tokio::test]
+async fn sec_025_only_the_own_session_resumes_and_only_once_at_a_time() {
+    let (docs, finance) = (Scripted::new("docs"), Scripted::new("finance"));
+    let gateway = Gateway::serve(Settings::default(), &[docs.clone(), finance]).await;
+    let client = gateway.session(NEWEST).await;
+    let other = gateway.session(NEWEST).await;
+    let (arrived, mut stream) = progressing(&client, &docs, 1).await;
+    stream.expect().await;
+    let last = stream.last_id.clone().unwrap();
     assert_eq!(other.get(Some(&last)).await.events().next().await, None, "another session");
     assert_eq!(client.named("bob").get(Some(&last)).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(client.at(gateway.url("finance")).get(Some(&last)).await.status, StatusCode::NOT_FOUND);
     let mut first = client.get(Some(&last)).await.events();
     let mut second = client.get(Some(&last)).await.events();
     arrived.say("done");

@@ -32,7 +32,7 @@ impl Gateway {
     /// One mount, `docs`, with settings.
     pub(crate) async fn start_with(settings: Settings) -> (Self, Arc<Scripted>) {
         let mount = Scripted::new("docs");
-        (Self::serve(settings, &[mount.clone()]).await, mount)
+        (Self::serve(settings, std::slice::from_ref(&mount)).await, mount)
     }
 
     /// Several mounts.
