@@ -12,8 +12,9 @@ mod reply;
 mod scopes;
 mod sse;
 
-pub use body::ReadError;
+pub use body::{BODY_LIMIT, BODY_TIME, BodyError, read_body};
 pub use endpoint::{Endpoint, Settings};
 pub use legacy::{SessionLimits, Sessions};
+pub use modern::Held;
 pub use reply::Body;
 pub use scopes::Scopes;

@@ -1,5 +1,8 @@
 //! The `rialto` binary: hands over to the command line.
 
+mod cli;
+mod demo;
+
 fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+    cli::run(std::env::args_os())
 }

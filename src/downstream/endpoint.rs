@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method as Verb, Request, Response, StatusCode, header};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -16,9 +17,9 @@ use crate::{
 use super::{
     Body, Scopes,
     accept::{self, Accept},
-    body::{self, ReadError},
+    body::{BODY_LIMIT, BODY_TIME, BodyError, read_body},
     legacy::{Legacy, Sessions},
-    modern::Modern,
+    modern::{Held, Modern},
     reply,
 };
 
@@ -29,6 +30,8 @@ pub struct Settings {
     pub sealer: Arc<Sealer>,
     /// The scopes of the modern era.
     pub scopes: Arc<Scopes>,
+    /// What modern clients hold: parked calls and subscriptions.
+    pub held: Arc<Held>,
     /// The largest body, in bytes.
     pub body_limit: usize,
     /// How long a body may take to arrive.
@@ -50,8 +53,9 @@ impl Default for Settings {
         Self {
             sealer: Arc::new(Sealer::random()),
             scopes: Arc::default(),
-            body_limit: 4 << 20,
-            body_time: Duration::from_secs(30),
+            held: Arc::default(),
+            body_limit: BODY_LIMIT,
+            body_time: BODY_TIME,
             life: LifeLimits::default(),
             draining: CancellationToken::new(),
             sessions: Arc::default(),
@@ -107,7 +111,7 @@ impl Endpoint {
     /// Answers one HTTP request. Host, Origin and authentication have been dealt with.
     pub async fn serve<B>(&self, request: Request<B>, principal: &Principal) -> Response<Body>
     where
-        B: http_body::Body<Data = Bytes>,
+        B: http_body::Body<Data = Bytes> + Unpin,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let (head, body) = request.into_parts();
@@ -128,7 +132,7 @@ impl Endpoint {
 
     async fn post<B>(&self, context: &Context<'_>, body: B) -> Response<Body>
     where
-        B: http_body::Body<Data = Bytes>,
+        B: http_body::Body<Data = Bytes> + Unpin,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         if !accept::sends_json(context.headers) || context.headers.contains_key(header::CONTENT_ENCODING) {
@@ -137,9 +141,9 @@ impl Endpoint {
         if !context.accept.json {
             return reply::empty(StatusCode::NOT_ACCEPTABLE);
         }
-        let text = match body::read(body, self.settings.body_limit, self.settings.body_time).await {
+        let text = match read_body(body, self.settings.body_limit, Instant::now() + self.settings.body_time).await {
             Ok(text) => text,
-            Err(fault) => return unread(fault),
+            Err(fault) => return unread(&fault),
         };
         let payload = match Payload::parse(text, Limits::DOWNSTREAM) {
             Ok(payload) => payload,
@@ -188,12 +192,12 @@ fn claim(params: Option<&RawObject>) -> Option<crate::jsonrpc::Raw> {
 fn is_modern(headers: &HeaderMap, message: &Message) -> bool {
     match message {
         Message::Request(request) => {
-            let claim = claim(request.params.as_ref());
+            let claim = || claim(request.params.as_ref());
             if request.method == Method::Initialize.as_str() {
-                return claim.and_then(|c| Revision::parse(&c.as_text()?)).is_some_and(Revision::is_modern);
+                return claim().and_then(|c| Revision::parse(&c.as_text()?)).is_some_and(Revision::is_modern);
             }
-            claim.is_some()
-                || names_modern(headers)
+            names_modern(headers)
+                || claim().is_some()
                 || matches!(Method::parse(&request.method), Method::Discover | Method::Listen)
         }
         Message::Notification(notification) => claim(notification.params.as_ref()).is_some() || names_modern(headers),
@@ -218,13 +222,9 @@ pub(super) fn unparsed(fault: &ParseError) -> Response<Body> {
     reply::json(StatusCode::BAD_REQUEST, encode_error(fault.id.as_ref(), &fault.to_error()))
 }
 
-fn unread(fault: ReadError) -> Response<Body> {
-    let status = match fault {
-        ReadError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-        ReadError::TooSlow => StatusCode::REQUEST_TIMEOUT,
-        ReadError::Broken => StatusCode::BAD_REQUEST,
-    };
-    let mut response = reply::error(status, None, &ErrorObject::new(code::INVALID_REQUEST, fault.to_string()));
+fn unread(fault: &BodyError) -> Response<Body> {
+    let error = ErrorObject::new(code::INVALID_REQUEST, fault.to_string());
+    let mut response = reply::error(fault.status(), None, &error);
     // What is left of the body would be read as the next request.
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response

@@ -81,3 +81,33 @@ pub trait Mount: Send + Sync + 'static {
     /// Whether it can be used.
     fn health(&self) -> Health;
 }
+
+impl<M: Mount + ?Sized> Mount for Arc<M> {
+    fn name(&self) -> &str {
+        (**self).name()
+    }
+
+    fn call(&self, call: Call) -> BoxFuture<Result<Outcome, Fault>> {
+        (**self).call(call)
+    }
+
+    fn describe(&self, caller: &Arc<Caller>) -> BoxFuture<Result<Arc<Description>, Fault>> {
+        (**self).describe(caller)
+    }
+
+    fn tool_headers(&self, caller: &Arc<Caller>, tool: &str) -> BoxFuture<Result<Option<Arc<ToolHeaders>>, Fault>> {
+        (**self).tool_headers(caller, tool)
+    }
+
+    fn notify(&self, caller: &Arc<Caller>, notification: Notification) {
+        (**self).notify(caller, notification);
+    }
+
+    fn listen(&self, caller: &Arc<Caller>, filter: Filter) -> BoxFuture<Result<Listening, Fault>> {
+        (**self).listen(caller, filter)
+    }
+
+    fn health(&self) -> Health {
+        (**self).health()
+    }
+}

@@ -2,5 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "where a test's own setup fails, the test fails")]
 
+mod config;
+mod coverage;
 mod legacy;
 mod legacy_support;
+mod lines;
+mod listener;
+mod modern;
+mod server_kit;
+mod support;
+mod upstream_http;

@@ -1,0 +1,65 @@
+//! The command line.
+
+mod log;
+mod serve;
+
+use std::{ffi::OsString, path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+
+/// An MCP gateway: any MCP client reaches any MCP server.
+#[derive(Debug, Parser)]
+#[command(name = "rialto", version, about, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the servers of a config file, or the demo.
+    Serve(ServeFile),
+    /// Ends the children of a gateway that died. Started by the gateway itself.
+    #[command(hide = true)]
+    Guardian,
+}
+
+#[derive(Debug, Args)]
+struct ServeFile {
+    /// The config file: an `mcpServers` file in JSON, YAML or TOML. Without it the demo is served.
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    args: ServeArgs,
+}
+
+#[derive(Debug, Args)]
+struct ServeArgs {
+    /// The address to listen on, `127.0.0.1:8000` unless the config file says otherwise.
+    #[arg(long, env = "RIALTO_LISTEN", value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// What to log, such as `info` or `rialto=debug`.
+    #[arg(long, env = "RIALTO_LOG", value_name = "FILTER", default_value = "info,rmcp=warn")]
+    log: String,
+    /// How many threads serve; one for each processor when not given.
+    #[arg(long, env = "RIALTO_THREADS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+}
+
+/// Runs the command that `arguments` ask for.
+pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(message) => {
+            // Help and version are asked for; everything else is bad usage (sysexits: EX_USAGE).
+            let _ = message.print();
+            return if message.use_stderr() { ExitCode::from(64) } else { ExitCode::SUCCESS };
+        }
+    };
+    match cli.command {
+        Some(Command::Guardian) => rialto::upstream::child::guardian_main(),
+        Some(Command::Serve(serve)) => serve::run(serve.file, serve.args),
+        None => serve::run(None, cli.serve),
+    }
+}

@@ -1,0 +1,319 @@
+//! The `rialto` key: settings of Rialto's own.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use http::HeaderName;
+use url::Url;
+
+use super::fault::Key;
+use super::name::suggest;
+use super::reader::Reader;
+use super::server::Named;
+use super::tree::{Entry, Node};
+use super::{Config, EraChoice, HostName, Kind, Secret, Server, Sessions, duration};
+
+const KEYS: [&str; 5] = ["listen", "hosts", "public_url", "seal_keys", "servers"];
+const SERVER_KEYS: [&str; 4] = ["era", "sessions", "forward_headers", "start_timeout"];
+
+const ERAS: [(&str, EraChoice); 4] = [
+    ("auto", EraChoice::Auto),
+    ("modern", EraChoice::Modern),
+    ("legacy", EraChoice::Legacy),
+    ("match", EraChoice::Match),
+];
+const SESSIONS: [(&str, Sessions); 3] =
+    [("principal", Sessions::Principal), ("shared", Sessions::Shared), ("per-request", Sessions::PerRequest)];
+
+pub(super) const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8000);
+const DEFAULT_START: Duration = Duration::from_secs(60);
+const LONGEST_START: Duration = Duration::from_secs(3600);
+
+/// The shortest text that may serve as a key, in bytes: what 32 of them hold is enough for AES-256.
+const SHORTEST_KEY: usize = 32;
+
+/// Headers that no setting can forward: they prove who the caller is to Rialto and to nobody else,
+/// or belong to the connection, or to the protocol.
+const NEVER_FORWARDED: [&str; 23] = [
+    "accept",
+    "authorization",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "cookie",
+    "expect",
+    "host",
+    "keep-alive",
+    "last-event-id",
+    "mcp-method",
+    "mcp-name",
+    "mcp-protocol-version",
+    "mcp-session-id",
+    "origin",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// An address cannot be listened on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ListenError {
+    /// It is not an IP address with a port.
+    #[error("{}; {}", self.parts().0, self.parts().1)]
+    NotAnAddress,
+    /// Others than this machine could connect, and there is no authentication yet.
+    #[error("{}; {}", self.parts().0, self.parts().1)]
+    NotLoopback,
+}
+
+/// Reads an address to listen on, from the config or from a command line. Port 0 means any free
+/// port.
+///
+/// # Errors
+/// It is no address, or one that would be open to others than this machine.
+pub fn parse_listen(text: &str) -> Result<SocketAddr, ListenError> {
+    let address: SocketAddr = text.parse().map_err(|_| ListenError::NotAnAddress)?;
+    if address.ip().to_canonical().is_loopback() { Ok(address) } else { Err(ListenError::NotLoopback) }
+}
+
+/// Puts the config together from the servers and the `rialto` key, if there is one.
+pub(super) fn read(reader: &mut Reader<'_>, rialto: Option<&Entry>, mut named: Vec<Named>) -> Config {
+    let mut config = Config {
+        listen: DEFAULT_LISTEN,
+        hosts: Vec::new(),
+        public_url: None,
+        seal_keys: Vec::new(),
+        servers: Vec::new(),
+        warnings: Vec::new(),
+    };
+    let key = Key::root().child("rialto");
+    let settings = rialto.and_then(|entry| reader.map(&entry.node, &key)).unwrap_or_default();
+    for entry in settings {
+        let key = key.child(&entry.key);
+        let node = &entry.node;
+        match entry.key.as_str() {
+            "listen" => config.listen = read_listen(reader, node, &key).unwrap_or(DEFAULT_LISTEN),
+            "hosts" => config.hosts = read_hosts(reader, node, &key),
+            "public_url" => config.public_url = read_public_url(reader, node, &key),
+            "seal_keys" => config.seal_keys = read_seal_keys(reader, node, &key),
+            "servers" => read_server_settings(reader, node, &key, &mut named),
+            _ => unknown(reader, entry, &key, &KEYS),
+        }
+    }
+    config.servers = named.into_iter().filter_map(|named| named.server).collect();
+    config
+}
+
+fn unknown(reader: &mut Reader<'_>, entry: &Entry, key: &Key, known: &[&str]) {
+    reader.fault(entry.at, key, "unknown key").hint(suggest(&entry.key, known));
+}
+
+fn read_listen(reader: &mut Reader<'_>, node: &Node, key: &Key) -> Option<SocketAddr> {
+    let text = reader.text(node, key)?;
+    match parse_listen(&text.value) {
+        Ok(address) => Some(address),
+        Err(error) => {
+            let (what, hint) = error.parts();
+            reader.fault(node.at, key, what).hint(hint);
+            None
+        }
+    }
+}
+
+fn read_hosts(reader: &mut Reader<'_>, node: &Node, key: &Key) -> Vec<HostName> {
+    let mut hosts = Vec::new();
+    for (key, item) in reader.list(node, key) {
+        let Some(text) = reader.text(item, &key) else {
+            continue;
+        };
+        match text.value.parse() {
+            Ok(host) => hosts.push(host),
+            Err(error) => reader
+                .fault(item.at, &key, format!("{error}"))
+                .hint("write the bare name, such as `gw.example`, or `gw.example:8443`; no scheme, no wildcard"),
+        }
+    }
+    hosts
+}
+
+fn read_public_url(reader: &mut Reader<'_>, node: &Node, key: &Key) -> Option<Url> {
+    const HINT: &str = "write what clients see, such as `https://gw.example`";
+    let text = reader.text(node, key)?;
+    let url = match Url::parse(&text.value) {
+        Ok(url) => url,
+        Err(error) => {
+            reader.fault(node.at, key, format!("not a URL: {error}")).hint(HINT);
+            return None;
+        }
+    };
+    let is_bare = url.path() == "/"
+        && url.query().is_none()
+        && url.fragment().is_none()
+        && url.username().is_empty()
+        && url.password().is_none();
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() || !is_bare {
+        reader
+            .fault(node.at, key, "not a bare `http` or `https` address: a path or a user cannot be part of it")
+            .hint(HINT);
+        return None;
+    }
+    Some(url)
+}
+
+fn read_seal_keys(reader: &mut Reader<'_>, node: &Node, key: &Key) -> Vec<Secret> {
+    let mut keys = Vec::new();
+    for (key, item) in reader.list(node, key) {
+        let Some(text) = reader.text(item, &key) else {
+            continue;
+        };
+        if text.value.len() < SHORTEST_KEY {
+            reader
+                .fault(item.at, &key, format!("shorter than {SHORTEST_KEY} characters"))
+                .hint("make one with `openssl rand -base64 32` and refer to it as `${file:PATH}`");
+            continue;
+        }
+        keys.push(Secret::new(text.value));
+    }
+    keys
+}
+
+fn read_server_settings(reader: &mut Reader<'_>, node: &Node, key: &Key, named: &mut [Named]) {
+    let mut set: Vec<usize> = Vec::new();
+    for entry in reader.map(node, key).unwrap_or_default() {
+        let key = key.child(&entry.key);
+        let settings = ServerSettings::read(reader, &entry.node, &key);
+        // By the name in `mcpServers` first; the name of the mount is good as well.
+        let by_original = named.iter().position(|server| server.original == entry.key);
+        let found = by_original.or_else(|| {
+            let is_mount = |named: &Named| named.mount.as_ref() == Some(&entry.key);
+            named.iter().position(is_mount)
+        });
+        let Some(index) = found else {
+            let known: Vec<&str> = named.iter().map(|server| server.original.as_str()).collect();
+            reader.fault(entry.at, &key, "there is no server of this name").hint(suggest(&entry.key, &known));
+            continue;
+        };
+        if set.contains(&index) {
+            reader
+                .fault(
+                    entry.at,
+                    &key,
+                    format!("`{}` has settings already, under its other name", named[index].original),
+                )
+                .hint("keep one of the two");
+            continue;
+        }
+        set.push(index);
+        if let Some(server) = &mut named[index].server {
+            settings.apply(server);
+        }
+    }
+}
+
+#[derive(Default)]
+struct ServerSettings {
+    era: Option<EraChoice>,
+    sessions: Option<Sessions>,
+    forward_headers: Vec<HeaderName>,
+    start_timeout: Option<Duration>,
+}
+
+// === impl ListenError ===
+
+impl ListenError {
+    /// What is wrong, and what to do.
+    fn parts(&self) -> (&'static str, &'static str) {
+        match self {
+            Self::NotAnAddress => ("not an IP address with a port", "write it as `127.0.0.1:8000` or `[::1]:8000`"),
+            Self::NotLoopback => (
+                "listening outside loopback needs authentication, which this version does not have",
+                "listen on `127.0.0.1` or `[::1]`",
+            ),
+        }
+    }
+}
+
+// === impl ServerSettings ===
+
+impl ServerSettings {
+    fn read(reader: &mut Reader<'_>, node: &Node, key: &Key) -> Self {
+        let mut settings = Self::default();
+        for entry in reader.map(node, key).unwrap_or_default() {
+            let key = key.child(&entry.key);
+            let node = &entry.node;
+            match entry.key.as_str() {
+                "era" => settings.era = reader.choice(node, &key, &ERAS),
+                "sessions" => settings.sessions = reader.choice(node, &key, &SESSIONS),
+                "forward_headers" => settings.forward_headers = read_forwarded(reader, node, &key),
+                "start_timeout" => settings.start_timeout = read_duration(reader, node, &key),
+                _ => unknown(reader, entry, &key, &SERVER_KEYS),
+            }
+        }
+        settings
+    }
+
+    fn apply(self, server: &mut Server) {
+        server.era = self.era.unwrap_or(server.era);
+        server.sessions = self.sessions.unwrap_or(server.sessions);
+        server.start_timeout = self.start_timeout.unwrap_or(server.start_timeout);
+        server.forward_headers = self.forward_headers;
+    }
+}
+
+fn read_forwarded(reader: &mut Reader<'_>, node: &Node, key: &Key) -> Vec<HeaderName> {
+    let mut names = Vec::new();
+    for (key, item) in reader.list(node, key) {
+        let Some(text) = reader.text(item, &key) else {
+            continue;
+        };
+        let Ok(name) = HeaderName::try_from(&text.value) else {
+            reader
+                .fault(item.at, &key, "not the name of a header")
+                .hint("use letters, digits and `-`; there are no wildcards");
+            continue;
+        };
+        if NEVER_FORWARDED.contains(&name.as_str()) || name.as_str().starts_with("mcp-param-") {
+            reader.fault(item.at, &key, format!("`{name}` is never forwarded")).hint(
+                "give the server credentials of its own in `headers`; headers of the protocol travel by themselves",
+            );
+            continue;
+        }
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+fn read_duration(reader: &mut Reader<'_>, node: &Node, key: &Key) -> Option<Duration> {
+    const HINT: &str = "write a number with its unit, such as `500ms`, `60s` or `5m`, up to `1h`";
+    let text = reader.text(node, key)?.value;
+    match duration::parse(&text) {
+        Some(duration) if !duration.is_zero() && duration <= LONGEST_START => Some(duration),
+        _ => {
+            reader.fault(node.at, key, "not a duration that fits here").hint(HINT);
+            None
+        }
+    }
+}
+
+// === impl Server ===
+
+impl Server {
+    pub(super) fn with_defaults(name: String, kind: Kind) -> Self {
+        Self {
+            name,
+            title: None,
+            kind,
+            era: EraChoice::default(),
+            sessions: Sessions::default(),
+            start_timeout: DEFAULT_START,
+            forward_headers: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! Mounts: what stands between a call and the sessions of a server.
+//!
+//! A [`Single`] mount is in front of one server. It keeps the sessions that its callers share ([`pool`]), what the server
+//! lists ([`catalog`]), and translates between the revisions of both ends; nothing above it knows what the server speaks.
+
+mod catalog;
+mod listens;
+mod matching;
+mod outside;
+mod pages;
+mod pool;
+mod single;
+mod translate;
+
+pub use matching::Matching;
+pub use pool::Share;
+pub use single::Single;

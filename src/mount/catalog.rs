@@ -1,0 +1,237 @@
+//! What a server lists and says about itself, kept as long as the protocol allows.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{sync::mpsc, time::Instant};
+
+use crate::{
+    hub::{Caller, Description, Listening, Principal},
+    jsonrpc::{Raw, RawObject},
+    protocol::{Method, Revision, headers::ToolHeaders, ladder::Plan, method::notification},
+};
+
+use super::pages::Pages;
+
+/// How many views of one server are kept, the longest unused going first.
+const VIEWS: usize = 512;
+/// The longest that anything is kept, whatever the server says.
+const LONGEST: Duration = Duration::from_secs(3600);
+
+/// Who sees the same lists: servers may vary them by principal, by declared capabilities and by revision, and a client's
+/// own session may have changed its lists by what was called in it.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Key {
+    principal: Principal,
+    fingerprint: Arc<str>,
+    revision: Revision,
+    session: Option<u64>,
+}
+
+/// Something kept until a time, and only while nothing changed.
+struct Kept<T> {
+    value: T,
+    epoch: u64,
+    until: Instant,
+}
+
+/// What the gateway needs to know about each tool of a server.
+#[derive(Debug, Default)]
+pub(super) struct Tools(HashMap<String, Tool>);
+
+/// One tool.
+#[derive(Clone, Debug)]
+pub(super) struct Tool {
+    /// The arguments its callers mirror in headers.
+    pub(super) headers: Arc<ToolHeaders>,
+    /// Whether its output schema was wrapped for the client.
+    pub(super) wrapped: bool,
+}
+
+impl Tools {
+    /// Reads the tools of a list, `server` as the server sent it and `client` as the client sees it.
+    pub(super) fn read(plan: Plan, server: &[Raw], client: &[Raw]) -> Self {
+        let name = |tool: &RawObject| Some(tool.get("name")?.as_text()?.into_owned());
+        let no_headers = Arc::new(ToolHeaders::default());
+        let mut tools: HashMap<String, Tool> = client
+            .iter()
+            .filter_map(|tool| {
+                let annotated = memchr::memmem::find(tool.as_bytes(), b"x-mcp-header").is_some();
+                let tool = tool.to_object()?;
+                let headers = match tool.get("inputSchema").filter(|_| annotated) {
+                    Some(schema) => ToolHeaders::read(schema).map_or_else(|_| no_headers.clone(), Arc::new),
+                    None => no_headers.clone(),
+                };
+                Some((name(&tool)?, Tool { headers, wrapped: false }))
+            })
+            .collect();
+        for tool in server.iter().filter(|t| memchr::memmem::find(t.as_bytes(), b"outputSchema").is_some()) {
+            if let Some(tool) = tool.to_object().filter(|tool| plan.wraps_output(tool))
+                && let Some(known) = name(&tool).and_then(|n| tools.get_mut(&n))
+            {
+                known.wrapped = true;
+            }
+        }
+        Self(tools)
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&Tool> {
+        self.0.get(name)
+    }
+}
+
+/// One view of a server.
+#[derive(Default)]
+pub(super) struct View {
+    used: Mutex<Option<Instant>>,
+    description: Mutex<Option<Kept<Arc<Description>>>>,
+    lists: [Mutex<Option<Kept<Arc<Pages>>>>; 4],
+    tools: Mutex<Option<(u64, Arc<Tools>)>>,
+    /// Held while a list that can be kept is fetched, so that it is fetched once.
+    pub(super) fetching: [tokio::sync::Mutex<()>; 4],
+}
+
+/// The number of a list among the four.
+pub(super) fn list_index(method: &Method) -> usize {
+    match method {
+        Method::ToolsList => 0,
+        Method::PromptsList => 1,
+        Method::ResourcesList => 2,
+        _ => 3,
+    }
+}
+
+/// The views of one server.
+#[derive(Default)]
+pub(super) struct Catalog {
+    views: Mutex<HashMap<Key, Arc<View>>>,
+    /// Raised with each change: tools, prompts, resources.
+    epochs: [AtomicU64; 3],
+}
+
+impl Catalog {
+    /// The view of a caller, of its own where its session is open.
+    pub(super) fn view(self: &Arc<Self>, caller: &Caller, own_session: bool) -> Arc<View> {
+        let session = (own_session && caller.scope.is_session()).then(|| caller.scope.id());
+        let key = Key {
+            principal: caller.principal.clone(),
+            fingerprint: caller.fingerprint.clone(),
+            revision: caller.revision,
+            session,
+        };
+        let mut views = lock(&self.views);
+        let now = Instant::now();
+        if let Some(view) = views.get(&key) {
+            *lock(&view.used) = Some(now);
+            return view.clone();
+        }
+        if views.len() >= VIEWS
+            && let Some(oldest) = views.iter().min_by_key(|(_, v)| *lock(&v.used)).map(|(k, _)| k.clone())
+        {
+            views.remove(&oldest);
+        }
+        let view = Arc::new(View { used: Mutex::new(Some(now)), ..View::default() });
+        views.insert(key.clone(), view.clone());
+        if key.session.is_some() {
+            let catalog = Arc::downgrade(self);
+            caller.scope.on_close(move || {
+                if let Some(catalog) = catalog.upgrade() {
+                    lock(&catalog.views).remove(&key);
+                }
+            });
+        }
+        view
+    }
+
+    /// Which epoch a list belongs to now. Taken before it is fetched, so that a change meanwhile makes it stale.
+    pub(super) fn epoch(&self, method: &Method) -> u64 {
+        self.epochs[list_index(method).min(2)].load(Ordering::Acquire)
+    }
+
+    /// Listens along: what is kept is forgotten before a listener hears that it changed.
+    pub(super) fn overhear(self: Arc<Self>, listening: Listening) -> Listening {
+        let Listening { honoured, mut events } = listening;
+        let (forward, forwarded) = mpsc::channel(1);
+        tokio::spawn(async move {
+            loop {
+                let event = tokio::select! {
+                    () = forward.closed() => return,
+                    event = events.recv() => event,
+                };
+                let Some(event) = event else { return };
+                if event.method.ends_with("/list_changed") {
+                    self.changed(&event.method);
+                }
+                if forward.send(event).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Listening { honoured, events: forwarded }
+    }
+
+    /// The server announced a change: what is kept of that family is stale.
+    pub(super) fn changed(&self, announcement: &str) {
+        let family = match announcement {
+            notification::TOOLS_CHANGED => 0,
+            notification::PROMPTS_CHANGED => 1,
+            _ => 2,
+        };
+        self.epochs[family].fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+impl View {
+    /// A list that is fresh, and for how long it still is.
+    pub(super) fn list(&self, method: &Method, epoch: u64) -> Option<(Arc<Pages>, Duration)> {
+        let list = lock(&self.lists[list_index(method)]);
+        let kept = list.as_ref().filter(|k| k.epoch == epoch)?;
+        let left = kept.until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())?;
+        Some((kept.value.clone(), left))
+    }
+
+    /// Keeps a list.
+    pub(super) fn keep_list(&self, method: &Method, epoch: u64, pages: &Arc<Pages>, ttl: Duration) {
+        let kept =
+            (!ttl.is_zero()).then(|| Kept { value: pages.clone(), epoch, until: Instant::now() + ttl.min(LONGEST) });
+        *lock(&self.lists[list_index(method)]) = kept;
+    }
+
+    /// The tools as they were last listed, unless they changed since.
+    pub(super) fn tools(&self, epoch: u64) -> Option<Arc<Tools>> {
+        lock(&self.tools).as_ref().filter(|(own, _)| *own == epoch).map(|(_, tools)| tools.clone())
+    }
+
+    /// Keeps what is known about the tools.
+    pub(super) fn keep_tools(&self, epoch: u64, tools: Arc<Tools>) {
+        *lock(&self.tools) = Some((epoch, tools));
+    }
+
+    /// Forgets the tools: the server disputes what we know of them.
+    pub(super) fn forget_tools(&self) {
+        *lock(&self.tools) = None;
+        *lock(&self.lists[0]) = None;
+    }
+
+    /// The description, while it is fresh.
+    pub(super) fn description(&self) -> Option<Arc<Description>> {
+        let description = lock(&self.description);
+        description.as_ref().filter(|k| k.until > Instant::now()).map(|k| k.value.clone())
+    }
+
+    /// Keeps the description.
+    pub(super) fn keep_description(&self, description: &Arc<Description>, ttl: Duration) {
+        let until = Instant::now() + ttl.min(LONGEST);
+        *lock(&self.description) = Some(Kept { value: description.clone(), epoch: 0, until });
+    }
+}
+
+fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

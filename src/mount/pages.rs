@@ -1,0 +1,122 @@
+//! A list cut into pages, with cursors that only their owner can use.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use crate::{
+    hub::Fault,
+    jsonrpc::{Raw, RawObject, code},
+    seal::{Purpose, Sealer, random_token},
+};
+
+/// The most items on a page.
+const PAGE_ITEMS: usize = 1000;
+/// The most bytes of items on a page, unless a single item is larger.
+const PAGE_BYTES: usize = 4 << 20;
+/// How long the pages behind a cursor are kept.
+const KEPT: Duration = Duration::from_secs(300);
+/// How many lists are kept for cursors, the oldest going first.
+const SNAPSHOTS: usize = 64;
+
+/// What a cursor says once it is opened.
+#[derive(Serialize, Deserialize)]
+struct Place {
+    snapshot: String,
+    page: usize,
+}
+
+/// The pages of one list, each a result of its own in the shape of the caller's revision.
+#[derive(Debug)]
+pub(super) struct Pages {
+    pub(super) pages: Vec<RawObject>,
+}
+
+struct Snapshot {
+    id: String,
+    owner: String,
+    pages: Arc<Pages>,
+    expires: Instant,
+}
+
+/// The lists whose cursors are out.
+#[derive(Default)]
+pub(super) struct Snapshots {
+    kept: Mutex<VecDeque<Snapshot>>,
+}
+
+/// Whose list it is: cursors are bound to all of it.
+pub(super) struct Owner<'a> {
+    pub(super) sealer: &'a Sealer,
+    pub(super) principal: &'a str,
+    pub(super) mount: &'a str,
+    /// Method, capabilities and revision: a cursor of one view opens no other.
+    pub(super) view: String,
+}
+
+impl Snapshots {
+    /// Cuts `items` into pages around `frame`, a list result whose items and cursor are replaced. Where there is more than
+    /// one page they are kept for the cursors.
+    pub(super) fn cut(&self, owner: &Owner<'_>, frame: &RawObject, member: &str, items: &[Raw]) -> Arc<Pages> {
+        let mut parts: Vec<&[Raw]> = Vec::new();
+        let (mut start, mut bytes) = (0, 0);
+        for (at, item) in items.iter().enumerate() {
+            let size = item.as_bytes().len();
+            if at > start && (at - start >= PAGE_ITEMS || bytes + size > PAGE_BYTES) {
+                parts.push(&items[start..at]);
+                (start, bytes) = (at, 0);
+            }
+            bytes += size;
+        }
+        parts.push(&items[start..]);
+
+        let id = random_token::<16>();
+        let last = parts.len() - 1;
+        let pages = parts
+            .iter()
+            .enumerate()
+            .map(|(n, part)| {
+                let mut page = frame.clone();
+                page.set(member, Raw::array(part));
+                page.remove("nextCursor");
+                if n < last {
+                    let place = Raw::of(&Place { snapshot: id.clone(), page: n + 1 });
+                    let cursor = owner.sealer.seal(Purpose::Cursor, owner.principal, owner.mount, place.as_bytes());
+                    page.set("nextCursor", Raw::from(&*cursor));
+                }
+                page
+            })
+            .collect();
+        let pages = Arc::new(Pages { pages });
+        if last > 0 {
+            let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = Instant::now();
+            kept.retain(|s| s.expires > now);
+            if kept.len() >= SNAPSHOTS {
+                kept.pop_front();
+            }
+            kept.push_back(Snapshot { id, owner: owner.view.clone(), pages: pages.clone(), expires: now + KEPT });
+        }
+        pages
+    }
+
+    /// The page that a cursor stands for.
+    pub(super) fn at(&self, owner: &Owner<'_>, cursor: &Raw) -> Result<RawObject, Fault> {
+        let invalid = || Fault::error(code::INVALID_PARAMS, "invalid or expired cursor");
+        let cursor = cursor.as_text().ok_or_else(invalid)?;
+        let opened =
+            owner.sealer.open(Purpose::Cursor, owner.principal, owner.mount, &cursor).map_err(|_| invalid())?;
+        let place: Place = serde_json::from_slice(&opened).map_err(|_| invalid())?;
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let snapshot = kept
+            .iter()
+            .find(|s| s.id == place.snapshot && s.owner == owner.view && s.expires > Instant::now())
+            .ok_or_else(invalid)?;
+        snapshot.pages.pages.get(place.page).cloned().ok_or_else(invalid)
+    }
+}

@@ -1,0 +1,209 @@
+//! The open sessions of one server, and who shares them.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use crate::{
+    hub::{Answering, Caller, Fault, Peer, Principal, Reason, Scope, SilentPeer},
+    protocol::{ClientCapabilities, Era, Revision},
+    upstream::{Connector, Opening, Session, Sharing},
+};
+
+/// How many sessions one server may have.
+const SESSIONS: usize = 1000;
+/// How long a session that nobody uses stays open, unless it is a client's own.
+const IDLE: Duration = Duration::from_secs(600);
+/// How often idle sessions are looked for.
+const SWEEP: Duration = Duration::from_secs(30);
+
+/// Who shares the upstream sessions of a server that needs them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Share {
+    /// The calls of one principal, or of one legacy client's session.
+    #[default]
+    Principal,
+    /// Everybody. Nobody can be asked anything then: a question could not be told whose it is.
+    Everybody,
+    /// Nobody: each request of a modern client has a session of its own. A legacy client keeps its own.
+    Nobody,
+}
+
+/// What a session may be shared by.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    /// The scope, or 0 for everybody.
+    scope: u64,
+    /// The declared capabilities, where they matter.
+    fingerprint: Option<Arc<str>>,
+    /// The revision of a client's own legacy session, which the server is greeted with.
+    revision: Option<Revision>,
+}
+
+impl Key {
+    fn of(caller: &Caller, sharing: Sharing, share: Share) -> Self {
+        if share == Share::Everybody {
+            return Self { scope: 0, fingerprint: None, revision: None };
+        }
+        let (scope, fingerprint) = match sharing {
+            Sharing::Everybody => return Self { scope: 0, fingerprint: None, revision: None },
+            Sharing::Scope => (caller.scope.id(), None),
+            Sharing::ScopeAndCapabilities => (caller.scope.id(), Some(caller.fingerprint.clone())),
+        };
+        let own = caller.scope.is_session() && caller.revision.era() == Era::Legacy;
+        Self { scope, fingerprint, revision: own.then_some(caller.revision) }
+    }
+}
+
+struct Slot {
+    session: Mutex<Option<Arc<dyn Session>>>,
+    /// Held while the session is opened, so that it is opened once.
+    opening: tokio::sync::Mutex<()>,
+    used: Mutex<Instant>,
+    /// A client's own session ends with its scope, not with idleness.
+    own: bool,
+}
+
+impl Slot {
+    fn ready(&self) -> Option<Arc<dyn Session>> {
+        let session = lock(&self.session).clone().filter(|s| s.is_open())?;
+        *lock(&self.used) = Instant::now();
+        Some(session)
+    }
+
+    fn is_idle(&self) -> bool {
+        let unused = lock(&self.session).as_ref().is_none_or(|s| Arc::strong_count(s) == 1 || !s.is_open());
+        unused && self.opening.try_lock().is_ok() && lock(&self.used).elapsed() > IDLE
+    }
+}
+
+/// The sessions of one server.
+pub(super) struct Pool {
+    connector: Arc<dyn Connector>,
+    share: Share,
+    slots: Arc<Mutex<HashMap<Key, Arc<Slot>>>>,
+    sweeping: Mutex<bool>,
+}
+
+impl Pool {
+    pub(super) fn new(connector: Arc<dyn Connector>, share: Share) -> Self {
+        Self { connector, share, slots: Arc::default(), sweeping: Mutex::new(false) }
+    }
+
+    /// The session of this caller, where it is open already.
+    pub(super) fn ready(&self, caller: &Caller) -> Option<Arc<dyn Session>> {
+        let key = Key::of(caller, self.connector.known_sharing()?, self.share);
+        let slot = lock(&self.slots).get(&key)?.clone();
+        slot.ready()
+    }
+
+    /// The session of this caller, opened where it is not. However many calls wait for it, it is opened once.
+    pub(super) async fn session(
+        &self,
+        caller: &Arc<Caller>,
+        outside: impl FnOnce() -> Arc<dyn Peer>,
+    ) -> Result<Arc<dyn Session>, Fault> {
+        if let Some(session) = self.ready(caller) {
+            return Ok(session);
+        }
+        let sharing = self.connector.sharing().await?;
+        if self.share == Share::Nobody && sharing != Sharing::Everybody && !caller.scope.is_session() {
+            return self.connector.open(Opening { caller: caller.clone(), outside: outside() }).await;
+        }
+        let key = Key::of(caller, sharing, self.share);
+        let slot = self.slot(&key, caller)?;
+        let _opening = slot.opening.lock().await;
+        if let Some(session) = slot.ready() {
+            return Ok(session);
+        }
+        let caller = if self.share == Share::Everybody { nobody() } else { caller.clone() };
+        let session = self.connector.open(Opening { caller, outside: outside() }).await?;
+        *lock(&slot.session) = Some(session.clone());
+        *lock(&slot.used) = Instant::now();
+        self.sweep();
+        Ok(session)
+    }
+
+    fn slot(&self, key: &Key, caller: &Arc<Caller>) -> Result<Arc<Slot>, Fault> {
+        let mut slots = lock(&self.slots);
+        if let Some(slot) = slots.get(key) {
+            return Ok(slot.clone());
+        }
+        if slots.len() >= SESSIONS {
+            let idle = slots.iter().filter(|(_, s)| s.is_idle()).min_by_key(|(_, s)| *lock(&s.used));
+            match idle.map(|(key, _)| key.clone()) {
+                Some(idle) => drop(slots.remove(&idle)),
+                None => {
+                    let message = format!("it has {SESSIONS} sessions, which is all it may have");
+                    return Err(Fault::upstream(Reason::Busy, self.connector.name(), message));
+                }
+            }
+        }
+        let own = key.scope != 0 && caller.scope.is_session();
+        let slot = Arc::new(Slot {
+            session: Mutex::default(),
+            opening: tokio::sync::Mutex::default(),
+            used: Mutex::new(Instant::now()),
+            own,
+        });
+        slots.insert(key.clone(), slot.clone());
+        if key.scope != 0 {
+            let slots = Arc::downgrade(&self.slots);
+            let key = key.clone();
+            caller.scope.on_close(move || {
+                if let Some(slots) = slots.upgrade() {
+                    // Taken out under the lock, dropped after it: closing a session takes locks of its own.
+                    let closed = lock(&slots).remove(&key);
+                    drop(closed);
+                }
+            });
+        }
+        Ok(slot)
+    }
+
+    /// Starts the task that closes idle sessions, once there is something to close. It ends with the pool.
+    fn sweep(&self) {
+        let mut sweeping = lock(&self.sweeping);
+        if *sweeping {
+            return;
+        }
+        *sweeping = true;
+        let slots: Weak<Mutex<HashMap<Key, Arc<Slot>>>> = Arc::downgrade(&self.slots);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(SWEEP).await;
+                let Some(slots) = slots.upgrade() else { return };
+                let mut closed = Vec::new();
+                lock(&slots).retain(|_, slot| {
+                    let idle = !slot.own && slot.is_idle();
+                    if idle {
+                        closed.push(slot.clone());
+                    }
+                    !idle
+                });
+            }
+        });
+    }
+}
+
+/// The caller for whom a session is opened that everybody shares: it declares nothing.
+fn nobody() -> Arc<Caller> {
+    Arc::new(Caller {
+        principal: Principal::new("everybody"),
+        scope: Scope::shared(Arc::new(SilentPeer)),
+        revision: Revision::NEWEST_MODERN,
+        client_info: None,
+        capabilities: ClientCapabilities::default(),
+        fingerprint: "".into(),
+        log_level: None,
+        answers: Answering::Retry,
+    })
+}
+
+fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

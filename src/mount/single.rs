@@ -1,0 +1,563 @@
+//! A mount in front of one server.
+
+use std::{sync::Arc, time::Duration};
+
+use http::{HeaderName, HeaderValue};
+
+use crate::{
+    hub::{
+        Attempt, BoxFuture, Call, Caller, Description, Fault, Filter, Health, Life, Listening, Mount, Outcome, Reason,
+        RequestState, SilentPeer,
+    },
+    jsonrpc::{ErrorObject, Notification, Raw, RawObject, code},
+    protocol::{
+        ClientCapabilities, Family, Method, Revision,
+        headers::ToolHeaders,
+        ladder::{Envelope, Facts, Plan},
+        method::notification,
+    },
+    seal::Sealer,
+    upstream::{Connector, Outgoing, Session},
+};
+
+use super::{
+    catalog::{Catalog, Tool, Tools, View, list_index},
+    listens::Listens,
+    outside::Outside,
+    pages::{Owner, Pages, Snapshots},
+    pool::{Pool, Share},
+    translate::{Translated, fresh_elicitation_id},
+};
+
+/// How long a description is kept where the server does not say.
+const DESCRIBED: Duration = Duration::from_secs(300);
+/// How long a list of a legacy server is kept that announces its changes.
+const LISTED: Duration = Duration::from_secs(60);
+/// How many pages of one list are fetched.
+const PAGES: usize = 1000;
+
+/// A mount in front of one server. Cloning shares it.
+#[derive(Clone)]
+pub struct Single(Arc<Inner>);
+
+struct Inner {
+    name: Arc<str>,
+    connector: Arc<dyn Connector>,
+    pool: Pool,
+    share: Share,
+    catalog: Arc<Catalog>,
+    listens: Arc<Listens>,
+    snapshots: Snapshots,
+    sealer: Arc<Sealer>,
+}
+
+impl Single {
+    /// Mounts the server behind `connector` as `name`.
+    #[must_use]
+    pub fn new(name: &str, connector: Arc<dyn Connector>, share: Share, sealer: Arc<Sealer>) -> Self {
+        Self(Arc::new(Inner {
+            name: name.into(),
+            pool: Pool::new(connector.clone(), share),
+            share,
+            connector,
+            catalog: Arc::default(),
+            listens: Arc::default(),
+            snapshots: Snapshots::default(),
+            sealer,
+        }))
+    }
+}
+
+impl std::fmt::Debug for Single {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Single").field("name", &self.0.name).finish_non_exhaustive()
+    }
+}
+
+impl Mount for Single {
+    fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    fn call(&self, call: Call) -> BoxFuture<Result<Outcome, Fault>> {
+        let inner = self.0.clone();
+        Box::pin(async move {
+            match call.method.list_member() {
+                Some(member) => inner.list(&call, member).await,
+                None => inner.forward(call).await,
+            }
+        })
+    }
+
+    fn describe(&self, caller: &Arc<Caller>) -> BoxFuture<Result<Arc<Description>, Fault>> {
+        let (inner, caller) = (self.0.clone(), caller.clone());
+        Box::pin(async move { inner.describe(&caller).await })
+    }
+
+    fn tool_headers(&self, caller: &Arc<Caller>, tool: &str) -> BoxFuture<Result<Option<Arc<ToolHeaders>>, Fault>> {
+        let (inner, caller) = (self.0.clone(), caller.clone());
+        if let Some(tools) = inner.view(&caller).tools(inner.catalog.epoch(&Method::ToolsList)) {
+            let headers = tools.get(tool).map(|t| t.headers.clone());
+            return Box::pin(std::future::ready(Ok(headers)));
+        }
+        let tool = tool.to_owned();
+        Box::pin(async move { Ok(inner.tool(&caller, &tool).await?.map(|t| t.headers)) })
+    }
+
+    fn notify(&self, caller: &Arc<Caller>, notification: Notification) {
+        // These belong to the hop: the upstream session has its own.
+        if matches!(&*notification.method, notification::INITIALIZED | notification::CANCELLED) {
+            return;
+        }
+        // Only a client's own session may be told what that client says about itself.
+        if !caller.scope.is_session() {
+            return;
+        }
+        if let Some(session) = self.0.pool.ready(caller).filter(|s| !s.revision().is_modern()) {
+            let plan = Plan::between(caller.revision, session.revision());
+            let params = plan.notification(&notification.method, notification.params);
+            session.notify(Notification { method: notification.method, params });
+        }
+    }
+
+    fn listen(&self, caller: &Arc<Caller>, filter: Filter) -> BoxFuture<Result<Listening, Fault>> {
+        let (inner, caller) = (self.0.clone(), caller.clone());
+        Box::pin(async move {
+            let session = inner.session(&caller).await?;
+            if session.revision().is_modern() {
+                let mut params = RawObject::from([("notifications", filter.0.to_raw())]);
+                let unasked = unasked_level();
+                let envelope = envelope(&caller, &session.description(), &unasked);
+                own_words(session.revision()).request(&Method::Listen, &mut params, &envelope);
+                let listening = session.listen(params).await?;
+                return Ok(inner.catalog.clone().overhear(listening));
+            }
+            let server = session.description();
+            inner
+                .listens
+                .add(&filter, &server, session)
+                .ok_or_else(|| Fault::upstream(Reason::Limit, &inner.name, "too many subscriptions, close some first"))
+        })
+    }
+
+    fn health(&self) -> Health {
+        self.0.connector.health()
+    }
+}
+
+impl Inner {
+    async fn session(&self, caller: &Arc<Caller>) -> Result<Arc<dyn Session>, Fault> {
+        self.pool.session(caller, || Outside::of(caller, &self.catalog, &self.listens)).await
+    }
+
+    fn view(&self, caller: &Arc<Caller>) -> Arc<View> {
+        let own = caller.scope.is_session() && self.pool.ready(caller).is_some();
+        self.catalog.view(caller, own)
+    }
+
+    async fn describe(&self, caller: &Arc<Caller>) -> Result<Arc<Description>, Fault> {
+        if let Some(description) = self.view(caller).description() {
+            return Ok(description);
+        }
+        let session = self.session(caller).await?;
+        let plan = Plan::between(caller.revision, session.revision());
+        let server = session.description();
+        let mut capabilities = plan.capabilities(server.capabilities.clone());
+        if plan.crosses_eras() {
+            only_what_is_bridged(plan, &mut capabilities);
+        }
+        let description = Arc::new(Description { capabilities, ..(*server).clone() });
+        let ttl = session.description_ttl_ms().map_or(DESCRIBED, Duration::from_millis);
+        // Kept for everybody who would see the same, and for the session that is open now.
+        self.catalog.view(caller, false).keep_description(&description, ttl);
+        self.view(caller).keep_description(&description, ttl);
+        Ok(description)
+    }
+
+    /// What is known about a tool, its list fetched where nothing is known.
+    async fn tool(&self, caller: &Arc<Caller>, name: &str) -> Result<Option<Tool>, Fault> {
+        let view = self.view(caller);
+        let tools = match view.tools(self.catalog.epoch(&Method::ToolsList)) {
+            Some(tools) => tools,
+            None => {
+                if !self.describe(caller).await?.offers(Family::Tools) {
+                    return Ok(None);
+                }
+                self.fetch(caller, &view, &Method::ToolsList, "tools", &Life::default()).await?;
+                match view.tools(self.catalog.epoch(&Method::ToolsList)) {
+                    Some(tools) => tools,
+                    None => return Ok(None),
+                }
+            }
+        };
+        Ok(tools.get(name).cloned())
+    }
+
+    async fn forward(&self, call: Call) -> Result<Outcome, Fault> {
+        let session = self.session(&call.caller).await?;
+        let plan = Plan::between(call.caller.revision, session.revision());
+        if !call.method.exists_in(session.revision().era()) {
+            return match call.method {
+                // The level is the session's downstream; a modern server hears of it with each request.
+                Method::SetLevel | Method::Ping => Ok(Outcome::Complete(Raw::constant("{}"))),
+                method => Err(Fault::method_not_found(method.as_str())),
+            };
+        }
+        let tool = match (&call.method, session.mirrors_headers() || plan.crosses_eras()) {
+            (Method::ToolsCall, true) => match call.params.get("name").and_then(Raw::as_text) {
+                Some(name) => self.tool(&call.caller, &name).await?,
+                None => None,
+            },
+            _ => None,
+        };
+        let sent = self.send(&call, &session, plan, tool.as_ref()).await;
+        let disputed = |sent: &Result<_, Fault>| matches!(sent, Err(Fault::Answered(e)) if is_disputed(&session, e));
+        if !disputed(&sent) {
+            return sent;
+        }
+        // The server did not run it: it knows other annotations than we do. Once more with what it lists now.
+        let retried = match call.params.get("name").and_then(Raw::as_text) {
+            Some(name) if call.method == Method::ToolsCall => {
+                self.view(&call.caller).forget_tools();
+                let tool = self.tool(&call.caller, &name).await?;
+                self.send(&call, &session, plan, tool.as_ref()).await
+            }
+            _ => sent,
+        };
+        if disputed(&retried) {
+            let message = "the server says that the headers do not match the body; something between may change them";
+            return Err(Fault::upstream(Reason::UpstreamHeaderMismatch, &self.name, message));
+        }
+        retried
+    }
+
+    async fn send(
+        &self,
+        call: &Call,
+        session: &Arc<dyn Session>,
+        plan: Plan,
+        tool: Option<&Tool>,
+    ) -> Result<Outcome, Fault> {
+        let modern = session.revision().is_modern();
+        let uri = match call.method {
+            Method::ResourcesRead => call.params.get("uri").and_then(Raw::as_text).map(std::borrow::Cow::into_owned),
+            _ => None,
+        };
+        let server = session.description();
+        let unasked = unasked_level();
+        let mut params = call.params.clone();
+        plan.request(&call.method, &mut params, &envelope(&call.caller, &server, &unasked));
+        if let (true, Attempt::Answers { responses, state }) = (modern, &call.attempt) {
+            if !responses.is_empty() {
+                params.set("inputResponses", responses.to_raw());
+            }
+            if let Some(RequestState(state)) = state {
+                params.set("requestState", state.clone());
+            }
+        }
+        let outgoing = Outgoing {
+            method: call.method.clone(),
+            headers: if session.mirrors_headers() { mirrored(tool, &params) } else { Vec::new() },
+            params,
+            peer: Translated::peer(plan, call.peer.clone()),
+            capabilities: match self.share {
+                Share::Everybody if !modern => ClientCapabilities::default(),
+                _ => call.caller.capabilities.clone(),
+            },
+            life: call.life.clone(),
+        };
+        let facts = Facts {
+            server_info: server.server_info.as_ref(),
+            http: session.mirrors_headers(),
+            uri: uri.as_deref(),
+            wrapped_output: tool.is_some_and(|t| t.wrapped),
+            capabilities: Some(&call.caller.capabilities),
+            upstream: Some(&self.name),
+            ..Facts::default()
+        };
+        match session.call(outgoing).await {
+            Ok(result) if modern => self.modern_outcome(call, &server, plan, &facts, result),
+            Ok(result) => Ok(Outcome::Complete(legacy_result(&call.method, plan, &facts, result))),
+            Err(Fault::Answered(error)) if is_disputed(session, &error) => Err(Fault::Answered(error)),
+            Err(Fault::Answered(error)) => match plan.error_as_result(&call.method, &error) {
+                Some(result) => Ok(Outcome::Complete(result.to_raw())),
+                None => Err(Fault::Answered(plan.error(&call.method, error, &facts))),
+            },
+            Err(fault) => Err(fault),
+        }
+    }
+
+    fn modern_outcome(
+        &self,
+        call: &Call,
+        server: &Description,
+        plan: Plan,
+        facts: &Facts<'_>,
+        result: Raw,
+    ) -> Result<Outcome, Fault> {
+        let broken = |what: &str| Err(Fault::upstream(Reason::UpstreamProtocol, &self.name, what));
+        let Some(mut object) = result.to_object() else { return broken("the result is not an object") };
+        let kind = object.get("resultType").and_then(Raw::as_text).map(std::borrow::Cow::into_owned);
+        match kind.as_deref() {
+            // How long it may be kept is checked even where nothing else is touched.
+            Some("complete") if plan.is_empty() && !call.method.is_cacheable() => Ok(Outcome::Complete(result)),
+            Some("complete") => Ok(Outcome::Complete(plan.result(&call.method, object, facts).to_raw())),
+            // Required, but a server that forgets it means that it is done.
+            None => {
+                tracing::debug!(mount = &*self.name, method = %call.method, "a modern result without resultType");
+                object.set("resultType", Raw::from("complete"));
+                Ok(Outcome::Complete(plan.result(&call.method, object, facts).to_raw()))
+            }
+            Some("input_required") => {
+                let requests = object.get_object("inputRequests").unwrap_or_default();
+                let state = object.get("requestState").filter(|s| !s.is_null()).cloned().map(RequestState);
+                if !call.method.may_ask() {
+                    return broken("it asks for input where the protocol does not let it");
+                }
+                if requests.is_empty() && state.is_none() {
+                    return broken("it asks for input without saying which");
+                }
+                Ok(Outcome::NeedsInput { requests: questions(plan, requests), state })
+            }
+            Some("task") if plan.is_empty() => Ok(Outcome::Task(result)),
+            Some(_) if plan.is_empty() && shares_extension(&call.caller, server) => Ok(Outcome::Complete(result)),
+            Some(_) => broken("it answered with a kind of result that the client does not know"),
+        }
+    }
+
+    async fn list(&self, call: &Call, member: &'static str) -> Result<Outcome, Fault> {
+        let (caller, method) = (&call.caller, &call.method);
+        if let Some(cursor) = call.params.get("cursor").filter(|c| !c.is_null()) {
+            let page = self.snapshots.at(&self.owner(caller, method), cursor)?;
+            return Ok(Outcome::Complete(page.to_raw()));
+        }
+        let view = self.view(caller);
+        if let Some((pages, left)) = view.list(method, self.catalog.epoch(method)) {
+            return Ok(first_page(&pages, Some(left)));
+        }
+        // Callers of a list that can be kept wait for one fetch; others fetch for themselves.
+        let _one = match self.keeps(caller, method) {
+            true => Some(view.fetching[list_index(method)].lock().await),
+            false => None,
+        };
+        if let Some((pages, left)) = view.list(method, self.catalog.epoch(method)) {
+            return Ok(first_page(&pages, Some(left)));
+        }
+        let pages = self.fetch(caller, &view, method, member, &call.life).await?;
+        Ok(first_page(&pages, None))
+    }
+
+    /// Whether a list will be kept, as far as that is known before it is fetched.
+    fn keeps(&self, caller: &Arc<Caller>, method: &Method) -> bool {
+        match self.pool.ready(caller) {
+            Some(session) if !session.revision().is_modern() => announces(&session.description(), method),
+            _ => true,
+        }
+    }
+
+    fn owner(&self, caller: &Caller, method: &Method) -> Owner<'_> {
+        Owner {
+            sealer: &self.sealer,
+            principal: "",
+            mount: &self.name,
+            view: format!("{} {} {} {}", caller.principal.as_str(), method, caller.revision, caller.fingerprint),
+        }
+    }
+
+    /// Fetches a whole list, all its pages, and keeps it as long as it may be kept.
+    async fn fetch(
+        &self,
+        caller: &Arc<Caller>,
+        view: &View,
+        method: &Method,
+        member: &'static str,
+        life: &Life,
+    ) -> Result<Arc<Pages>, Fault> {
+        let epoch = self.catalog.epoch(method);
+        let session = self.session(caller).await?;
+        let plan = Plan::between(caller.revision, session.revision());
+        let broken = |what: &str| Fault::upstream(Reason::UpstreamProtocol, &self.name, what);
+        let unasked = unasked_level();
+        let mut items: Vec<Raw> = Vec::new();
+        let mut frame: Option<RawObject> = None;
+        let mut ttl = u64::MAX;
+        let mut cursor: Option<Raw> = None;
+        for page in 0.. {
+            if page == PAGES {
+                return Err(broken("its list has too many pages"));
+            }
+            let mut params = RawObject::new();
+            if let Some(cursor) = &cursor {
+                params.set("cursor", cursor.clone());
+            }
+            own_words(session.revision()).request(
+                method,
+                &mut params,
+                &envelope(caller, &session.description(), &unasked),
+            );
+            let outgoing = Outgoing {
+                method: method.clone(),
+                params,
+                headers: Vec::new(),
+                peer: Arc::new(SilentPeer),
+                capabilities: caller.capabilities.clone(),
+                life: life.clone(),
+            };
+            let result = match session.call(outgoing).await {
+                Ok(result) => result.to_object().ok_or_else(|| broken("its list is not an object"))?,
+                Err(Fault::Answered(error)) => {
+                    return Err(Fault::Answered(plan.error(method, error, &Facts::default())));
+                }
+                Err(fault) => return Err(fault),
+            };
+            if result.get("resultType").is_some_and(|t| session.revision().is_modern() && !t.is_text("complete")) {
+                return Err(broken("it answered a list with something else"));
+            }
+            let part = result.get(member).and_then(Raw::to_array).ok_or_else(|| broken("its list has no items"))?;
+            items.extend(part);
+            ttl = ttl.min(result.get("ttlMs").and_then(|t| t.parse().ok()).unwrap_or(0));
+            let next = result.get("nextCursor").filter(|c| !c.is_null()).cloned();
+            frame.get_or_insert(result);
+            match next {
+                None => break,
+                // A server that hands out the same cursor twice would be asked for ever.
+                Some(next) if cursor.as_ref() == Some(&next) => {
+                    tracing::warn!(mount = &*self.name, %method, "the server repeats a cursor; its list ends here");
+                    break;
+                }
+                Some(next) => cursor = Some(next),
+            }
+        }
+        let server = session.description();
+        if !session.revision().is_modern() {
+            ttl = if announces(&server, method) { millis(LISTED) } else { 0 };
+        }
+        let facts = Facts {
+            server_info: server.server_info.as_ref(),
+            http: session.mirrors_headers(),
+            ttl_ms: ttl,
+            ..Facts::default()
+        };
+        let mut whole = frame.unwrap_or_default();
+        whole.remove("nextCursor");
+        whole.set(member, Raw::array(&items));
+        if whole.has("ttlMs") {
+            whole.set("ttlMs", Raw::of(&ttl));
+        }
+        let whole = plan.result(method, whole, &facts);
+        let shown = whole.get(member).and_then(Raw::to_array).unwrap_or_default();
+        if *method == Method::ToolsList {
+            view.keep_tools(epoch, Arc::new(Tools::read(plan, &items, &shown)));
+        }
+        let pages = self.snapshots.cut(&self.owner(caller, method), &whole, member, &shown);
+        view.keep_list(method, epoch, &pages, Duration::from_millis(ttl));
+        Ok(pages)
+    }
+}
+
+/// Takes back what a server offers and nobody carries across the eras: updates of single resources, and towards legacy
+/// clients the announcements of list changes.
+fn only_what_is_bridged(plan: Plan, capabilities: &mut RawObject) {
+    for family in [Family::Tools, Family::Prompts, Family::Resources] {
+        let Some(mut own) = capabilities.get_object(family.as_str()) else { continue };
+        own.remove("subscribe");
+        if !plan.client.is_modern() {
+            own.remove("listChanged");
+        }
+        capabilities.set(family.as_str(), own.to_raw());
+    }
+}
+
+/// Whether a modern server disputes the headers of a request. It has not run it then.
+fn is_disputed(session: &Arc<dyn Session>, error: &ErrorObject) -> bool {
+    session.revision().is_modern() && error.code == code::HEADER_MISMATCH
+}
+
+/// The first page of a list; one that was kept says how long it still holds.
+fn first_page(pages: &Pages, left: Option<Duration>) -> Outcome {
+    let mut page = pages.pages.first().cloned().unwrap_or_default();
+    if let Some(left) = left
+        && page.has("ttlMs")
+    {
+        page.set("ttlMs", Raw::of(&millis(left)));
+    }
+    Outcome::Complete(page.to_raw())
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Whether a legacy server announces changes of this list.
+fn announces(server: &Description, method: &Method) -> bool {
+    let family = method.family().and_then(|f| server.capabilities.get_object(f.as_str()));
+    family.and_then(|f| f.get("listChanged").and_then(Raw::as_bool)).unwrap_or(false)
+}
+
+/// A result of a legacy server. What names no `resultType` and crosses nothing is passed on as it is.
+fn legacy_result(method: &Method, plan: Plan, facts: &Facts<'_>, result: Raw) -> Raw {
+    let foreign = memchr::memmem::find(result.as_bytes(), b"\"resultType\"").is_some();
+    if plan.is_empty() && !foreign {
+        return result;
+    }
+    let Some(mut object) = result.to_object() else { return result };
+    if foreign {
+        object.remove("resultType");
+    }
+    plan.result(method, object, facts).to_raw()
+}
+
+/// The questions of a modern server in the shape of the client's revision.
+fn questions(plan: Plan, requests: RawObject) -> RawObject {
+    if plan.is_empty() {
+        return requests;
+    }
+    let mut translated = RawObject::new();
+    for (key, request) in requests.iter() {
+        let mut request = request.to_object().unwrap_or_default();
+        let method = request.get("method").and_then(Raw::as_text).unwrap_or_default().into_owned();
+        match plan.question(&method, request.get_object("params"), fresh_elicitation_id) {
+            Some(params) => request.set("params", params.to_raw()),
+            None => drop(request.remove("params")),
+        }
+        translated.set(&key, request.to_raw());
+    }
+    translated
+}
+
+fn mirrored(tool: Option<&Tool>, params: &RawObject) -> Vec<(HeaderName, HeaderValue)> {
+    match tool {
+        Some(tool) if !tool.headers.is_empty() => {
+            tool.headers.encode(&params.get_object("arguments").unwrap_or_default())
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn shares_extension(caller: &Caller, server: &Description) -> bool {
+    let offered = server.capabilities.get_object("extensions").unwrap_or_default();
+    offered.iter().any(|(name, _)| caller.capabilities.extends(&name))
+}
+
+/// The envelope of a request to `server`. A legacy client that never chose a level gets log messages from `info` on where
+/// the server logs: in its era servers may log unasked.
+fn envelope<'a>(caller: &'a Caller, server: &Description, unasked: &'a Raw) -> Envelope<'a> {
+    let logs = !caller.revision.is_modern() && server.offers(Family::Logging);
+    Envelope {
+        client_info: caller.client_info.as_ref(),
+        capabilities: &caller.capabilities,
+        log_level: caller.log_level.as_ref().or(logs.then_some(unasked)),
+        tasks: false,
+        ours: &[],
+    }
+}
+
+/// The level from which on a legacy client is told about log messages that it did not ask for.
+fn unasked_level() -> Raw {
+    Raw::from("info")
+}
+
+/// The plan for requests that the gateway itself words: they have no envelope yet.
+fn own_words(server: Revision) -> Plan {
+    Plan::between(Revision::NEWEST_LEGACY, server)
+}

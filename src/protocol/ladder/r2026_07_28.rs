@@ -1,0 +1,184 @@
+//! Between 2025-11-25 and 2026-07-28, between the eras: the envelope, result types, cache hints, structured results of any
+//! kind, questions inside results.
+
+use crate::{
+    jsonrpc::{ErrorObject, Kind, Raw, RawObject, code},
+    protocol::{
+        Method, Revision,
+        meta::{self, HOP_LOCAL, RELATED_TASK},
+        method::question,
+    },
+};
+
+use super::{
+    Envelope, Facts, Plan,
+    content::{ensure_content, ensure_text},
+    legacy, modern,
+    r2025_11_25::asks_for_url,
+    rung::{Rung, Way},
+    schema,
+};
+
+mod envelope;
+
+/// The boundary.
+pub(super) struct Rung20260728;
+
+impl Rung for Rung20260728 {
+    fn newer(&self) -> Revision {
+        Revision::R2026_07_28
+    }
+
+    /// Up to a modern server with an envelope, down to a legacy one without.
+    fn request(&self, plan: Plan, way: Way, method: &Method, params: &mut RawObject, envelope: &Envelope<'_>) {
+        match way {
+            Way::Newer => {
+                legacy::strip_retry(method, params, envelope.ours);
+                if *method == Method::ToolsCall {
+                    params.remove("task");
+                }
+                envelope::build(plan, params, envelope);
+            }
+            Way::Older => {
+                legacy::strip_request(method, params);
+                // A modern client cannot ask for a task; its `task` has to be ignored, which a legacy server would not.
+                if *method == Method::ToolsCall && !envelope.ours.contains(&"task") {
+                    params.remove("task");
+                }
+            }
+        }
+    }
+
+    fn result(&self, plan: Plan, way: Way, method: &Method, result: &mut RawObject, facts: &Facts<'_>) {
+        if *method == Method::ToolsCall {
+            ensure_content(result);
+        }
+        match way {
+            Way::Newer => complete(method, result, facts),
+            Way::Older if *method == Method::ToolsCall => structured(plan, result, facts),
+            Way::Older => {}
+        }
+    }
+
+    fn tool(&self, plan: Plan, way: Way, tool: &mut RawObject) -> bool {
+        // Tasks are another thing on the other side of this boundary.
+        let mut changed = tool.remove("execution").is_some();
+        if way == Way::Older {
+            changed |= narrow_schemas(plan, tool);
+        }
+        changed
+    }
+
+    /// What a legacy server says to a method that it does not know, in the one code that is defined for it
+    /// (2026-07-28, basic/index#error-codes).
+    fn error(&self, _plan: Plan, way: Way, method: &Method, mut error: ErrorObject, _facts: &Facts<'_>) -> ErrorObject {
+        let unknown = matches!(error.code, code::INVALID_REQUEST | code::INVALID_PARAMS | code::METHOD_NOT_FOUND);
+        if way == Way::Newer && unknown && matches!(method, Method::Other(_)) {
+            error.code = code::METHOD_NOT_FOUND;
+        }
+        error
+    }
+
+    fn notification(&self, way: Way, _method: &str, params: &mut RawObject) {
+        if way == Way::Newer {
+            legacy::strip_keys(params, |key| key == RELATED_TASK);
+        }
+    }
+
+    fn question(
+        &self,
+        plan: Plan,
+        way: Way,
+        method: &str,
+        params: Option<RawObject>,
+        fresh_id: &dyn Fn() -> String,
+    ) -> Option<RawObject> {
+        if method == question::ROOTS {
+            return None;
+        }
+        let mut params = params?;
+        match way {
+            Way::Newer => {
+                const FOREIGN: [&str; 3] = [meta::PROGRESS_TOKEN, RELATED_TASK, meta::INPUT_KEY];
+                params.remove("task");
+                params.remove("elicitationId");
+                legacy::strip_keys(&mut params, |key| FOREIGN.contains(&key));
+                if meta::of(&params).is_some_and(|meta| meta.is_empty()) {
+                    params.remove(meta::META);
+                }
+            }
+            Way::Older => {
+                let by_url = method == question::ELICIT && asks_for_url(&params);
+                if by_url && plan.client == Revision::R2025_11_25 {
+                    params.set("elicitationId", Raw::from(&*fresh_id()));
+                }
+            }
+        }
+        Some(params)
+    }
+
+    /// Answers to a modern server are plain values; to a legacy one they are results.
+    fn answer(&self, way: Way, _method: &str, answer: &mut RawObject) {
+        answer.remove(match way {
+            Way::Newer => meta::META,
+            Way::Older => "resultType",
+        });
+    }
+
+    fn capabilities(&self, _way: Way, capabilities: &mut RawObject) {
+        capabilities.remove("tasks");
+    }
+}
+
+/// A legacy server's result as a modern client wants it: whatever it says of its own type is not believed.
+fn complete(method: &Method, result: &mut RawObject, facts: &Facts<'_>) {
+    result.set("resultType", modern::COMPLETE.clone());
+    if method.is_cacheable() {
+        let scope = if facts.public { &modern::PUBLIC } else { &modern::PRIVATE };
+        result.set("ttlMs", Raw::of(&facts.ttl_ms));
+        result.set("cacheScope", Raw::clone(scope));
+    }
+    let foreign = |key: &str| key == RELATED_TASK || (HOP_LOCAL.contains(&key) && key != meta::SERVER_INFO);
+    legacy::strip_keys(result, foreign);
+    if let Some(info) = facts.server_info
+        && meta::get(result, meta::SERVER_INFO).is_none_or(|own| own.kind() != Kind::Object)
+    {
+        meta::edit(result, |meta| meta.set(meta::SERVER_INFO, info.clone()));
+    }
+}
+
+/// The clients that read structured results, but want objects.
+pub(super) fn wraps_output(plan: Plan) -> bool {
+    plan.server.is_modern() && !plan.client.is_modern() && plan.client >= Revision::R2025_06_18
+}
+
+/// A structured result may be any value here and only an object on the other side (2026-07-28, server/tools#structured-content).
+fn structured(plan: Plan, result: &mut RawObject, facts: &Facts<'_>) {
+    let Some(value) = result.get("structuredContent").cloned() else { return };
+    ensure_text(result, &value);
+    if wraps_output(plan) && (facts.wrapped_output || value.kind() != Kind::Object) {
+        result.set("structuredContent", RawObject::from([("result", value)]).to_raw());
+    }
+}
+
+/// The schemas of a tool for clients whose revision allows fewer of them.
+fn narrow_schemas(plan: Plan, tool: &mut RawObject) -> bool {
+    let mut changed = false;
+    if let Some(plain) = tool.get("inputSchema").and_then(schema::without_boolean_properties) {
+        tool.set("inputSchema", plain);
+        changed = true;
+    }
+    // Older clients get no output schema at all; the boundary below sees to that.
+    let Some(output) = tool.get("outputSchema").filter(|_| wraps_output(plan)) else { return changed };
+    let other = if schema::has_object_root(output) {
+        schema::without_boolean_properties(output).map(Some)
+    } else {
+        Some(schema::wrap(output))
+    };
+    match other {
+        Some(Some(schema)) => tool.set("outputSchema", schema),
+        Some(None) => drop(tool.remove("outputSchema")),
+        None => return changed,
+    }
+    true
+}

@@ -1,0 +1,49 @@
+//! The envelope of a modern request (2026-07-28, basic/index#meta), made for a client that has none.
+
+use crate::{
+    jsonrpc::{Kind, Raw, RawObject},
+    protocol::{
+        ClientCapabilities,
+        meta::{self, HOP_LOCAL, RELATED_TASK},
+    },
+};
+
+use super::super::{Envelope, Plan, legacy::TASKS};
+
+/// Puts the envelope into `_meta`, in place of whatever the client had there under its keys.
+pub(super) fn build(plan: Plan, params: &mut RawObject, envelope: &Envelope<'_>) {
+    let mut keys = meta::of(params).unwrap_or_default();
+    keys.retain(|key| !HOP_LOCAL.contains(&key) && key != RELATED_TASK);
+    keys.set(meta::PROTOCOL_VERSION, Raw::from(plan.server.as_str()));
+    if let Some(info) = envelope.client_info.filter(|info| info.kind() == Kind::Object) {
+        keys.set(meta::CLIENT_INFO, info.clone());
+    }
+    keys.set(meta::CLIENT_CAPABILITIES, capabilities(envelope.capabilities, envelope.tasks));
+    if let Some(level) = envelope.log_level.filter(|level| level.kind() == Kind::String) {
+        keys.set(meta::LOG_LEVEL, level.clone());
+    }
+    params.set(meta::META, keys.to_raw());
+}
+
+/// What a legacy client declared, as it is declared to a modern server: no tasks of its own, nothing about changing roots,
+/// and the tasks extension only where the gateway handles a task.
+fn capabilities(declared: &ClientCapabilities, tasks: bool) -> Raw {
+    let mut own = RawObject::new();
+    for (name, value) in declared.declared().iter() {
+        match &*name {
+            "tasks" | "extensions" => {}
+            "roots" if value.kind() == Kind::Object => own.set("roots", RawObject::new().to_raw()),
+            "roots" | "sampling" | "elicitation" | "experimental" if value.kind() != Kind::Object => {}
+            name => own.set(name, value.clone()),
+        }
+    }
+    let mut extensions = declared.declared().get_object("extensions").unwrap_or_default();
+    extensions.remove(TASKS);
+    if tasks {
+        extensions.set(TASKS, RawObject::new().to_raw());
+    }
+    if !extensions.is_empty() {
+        own.set("extensions", extensions.to_raw());
+    }
+    own.to_raw()
+}

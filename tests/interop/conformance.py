@@ -1,0 +1,122 @@
+"""Runs the official conformance suite against a server, and compares a run through Rialto with a direct one.
+
+    conformance.py run URL --revision 2025-11-25 --server legacy [--out FILE]
+    conformance.py compare DIRECT.json THROUGH.json [--exceptions FILE]
+
+`run` writes how each scenario ended as sorted JSON: `pass`, `warning` (nothing failed, but something was advised
+against), `skipped` (nothing was judged) or `fail`. `compare` fails when a scenario ended worse through Rialto than
+directly, unless the exceptions file says why it may, and when an exception did not happen.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+HERE = pathlib.Path(__file__).resolve().parent
+DIR = pathlib.Path(os.environ.get("RIALTO_INTEROP_DIR", HERE.parent.parent / ".interop")).resolve()
+SUITE = DIR / "npm/node_modules/@modelcontextprotocol/conformance"
+RESULTS = HERE / "conformance"
+EXCEPTIONS = RESULTS / "exceptions.json"
+SELECTIONS = {
+    # This revision has no frozen list of requirements.
+    "2025-06-18": ["--spec-version", "2025-06-18", "--suite", "all"],
+    "2025-11-25": ["--requirements", "2025-11-25"],
+    "2026-07-28": ["--requirements", "2026-07-28"],
+}
+RANK = {"missing": 0, "fail": 0, "skipped": 1, "warning": 2, "pass": 3}
+PATIENCE = 600
+
+
+def ended(checks: list[dict]) -> str:
+    statuses = {check["status"] for check in checks}
+    for status, name in (("FAILURE", "fail"), ("WARNING", "warning"), ("SUCCESS", "pass")):
+        if status in statuses:
+            return name
+    return "skipped"
+
+
+def run(url: str, revision: str, server: str) -> tuple[dict, dict[str, list[str]]]:
+    """The results of one run, and for each scenario that did not simply pass what the suite said."""
+    with tempfile.TemporaryDirectory(prefix="rialto-conformance-") as folder:
+        command = [DIR / "bin/node", SUITE / "dist/index.js", "server", "--url", url, *SELECTIONS[revision], "-o", folder]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE)
+        scenarios, said = {}, {}
+        for file in pathlib.Path(folder).glob("server-*/checks.json"):
+            # The folder is named `server-SCENARIO-2026-11-20T14-22-48-773Z`.
+            name = file.parent.name.removeprefix("server-").rsplit("-", 6)[0]
+            checks = json.loads(file.read_text())
+            scenarios[name] = ended(checks)
+            bad = [check for check in checks if check["status"] in ("FAILURE", "WARNING")]
+            if bad:
+                said[name] = [f"{check['status']} {check['id']}: {check.get('errorMessage')}" for check in bad]
+    if not scenarios:
+        raise SystemExit(f"the suite judged nothing:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
+    version = json.loads((SUITE / "package.json").read_text())["version"]
+    results = {"revision": revision, "scenarios": dict(sorted(scenarios.items())), "server": server, "suite": version}
+    return results, said
+
+
+def compare(direct: dict, through: dict, exceptions: dict[str, str]) -> list[str]:
+    """What is wrong with a run through Rialto; `exceptions` gives a reason for each scenario that may end worse."""
+    faults = []
+    for name, wanted in direct["scenarios"].items():
+        got = through["scenarios"].get(name, "missing")
+        worse = RANK[got] < RANK[wanted]
+        if worse and name not in exceptions:
+            faults.append(f"{name}: {wanted} directly, {got} through Rialto")
+        if not worse and name in exceptions:
+            faults.append(f"{name}: excepted ({exceptions[name]}), but it ends as well as directly: remove the exception")
+    faults += [f"{name}: excepted, but no such scenario ran" for name in exceptions if name not in direct["scenarios"]]
+    return faults
+
+
+def exceptions_for(name: str, file=EXCEPTIONS) -> dict[str, str]:
+    """The exceptions for a run, by its name (`2025-11-25-legacy`)."""
+    return json.loads(pathlib.Path(file).read_text()).get(name, {})
+
+
+def text(results: dict) -> str:
+    return json.dumps(results, indent=2, sort_keys=True) + "\n"
+
+
+def summary(results: dict) -> str:
+    ends = list(results["scenarios"].values())
+    return ", ".join(f"{ends.count(end)} {end}" for end in ("pass", "warning", "skipped", "fail") if end in ends)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    running = commands.add_parser("run")
+    running.add_argument("url")
+    running.add_argument("--revision", choices=sorted(SELECTIONS), required=True)
+    running.add_argument("--server", required=True, help="name of the server in the results")
+    running.add_argument("--out", type=pathlib.Path)
+    comparing = commands.add_parser("compare")
+    comparing.add_argument("direct", type=pathlib.Path)
+    comparing.add_argument("through", type=pathlib.Path)
+    comparing.add_argument("--exceptions", type=pathlib.Path, default=EXCEPTIONS)
+    args = parser.parse_args()
+    if args.command == "run":
+        results, said = run(args.url, args.revision, args.server)
+        for name, words in sorted(said.items()):
+            print(f"{name}\n  " + "\n  ".join(words), file=sys.stderr)
+        print(summary(results), file=sys.stderr)
+        if args.out:
+            args.out.write_text(text(results))
+        else:
+            print(text(results), end="")
+        return
+    direct, through = json.loads(args.direct.read_text()), json.loads(args.through.read_text())
+    name = f"{direct['revision']}-{direct['server']}"
+    faults = compare(direct, through, exceptions_for(name, args.exceptions))
+    print("\n".join(faults) or f"{name}: every scenario ends as well as directly")
+    sys.exit(1 if faults else 0)
+
+
+if __name__ == "__main__":
+    main()

