@@ -5,6 +5,8 @@
 mod children;
 mod config;
 mod coverage;
+mod legacy;
+mod legacy_support;
 mod lines;
 mod listener;
 mod modern;
