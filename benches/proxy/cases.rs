@@ -36,142 +36,26 @@ pub(crate) struct Case {
     pub(crate) sse: bool,
 }
 
-const fn case(
-    name: &'static str,
-    what: &'static str,
-    operation: Operation,
-    client: Era,
-    upstream: Era,
-) -> Case {
-    Case {
-        name,
-        what,
-        operation,
-        client,
-        upstream,
-        tools: 10,
-        sse: false,
-    }
+const fn case(name: &'static str, what: &'static str, operation: Operation, client: Era, upstream: Era) -> Case {
+    Case { name, what, operation, client, upstream, tools: 10, sse: false }
 }
 
 const BLOB: Operation = Operation::Blob { kib: 64 };
 
 /// Every case, in the order in which they run.
 pub(crate) const CASES: [Case; 14] = [
-    case(
-        "call-legacy",
-        "small tools/call",
-        Operation::Echo,
-        Legacy,
-        Legacy,
-    ),
-    case(
-        "call-modern",
-        "small tools/call",
-        Operation::Echo,
-        Modern,
-        Modern,
-    ),
-    Case {
-        sse: true,
-        ..case(
-            "sse-legacy",
-            "small tools/call answered by SSE",
-            Operation::Echo,
-            Legacy,
-            Legacy,
-        )
-    },
-    Case {
-        sse: true,
-        ..case(
-            "sse-modern",
-            "small tools/call answered by SSE",
-            Operation::Echo,
-            Modern,
-            Modern,
-        )
-    },
-    case(
-        "blob-legacy",
-        "tools/call with a result of 64 KiB",
-        BLOB,
-        Legacy,
-        Legacy,
-    ),
-    case(
-        "blob-modern",
-        "tools/call with a result of 64 KiB",
-        BLOB,
-        Modern,
-        Modern,
-    ),
-    case(
-        "cross-modern-legacy",
-        "small tools/call across eras",
-        Operation::Echo,
-        Modern,
-        Legacy,
-    ),
-    case(
-        "cross-legacy-modern",
-        "small tools/call across eras",
-        Operation::Echo,
-        Legacy,
-        Modern,
-    ),
-    case(
-        "list-10-legacy",
-        "tools/list of 10 tools",
-        Operation::List,
-        Legacy,
-        Legacy,
-    ),
-    case(
-        "list-10-modern",
-        "tools/list of 10 tools",
-        Operation::List,
-        Modern,
-        Modern,
-    ),
-    Case {
-        tools: 1_000,
-        ..case(
-            "list-1000-legacy",
-            "tools/list of 1 000 tools",
-            Operation::List,
-            Legacy,
-            Legacy,
-        )
-    },
-    Case {
-        tools: 1_000,
-        ..case(
-            "list-1000-modern",
-            "tools/list of 1 000 tools",
-            Operation::List,
-            Modern,
-            Modern,
-        )
-    },
-    Case {
-        tools: 10_000,
-        ..case(
-            "list-10000-legacy",
-            "tools/list of 10 000 tools",
-            Operation::List,
-            Legacy,
-            Legacy,
-        )
-    },
-    Case {
-        tools: 10_000,
-        ..case(
-            "list-10000-modern",
-            "tools/list of 10 000 tools",
-            Operation::List,
-            Modern,
-            Modern,
-        )
-    },
+    case("call-legacy", "small tools/call", Operation::Echo, Legacy, Legacy),
+    case("call-modern", "small tools/call", Operation::Echo, Modern, Modern),
+    Case { sse: true, ..case("sse-legacy", "small tools/call answered by SSE", Operation::Echo, Legacy, Legacy) },
+    Case { sse: true, ..case("sse-modern", "small tools/call answered by SSE", Operation::Echo, Modern, Modern) },
+    case("blob-legacy", "tools/call with a result of 64 KiB", BLOB, Legacy, Legacy),
+    case("blob-modern", "tools/call with a result of 64 KiB", BLOB, Modern, Modern),
+    case("cross-modern-legacy", "small tools/call across eras", Operation::Echo, Modern, Legacy),
+    case("cross-legacy-modern", "small tools/call across eras", Operation::Echo, Legacy, Modern),
+    case("list-10-legacy", "tools/list of 10 tools", Operation::List, Legacy, Legacy),
+    case("list-10-modern", "tools/list of 10 tools", Operation::List, Modern, Modern),
+    Case { tools: 1_000, ..case("list-1000-legacy", "tools/list of 1 000 tools", Operation::List, Legacy, Legacy) },
+    Case { tools: 1_000, ..case("list-1000-modern", "tools/list of 1 000 tools", Operation::List, Modern, Modern) },
+    Case { tools: 10_000, ..case("list-10000-legacy", "tools/list of 10 000 tools", Operation::List, Legacy, Legacy) },
+    Case { tools: 10_000, ..case("list-10000-modern", "tools/list of 10 000 tools", Operation::List, Modern, Modern) },
 ];

@@ -38,23 +38,16 @@ impl Answer {
     /// # Errors
     ///
     /// When there is none, or an error.
-    pub(crate) fn with_result<T>(
-        &self,
-        id: u64,
-        read: impl FnOnce(&RawValue) -> Result<T>,
-    ) -> Result<T> {
+    pub(crate) fn with_result<T>(&self, id: u64, read: impl FnOnce(&RawValue) -> Result<T>) -> Result<T> {
         let payloads = if self.sse {
-            sse_payloads(&self.body)
-                .into_iter()
-                .map(Cow::Owned)
-                .collect()
+            sse_payloads(&self.body).into_iter().map(Cow::Owned).collect()
         } else {
             vec![Cow::Borrowed(&self.body[..])]
         };
         let id = id.to_string();
         for payload in &payloads {
-            let message: Message<'_> = serde_json::from_slice(payload)
-                .doing(format_args!("not a JSON-RPC message: {}", excerpt(payload)))?;
+            let message: Message<'_> =
+                serde_json::from_slice(payload).doing(format_args!("not a JSON-RPC message: {}", excerpt(payload)))?;
             let is_ours = message.id.is_some_and(|raw| raw.get() == id);
             match (message.result, message.error) {
                 (Some(result), None) if is_ours => return read(result),
@@ -131,14 +124,7 @@ struct Tool<'a> {
 
 impl Checker {
     pub(crate) fn new(case: &Case, blob: Arc<str>) -> Self {
-        Self {
-            operation: case.operation,
-            era: case.client,
-            tools: case.tools,
-            blob,
-            learned: Vec::new(),
-            listed: 0,
-        }
+        Self { operation: case.operation, era: case.client, tools: case.tools, blob, learned: Vec::new(), listed: 0 }
     }
 
     /// The text that a case's `blob` answers with; empty for other operations.
@@ -155,25 +141,16 @@ impl Checker {
     /// # Errors
     ///
     /// When it is not the right answer, with the beginning of it.
-    pub(crate) fn check(
-        &mut self,
-        page: usize,
-        id: u64,
-        answer: &Answer,
-    ) -> Result<Option<Arc<str>>> {
+    pub(crate) fn check(&mut self, page: usize, id: u64, answer: &Answer) -> Result<Option<Arc<str>>> {
         if page == 0 {
             self.listed = 0;
         }
-        let known = self
-            .learned
-            .get(page)
-            .filter(|known| known.from == self.listed && known.matches(id, answer));
+        let known = self.learned.get(page).filter(|known| known.from == self.listed && known.matches(id, answer));
         let (listed, cursor) = if let Some(known) = known {
             (known.listed, known.cursor.clone())
         } else {
-            let (listed, cursor) = self
-                .read(id, answer)
-                .map_err(|fault| fault.while_doing(format_args!("the answer to request {id}")))?;
+            let (listed, cursor) =
+                self.read(id, answer).map_err(|fault| fault.while_doing(format_args!("the answer to request {id}")))?;
             let learned = Learned::new(id, answer, self.listed, listed, cursor.clone());
             self.learned.truncate(page);
             self.learned.push(learned);
@@ -190,10 +167,8 @@ impl Checker {
     /// Reads an answer as a whole: the tools it lists, and the next cursor.
     fn read(&self, id: u64, answer: &Answer) -> Result<(usize, Option<Arc<str>>)> {
         answer.with_result(id, |raw| {
-            let result: ToolResult<'_> = serde_json::from_str(raw.get()).doing(format_args!(
-                "unreadable result {}",
-                excerpt(raw.get().as_bytes())
-            ))?;
+            let result: ToolResult<'_> = serde_json::from_str(raw.get())
+                .doing(format_args!("unreadable result {}", excerpt(raw.get().as_bytes())))?;
             if self.era == Era::Modern {
                 let kind = result.result_type.as_deref();
                 require!(kind == Some("complete"), "resultType is {kind:?}");
@@ -206,11 +181,7 @@ impl Checker {
         })
     }
 
-    fn read_text(
-        &self,
-        result: &ToolResult<'_>,
-        expected: &str,
-    ) -> Result<(usize, Option<Arc<str>>)> {
+    fn read_text(&self, result: &ToolResult<'_>, expected: &str) -> Result<(usize, Option<Arc<str>>)> {
         require!(result.is_error != Some(true), "the tool failed");
         let texts = result.content.as_deref().unwrap_or_default();
         let [Content { text: Some(text) }] = texts else {
@@ -230,11 +201,7 @@ impl Checker {
         require!(!tools.is_empty(), "no tools are listed");
         for (i, tool) in (self.listed..).zip(tools) {
             let expected = tool_name(i);
-            require!(
-                tool.name == expected,
-                "tool {i} is {} instead of {expected}",
-                tool.name
-            );
+            require!(tool.name == expected, "tool {i} is {} instead of {expected}", tool.name);
             require!(
                 tool.input_schema.get() == tool_schema(i),
                 "the inputSchema of {expected} was changed to {}",

@@ -44,10 +44,7 @@ impl Guard {
     /// When this binary cannot be started once more.
     pub(crate) fn start(folder: &Path) -> Result<Self> {
         let mut command = own_role("role:guard")?;
-        command
-            .arg(folder)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null());
+        command.arg(folder).stdin(Stdio::piped()).stdout(Stdio::null());
         lead_group(&mut command);
         let mut process = command.spawn().doing("starting the guard")?;
         let orders = RefCell::new(process.stdin.take());
@@ -129,34 +126,18 @@ impl Running {
     /// # Errors
     ///
     /// When it cannot be started.
-    pub(crate) fn start(
-        name: &str,
-        mut command: Command,
-        folder: &Path,
-        guard: &Rc<Guard>,
-    ) -> Result<Self> {
+    pub(crate) fn start(name: &str, mut command: Command, folder: &Path, guard: &Rc<Guard>) -> Result<Self> {
         let log = folder.join(format!("{name}.log"));
         let file = File::create(&log).doing(format_args!("creating {}", log.display()))?;
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(file);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(file);
         lead_group(&mut command);
-        let mut process = command.spawn().doing(format_args!(
-            "starting {name} ({})",
-            command.get_program().display()
-        ))?;
+        let mut process =
+            command.spawn().doing(format_args!("starting {name} ({})", command.get_program().display()))?;
         let pid = process.id();
         let (sender, printed) = sync_channel(1);
         let stdout = process.stdout.take();
-        let running = Self {
-            name: name.to_owned(),
-            process: RefCell::new(process),
-            pid,
-            log,
-            printed,
-            guard: Rc::clone(guard),
-        };
+        let running =
+            Self { name: name.to_owned(), process: RefCell::new(process), pid, log, printed, guard: Rc::clone(guard) };
         running.guard.order('+', pid)?;
         if let Some(stdout) = stdout {
             thread::spawn(move || read_output(stdout, &sender));
@@ -192,11 +173,9 @@ impl Running {
     pub(crate) fn require_alive(&self) -> Result<()> {
         match self.process.borrow_mut().try_wait() {
             Ok(None) => Ok(()),
-            Ok(Some(status)) => Err(Fault::new(format!(
-                "{} has ended by itself: {status}{}",
-                self.name,
-                self.quoted_log()
-            ))),
+            Ok(Some(status)) => {
+                Err(Fault::new(format!("{} has ended by itself: {status}{}", self.name, self.quoted_log())))
+            }
             Err(error) => Err(error).doing(format_args!("looking after {}", self.name)),
         }
     }
@@ -207,11 +186,7 @@ impl Running {
         let end = &text[text.len().saturating_sub(QUOTED_LOG)..];
         match String::from_utf8_lossy(end).trim() {
             "" => String::new(),
-            end => format!(
-                "\n  {} said:\n    {}",
-                self.name,
-                end.replace('\n', "\n    ")
-            ),
+            end => format!("\n  {} said:\n    {}", self.name, end.replace('\n', "\n    ")),
         }
     }
 }
@@ -242,13 +217,8 @@ fn read_output(stdout: ChildStdout, address: &SyncSender<SocketAddr>) {
 
 fn address_in(line: &str) -> Option<SocketAddr> {
     let (_, rest) = line.split_once("http://127.0.0.1:")?;
-    let end = rest
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(rest.len());
-    Some(SocketAddr::from((
-        [127, 0, 0, 1],
-        rest[..end].parse().ok()?,
-    )))
+    let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+    Some(SocketAddr::from(([127, 0, 0, 1], rest[..end].parse().ok()?)))
 }
 
 // === process groups ===

@@ -81,12 +81,7 @@ impl<'a> Stage<'a> {
     /// # Errors
     ///
     /// When one of them does not start.
-    pub(crate) fn new(
-        case: &'a Case,
-        options: &'a Options,
-        folder: &'a Path,
-        guard: &'a Rc<Guard>,
-    ) -> Result<Self> {
+    pub(crate) fn new(case: &'a Case, options: &'a Options, folder: &'a Path, guard: &'a Rc<Guard>) -> Result<Self> {
         let start = |era| start_upstream(case, era, folder, guard);
         let crosses = case.client != case.upstream;
         Ok(Self {
@@ -122,8 +117,7 @@ impl<'a> Stage<'a> {
             Kind::Rialto => {
                 path = "/mcp/bench";
                 let config = self.folder.join("mcp.json");
-                fs::write(&config, rialto_config(*upstream, self.case.upstream))
-                    .doing("writing the configuration")?;
+                fs::write(&config, rialto_config(*upstream, self.case.upstream)).doing("writing the configuration")?;
                 let mut command = Command::new(self.options.rialto());
                 command.arg("serve").arg(config);
                 command.args(["--listen", "127.0.0.1:0"]);
@@ -136,11 +130,7 @@ impl<'a> Stage<'a> {
                 self.start_announced(kind, command)?
             }
         };
-        Ok(Contestant {
-            target: Target { address, path },
-            process,
-            upstream: *upstream,
-        })
+        Ok(Contestant { target: Target { address, path }, process, upstream: *upstream })
     }
 
     fn start_announced(&self, kind: Kind, command: Command) -> Result<(Rc<Running>, SocketAddr)> {
@@ -171,12 +161,7 @@ impl<'a> Stage<'a> {
     }
 }
 
-fn start_upstream(
-    case: &Case,
-    era: Era,
-    folder: &Path,
-    guard: &Rc<Guard>,
-) -> Result<(Rc<Running>, SocketAddr)> {
+fn start_upstream(case: &Case, era: Era, folder: &Path, guard: &Rc<Guard>) -> Result<(Rc<Running>, SocketAddr)> {
     let mut command = own_role("role:upstream")?;
     command.args(["--tools", &case.tools.to_string()]);
     command.arg(match era {

@@ -59,34 +59,24 @@ async fn serve(upstream: SocketAddr) -> Result<()> {
         .build()
         .doing("building the client")?;
     let origin = format!("http://{upstream}").into();
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
-        .await
-        .doing("listening")?;
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.doing("listening")?;
     let address = listener.local_addr().doing("listening")?;
     writeln!(std::io::stdout(), "forwarder on http://{address}").doing("printing the address")?;
     let listener = listener.tap_io(|socket| {
         // Without it the figures are worse, not wrong.
         let _ = socket.set_nodelay(true);
     });
-    let app = Router::new()
-        .fallback(forward)
-        .with_state(Forwarder { client, origin });
+    let app = Router::new().fallback(forward).with_state(Forwarder { client, origin });
     axum::serve(listener, app).await.doing("serving")
 }
 
-async fn forward(
-    State(forwarder): State<Forwarder>,
-    request: Request,
-) -> std::result::Result<Response, StatusCode> {
+async fn forward(State(forwarder): State<Forwarder>, request: Request) -> std::result::Result<Response, StatusCode> {
     let (mut head, body) = request.into_parts();
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
     let url = [&forwarder.origin, path].concat();
     drop_hop_headers(&mut head.headers);
     head.headers.remove(header::HOST);
-    let mut outgoing = forwarder
-        .client
-        .request(head.method, url)
-        .headers(head.headers);
+    let mut outgoing = forwarder.client.request(head.method, url).headers(head.headers);
     if !body.is_end_stream() {
         // The length stays known: the header Content-Length goes along.
         outgoing = outgoing.body(reqwest::Body::wrap_stream(body.into_data_stream()));
@@ -99,13 +89,7 @@ async fn forward(
 
 /// Removes the headers that speak of one connection only (RFC 9110, section 7.6.1).
 fn drop_hop_headers(headers: &mut HeaderMap) {
-    for name in [
-        header::CONNECTION,
-        header::TE,
-        header::TRAILER,
-        header::TRANSFER_ENCODING,
-        header::UPGRADE,
-    ] {
+    for name in [header::CONNECTION, header::TE, header::TRAILER, header::TRANSFER_ENCODING, header::UPGRADE] {
         headers.remove(name);
     }
 }

@@ -41,11 +41,7 @@ impl Fleet {
     ///
     /// When the target cannot be reached or answers wrongly.
     pub(crate) async fn open(case: &Case, target: Target, connections: usize) -> Result<Self> {
-        let shared = Arc::new(Shared {
-            case: *case,
-            target,
-            next_id: AtomicU64::new(FIRST_ID),
-        });
+        let shared = Arc::new(Shared { case: *case, target, next_id: AtomicU64::new(FIRST_ID) });
         let blob = Checker::expected_blob(case);
         let mut clients = Vec::with_capacity(connections);
         for _ in 0..connections {
@@ -87,10 +83,7 @@ impl Fleet {
         }
         let wall = start.elapsed();
         all.sort_unstable();
-        Ok(Measured {
-            latencies: all,
-            wall,
-        })
+        Ok(Measured { latencies: all, wall })
     }
 
     /// Ends the sessions.

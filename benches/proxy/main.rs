@@ -91,12 +91,8 @@ fn main() -> ExitCode {
     let rest = || env::args_os().skip(1);
     let done = match arguments.next().as_ref().and_then(|role| role.to_str()) {
         Some("role:guard") => children::guard(arguments.next().as_deref()).map(|()| true),
-        Some("role:upstream") => {
-            upstream::run(&upstream::Options::parse_from(rest())).map(|()| true)
-        }
-        Some("role:forwarder") => {
-            forwarder::run(&forwarder::Options::parse_from(rest())).map(|()| true)
-        }
+        Some("role:upstream") => upstream::run(&upstream::Options::parse_from(rest())).map(|()| true),
+        Some("role:forwarder") => forwarder::run(&forwarder::Options::parse_from(rest())).map(|()| true),
         _ => bench(&Options::parse()),
     };
     match done {
@@ -112,15 +108,9 @@ fn main() -> ExitCode {
 
 /// Runs the cases; tells whether all went well.
 fn bench(options: &Options) -> Result<bool> {
-    let folder = tempfile::Builder::new()
-        .prefix("rialto-bench-")
-        .tempdir()
-        .doing("making a folder for the run")?;
+    let folder = tempfile::Builder::new().prefix("rialto-bench-").tempdir().doing("making a folder for the run")?;
     let guard = Rc::new(Guard::start(folder.path())?);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .doing("starting the runtime")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().doing("starting the runtime")?;
     let mut out = io::stdout();
     if options.misses_nginx() {
         writeln!(out, "nginx takes no part: it is not on the PATH").doing("printing")?;
@@ -130,13 +120,9 @@ fn bench(options: &Options) -> Result<bool> {
     for case in options.cases() {
         let records = turns::run_case(&case, options, &runtime, folder.path(), &guard)
             .map_err(|fault| fault.while_doing(case.name))?;
-        failures += records
-            .iter()
-            .filter(|record| record.failure.is_some())
-            .count();
+        failures += records.iter().filter(|record| record.failure.is_some()).count();
         let report = Report::new(&case, &records);
-        out.write_all(report.table(options).as_bytes())
-            .doing("printing the table")?;
+        out.write_all(report.table(options).as_bytes()).doing("printing the table")?;
         cases.push(report.json());
     }
     if let Some(file) = options.json() {

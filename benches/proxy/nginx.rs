@@ -8,20 +8,13 @@ use std::{
 
 /// nginx, where it is on the `PATH`.
 pub(crate) fn find() -> Option<PathBuf> {
-    env::split_paths(&env::var_os("PATH")?)
-        .map(|folder| folder.join("nginx"))
-        .find(|candidate| candidate.is_file())
+    env::split_paths(&env::var_os("PATH")?).map(|folder| folder.join("nginx")).find(|candidate| candidate.is_file())
 }
 
 /// A reverse proxy with kept-alive connections on both sides.
 ///
 /// `folder` is for whatever nginx wants to write.
-pub(crate) fn config(
-    folder: &Path,
-    listen: SocketAddr,
-    upstream: SocketAddr,
-    workers: usize,
-) -> String {
+pub(crate) fn config(folder: &Path, listen: SocketAddr, upstream: SocketAddr, workers: usize) -> String {
     let folder = folder.display();
     // With several workers each gets a listening socket of its own; otherwise
     // one of them takes most of so few connections.

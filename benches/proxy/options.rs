@@ -87,11 +87,7 @@ impl Options {
 
     /// How long a turn is measured.
     pub(crate) fn window(&self) -> Duration {
-        if self.quick() {
-            Duration::from_millis(50)
-        } else {
-            self.seconds
-        }
+        if self.quick() { Duration::from_millis(50) } else { self.seconds }
     }
 
     /// How long each turn runs before it is measured.

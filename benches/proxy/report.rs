@@ -59,8 +59,7 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
 impl Medians {
     fn of(turns: &[Turn]) -> Option<Self> {
         let certain = |read: fn(&Turn) -> f64| median(turns.iter().map(read).collect());
-        let possible =
-            |read: fn(&Turn) -> Option<f64>| median(turns.iter().filter_map(read).collect());
+        let possible = |read: fn(&Turn) -> Option<f64>| median(turns.iter().filter_map(read).collect());
         Some(Self {
             cpu_us: possible(|turn| turn.cpu_us),
             p50_us: certain(|turn| turn.p50_us)?,
@@ -73,9 +72,7 @@ impl Medians {
 
     fn ratios(&self, of: Kind, other: &Self, to: Kind) -> Ratios {
         // A quick check may be over within a tick, and nothing has a ratio to 0.
-        let possible = |ours: Option<f64>, theirs: Option<f64>| {
-            Some(ours? / theirs?).filter(|ratio| ratio.is_finite())
-        };
+        let possible = |ours: Option<f64>, theirs: Option<f64>| Some(ours? / theirs?).filter(|ratio| ratio.is_finite());
         Ratios {
             of,
             to,
@@ -98,11 +95,7 @@ impl<'a> Report<'a> {
             .filter_map(|record| Some((record.kind, Medians::of(&record.turns)?)))
             .collect();
         let of = |kind| medians.iter().find(|(found, _)| *found == kind);
-        let pairs = [
-            (Kind::Rialto, Kind::Forwarder),
-            (Kind::Rialto, Kind::Nginx),
-            (Kind::Forwarder, Kind::Nginx),
-        ];
+        let pairs = [(Kind::Rialto, Kind::Forwarder), (Kind::Rialto, Kind::Nginx), (Kind::Forwarder, Kind::Nginx)];
         let ratios = pairs
             .into_iter()
             .filter_map(|(ours, theirs)| {
@@ -110,12 +103,7 @@ impl<'a> Report<'a> {
                 Some(a.ratios(*ours, b, *theirs))
             })
             .collect();
-        Self {
-            case,
-            records,
-            medians,
-            ratios,
-        }
+        Self { case, records, medians, ratios }
     }
 
     /// The case as a table for people.
@@ -223,10 +211,7 @@ pub(crate) fn heading(case: &Case, options: &Options) -> String {
         options.threads(),
     );
     if case.client != case.upstream {
-        let _ = writeln!(
-            out,
-            "  only rialto translates: the others carry {client} to a {client} upstream"
-        );
+        let _ = writeln!(out, "  only rialto translates: the others carry {client} to a {client} upstream");
     }
     out
 }
@@ -238,10 +223,7 @@ fn shown(value: Option<f64>, digits: usize) -> String {
 /// The least and the most CPU time of the rounds.
 fn spread(turns: &[Turn]) -> String {
     let values = || turns.iter().filter_map(|turn| turn.cpu_us);
-    match (
-        values().min_by(f64::total_cmp),
-        values().max_by(f64::total_cmp),
-    ) {
+    match (values().min_by(f64::total_cmp), values().max_by(f64::total_cmp)) {
         (Some(least), Some(most)) => format!("{least:.1}–{most:.1}"),
         _ => "-".to_owned(),
     }

@@ -69,11 +69,7 @@ pub(crate) fn run_case(
     guard: &Rc<Guard>,
 ) -> Result<Vec<Record>> {
     let stage = Stage::new(case, options, folder, guard)?;
-    let mut players: Vec<Player> = options
-        .kinds()
-        .into_iter()
-        .map(|kind| Player::new(kind, &stage))
-        .collect();
+    let mut players: Vec<Player> = options.kinds().into_iter().map(|kind| Player::new(kind, &stage)).collect();
     for player in &mut players {
         player.attempt(|contestant| {
             runtime.block_on(until_ready(case, contestant))?;
@@ -86,8 +82,7 @@ pub(crate) fn run_case(
     }
     for _ in 0..options.rounds() {
         for player in &mut players {
-            let turn =
-                player.attempt(|contestant| runtime.block_on(take_turn(case, options, contestant)));
+            let turn = player.attempt(|contestant| runtime.block_on(take_turn(case, options, contestant)));
             player.record.turns.extend(turn);
         }
     }
@@ -100,14 +95,7 @@ impl Player {
             Ok(contestant) => (Some(contestant), None),
             Err(fault) => (None, Some(fault)),
         };
-        Self {
-            record: Record {
-                kind,
-                turns: Vec::new(),
-                failure,
-            },
-            contestant,
-        }
+        Self { record: Record { kind, turns: Vec::new(), failure }, contestant }
     }
 
     /// Does something with the proxy unless it is out; takes it out when that
@@ -144,9 +132,9 @@ async fn until_ready(case: &Case, contestant: &Contestant) -> Result<()> {
             }
             Err(fault) if Instant::now() > deadline => {
                 let patience = READY_PATIENCE.as_secs();
-                return Err(fault.while_doing(format_args!(
-                    "no right answer in the {patience} seconds after its start"
-                )));
+                return Err(
+                    fault.while_doing(format_args!("no right answer in the {patience} seconds after its start"))
+                );
             }
             Err(_) => sleep(Duration::from_millis(50)).await,
         }
@@ -174,9 +162,7 @@ async fn take_turn(case: &Case, options: &Options, contestant: &Contestant) -> R
     };
     Ok(Turn {
         operations,
-        cpu_us: before
-            .zip(after)
-            .map(|(before, after)| per_operation((after.cpu_seconds - before.cpu_seconds) * 1e6)),
+        cpu_us: before.zip(after).map(|(before, after)| per_operation((after.cpu_seconds - before.cpu_seconds) * 1e6)),
         p50_us: quantile(0.5),
         p99_us: quantile(0.99),
         per_second: operations as f64 / measured.wall.as_secs_f64(),

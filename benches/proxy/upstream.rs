@@ -78,17 +78,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         received: AtomicU64::new(0),
     });
     // One thread does: it answers some 100 000 calls a second.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .doing("starting the runtime")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().doing("starting the runtime")?;
     runtime.block_on(serve(upstream))
 }
 
 async fn serve(upstream: Arc<Upstream>) -> Result<()> {
-    let listener = TcpListener::bind(("127.0.0.1", 0))
-        .await
-        .doing("listening")?;
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.doing("listening")?;
     let address = listener.local_addr().doing("listening")?;
     writeln!(std::io::stdout(), "upstream on http://{address}").doing("printing the address")?;
     loop {
@@ -105,11 +100,7 @@ async fn serve(upstream: Arc<Upstream>) -> Result<()> {
             let upstream = Arc::clone(&upstream);
             async move { Ok::<_, Infallible>(upstream.answer(request).await) }
         });
-        tokio::spawn(
-            http1::Builder::new()
-                .pipeline_flush(true)
-                .serve_connection(TokioIo::new(socket), service),
-        );
+        tokio::spawn(http1::Builder::new().pipeline_flush(true).serve_connection(TokioIo::new(socket), service));
     }
 }
 
@@ -175,11 +166,7 @@ impl Upstream {
     }
 
     fn message(&self, status: StatusCode, message: Vec<u8>) -> Response<Body> {
-        if self.sse {
-            events(event(&message), Then::End)
-        } else {
-            json(status, message)
-        }
+        if self.sse { events(event(&message), Then::End) } else { json(status, message) }
     }
 
     /// The session that a GET or DELETE names, or the status that refuses it.
@@ -216,10 +203,7 @@ fn empty(status: StatusCode) -> Response<Body> {
 fn json(status: StatusCode, message: Vec<u8>) -> Response<Body> {
     let mut response = Response::new(Either::Left(Full::from(message)));
     *response.status_mut() = status;
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 

@@ -26,10 +26,7 @@ static TICKS_PER_SECOND: LazyLock<f64> = LazyLock::new(|| {
 /// `/proc` to read, or no such process.
 pub(crate) fn of_tree(root: u32) -> Option<Usage> {
     let stats = all_processes();
-    let mut usage = Usage {
-        cpu_seconds: 0.0,
-        peak_kib: 0,
-    };
+    let mut usage = Usage { cpu_seconds: 0.0, peak_kib: 0 };
     let mut waiting = vec![root];
     stats.get(&root)?;
     while let Some(pid) = waiting.pop() {
@@ -37,12 +34,7 @@ pub(crate) fn of_tree(root: u32) -> Option<Usage> {
             usage.cpu_seconds += stat.ticks as f64 / *TICKS_PER_SECOND;
             usage.peak_kib += peak_kib(pid).unwrap_or(0);
         }
-        waiting.extend(
-            stats
-                .iter()
-                .filter(|(_, stat)| stat.parent == pid)
-                .map(|(child, _)| *child),
-        );
+        waiting.extend(stats.iter().filter(|(_, stat)| stat.parent == pid).map(|(child, _)| *child));
     }
     Some(usage)
 }
@@ -73,21 +65,12 @@ fn stat(line: &str) -> Option<Stat> {
     let fields: Vec<&str> = line.rsplit_once(") ")?.1.split(' ').collect();
     // utime, stime, cutime and cstime are fields 14 to 17 of proc(5); the
     // slice begins with field 3.
-    let ticks = fields
-        .get(11..15)?
-        .iter()
-        .map(|field| field.parse::<u64>().ok())
-        .sum::<Option<u64>>()?;
-    Some(Stat {
-        parent: fields.get(1)?.parse().ok()?,
-        ticks,
-    })
+    let ticks = fields.get(11..15)?.iter().map(|field| field.parse::<u64>().ok()).sum::<Option<u64>>()?;
+    Some(Stat { parent: fields.get(1)?.parse().ok()?, ticks })
 }
 
 fn peak_kib(pid: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.split_whitespace().next()?.parse().ok()
 }

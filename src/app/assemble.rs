@@ -52,12 +52,8 @@ fn connector(server: &Server, era: Era, guardian: &Guardian) -> Arc<dyn Connecto
             Arc::new(HttpConnector::new(name, target, HttpSettings { era, ..HttpSettings::default() }))
         }
         Kind::Command { command, args, env, cwd } => {
-            let target = CommandTarget {
-                command: command.clone(),
-                args: args.clone(),
-                env: env.clone(),
-                cwd: cwd.clone(),
-            };
+            let target =
+                CommandTarget { command: command.clone(), args: args.clone(), env: env.clone(), cwd: cwd.clone() };
             let settings = ChildSettings {
                 era,
                 start_timeout: server.start_timeout,

@@ -64,7 +64,8 @@ fn start(file: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> {
         None => Config::default(),
     };
     if let Some(listen) = &args.listen {
-        config.listen = parse_listen(listen).map_err(|e| Failure::new(64, format!("error: `--listen {listen}`: {e}")))?;
+        config.listen =
+            parse_listen(listen).map_err(|e| Failure::new(64, format!("error: `--listen {listen}`: {e}")))?;
     }
     for warning in &config.warnings {
         tracing::warn!("{warning}");
@@ -84,7 +85,8 @@ fn start(file: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> {
 async fn serve(config: Config, file: Option<&Path>, guardian: Guardian) -> Result<(), Failure> {
     let shutdown = Shutdown::on_signals().map_err(|e| Failure::new(1, format!("error: no signal handlers: {e}")))?;
     let secrets: Vec<&[u8]> = config.seal_keys.iter().map(|k| k.expose()).collect();
-    let sealer = Sealer::new(&secrets).map_err(|e| Failure::new(BAD_CONFIG, format!("error: `rialto.seal_keys`: {e}")))?;
+    let sealer =
+        Sealer::new(&secrets).map_err(|e| Failure::new(BAD_CONFIG, format!("error: `rialto.seal_keys`: {e}")))?;
     if secrets.is_empty() && file.is_some() {
         tracing::warn!("no `rialto.seal_keys`: sessions and parked calls end with this process");
     }

@@ -22,10 +22,7 @@ use crate::{
     check::{Answer, Checker, echo_text},
     contestants::Target,
     fault::{Doing, Fault, Result, excerpt, require},
-    wire::{
-        COUNT_PATH, Era, LEGACY, METHOD_HEADER, MODERN_META, NAME_HEADER, SESSION_HEADER,
-        VERSION_HEADER,
-    },
+    wire::{COUNT_PATH, Era, LEGACY, METHOD_HEADER, MODERN_META, NAME_HEADER, SESSION_HEADER, VERSION_HEADER},
 };
 
 /// How long one answer may take.
@@ -112,18 +109,12 @@ impl Client {
         );
         let headers = self.headers.clone();
         let received = self.connection.exchange(Method::POST, headers, body.into());
-        let received = received
-            .await?
-            .require_status(StatusCode::OK, "initialize")?;
+        let received = received.await?.require_status(StatusCode::OK, "initialize")?;
         let version = received.answer.with_result(id, |raw| {
-            let result: Initialized =
-                serde_json::from_str(raw.get()).doing("the result of initialize")?;
+            let result: Initialized = serde_json::from_str(raw.get()).doing("the result of initialize")?;
             Ok(result.protocol_version)
         })?;
-        require!(
-            version == LEGACY,
-            "initialize agreed on {version} instead of {LEGACY}"
-        );
+        require!(version == LEGACY, "initialize agreed on {version} instead of {LEGACY}");
         if let Some(session) = received.headers.get(SESSION_HEADER) {
             let name = HeaderName::from_static(SESSION_HEADER);
             self.headers.insert(name, session.clone());
@@ -147,28 +138,21 @@ impl Client {
             let body = request_body(&self.shared.case, id, cursor.as_deref());
             let headers = self.headers.clone();
             let received = self.connection.exchange(Method::POST, headers, body);
-            let received = received
-                .await?
-                .require_status(StatusCode::OK, "a request")?;
+            let received = received.await?.require_status(StatusCode::OK, "a request")?;
             let took = start.elapsed();
             cursor = self.checker.check(page, id, &received.answer)?;
             if cursor.is_none() {
                 return Ok(took);
             }
         }
-        Err(Fault::new(format!(
-            "the list has more than {MOST_PAGES} pages"
-        )))
+        Err(Fault::new(format!("the list has more than {MOST_PAGES} pages")))
     }
 
     /// Ends the session, if there is one.
     pub(super) async fn close(mut self) {
         if self.headers.contains_key(SESSION_HEADER) {
             // Servers may refuse it, and nothing is measured any more.
-            let _ = self
-                .connection
-                .exchange(Method::DELETE, self.headers, Bytes::new())
-                .await;
+            let _ = self.connection.exchange(Method::DELETE, self.headers, Bytes::new()).await;
         }
     }
 }
@@ -211,18 +195,12 @@ fn request_body(case: &Case, id: u64, cursor: Option<&str>) -> Bytes {
 ///
 /// When it does not say.
 pub(crate) async fn messages_received(upstream: SocketAddr) -> Result<u64> {
-    let target = Target {
-        address: upstream,
-        path: COUNT_PATH,
-    };
+    let target = Target { address: upstream, path: COUNT_PATH };
     let mut connection = Connection::open(target).await?;
     let received = connection.exchange(Method::GET, common_headers(target)?, Bytes::new());
-    let received = received
-        .await?
-        .require_status(StatusCode::OK, "the upstream's count")?;
+    let received = received.await?.require_status(StatusCode::OK, "the upstream's count")?;
     let text = String::from_utf8_lossy(&received.answer.body).into_owned();
-    text.parse()
-        .doing(format_args!("the upstream's count {text:?}"))
+    text.parse().doing(format_args!("the upstream's count {text:?}"))
 }
 
 // === impl Connection ===
@@ -237,32 +215,14 @@ impl Connection {
     }
 
     /// Sends a request and reads the whole response.
-    async fn exchange(
-        &mut self,
-        method: Method,
-        headers: HeaderMap,
-        body: Bytes,
-    ) -> Result<Received> {
-        match timeout(
-            ANSWER_PATIENCE,
-            self.exchange_at_ease(method, headers, body),
-        )
-        .await
-        {
+    async fn exchange(&mut self, method: Method, headers: HeaderMap, body: Bytes) -> Result<Received> {
+        match timeout(ANSWER_PATIENCE, self.exchange_at_ease(method, headers, body)).await {
             Ok(received) => received,
-            Err(_) => Err(Fault::new(format!(
-                "no answer within {} seconds",
-                ANSWER_PATIENCE.as_secs()
-            ))),
+            Err(_) => Err(Fault::new(format!("no answer within {} seconds", ANSWER_PATIENCE.as_secs()))),
         }
     }
 
-    async fn exchange_at_ease(
-        &mut self,
-        method: Method,
-        headers: HeaderMap,
-        body: Bytes,
-    ) -> Result<Received> {
+    async fn exchange_at_ease(&mut self, method: Method, headers: HeaderMap, body: Bytes) -> Result<Received> {
         if self.sender.ready().await.is_err() {
             // The other side may close a connection between two requests.
             self.sender = connect(self.target.address).await?;
@@ -271,11 +231,7 @@ impl Connection {
         *request.method_mut() = method;
         *request.uri_mut() = self.uri.clone();
         *request.headers_mut() = headers;
-        let response = self
-            .sender
-            .send_request(request)
-            .await
-            .doing("sending a request")?;
+        let response = self.sender.send_request(request).await.doing("sending a request")?;
         let (head, body) = response.into_parts();
         let kind = head.headers.get(header::CONTENT_TYPE);
         let sse = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
@@ -283,23 +239,14 @@ impl Connection {
             Ok(body) => body.to_bytes(),
             Err(error) => return Err(Fault::new(format!("reading an answer: {error}"))),
         };
-        Ok(Received {
-            status: head.status,
-            headers: head.headers,
-            answer: Answer { sse, body },
-        })
+        Ok(Received { status: head.status, headers: head.headers, answer: Answer { sse, body } })
     }
 }
 
 impl Received {
     fn require_status(self, wanted: StatusCode, what: &str) -> Result<Self> {
         let body = &self.answer.body;
-        require!(
-            self.status == wanted,
-            "{what} was answered with the status {}: {}",
-            self.status,
-            excerpt(body)
-        );
+        require!(self.status == wanted, "{what} was answered with the status {}: {}", self.status, excerpt(body));
         Ok(self)
     }
 }
@@ -319,13 +266,7 @@ fn common_headers(target: Target) -> Result<HeaderMap> {
     let host = HeaderValue::try_from(target.address.to_string()).doing("the header Host")?;
     Ok(HeaderMap::from_iter([
         (header::HOST, host),
-        (
-            header::ACCEPT,
-            HeaderValue::from_static("application/json, text/event-stream"),
-        ),
-        (
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        ),
+        (header::ACCEPT, HeaderValue::from_static("application/json, text/event-stream")),
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
     ]))
 }

@@ -15,9 +15,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::wire::{
-    LEGACY, LEGACY_REVISIONS, MODERN, Message, blob_text, tool_definition, tool_name,
-};
+use crate::wire::{LEGACY, LEGACY_REVISIONS, MODERN, Message, blob_text, tool_definition, tool_name};
 
 /// More sessions than this are refused.
 const MOST_SESSIONS: usize = 1 << 16;
@@ -56,10 +54,7 @@ pub(super) enum Answer {
     /// A stream that stays open after its first message.
     Listening { first: Vec<u8> },
     /// An error with an HTTP status of its own.
-    Refused {
-        status: StatusCode,
-        message: Vec<u8>,
-    },
+    Refused { status: StatusCode, message: Vec<u8> },
 }
 
 /// The members of `params` that matter here.
@@ -151,11 +146,8 @@ impl Server {
             Some(Ok(params)) => params,
             Some(Err(_)) => return refused(400, message.id, INVALID_PARAMS, "unreadable params"),
         };
-        let claims_modern = headers.version == Some(MODERN)
-            || params
-                .meta
-                .as_ref()
-                .is_some_and(|meta| meta.version.is_some());
+        let claims_modern =
+            headers.version == Some(MODERN) || params.meta.as_ref().is_some_and(|meta| meta.version.is_some());
         let Some(id) = message.id else {
             return Answer::Accepted;
         };
@@ -169,40 +161,21 @@ impl Server {
         }
     }
 
-    fn legacy(
-        &self,
-        headers: Headers<'_>,
-        id: &RawValue,
-        method: &str,
-        params: &Params<'_>,
-    ) -> Answer {
+    fn legacy(&self, headers: Headers<'_>, id: &RawValue, method: &str, params: &Params<'_>) -> Answer {
         if method == "initialize" {
             return self.initialize(id, params);
         }
         match headers.session {
             None => {
-                return refused(
-                    400,
-                    Some(id),
-                    BAD_SESSION,
-                    "Bad Request: Mcp-Session-Id is missing",
-                );
+                return refused(400, Some(id), BAD_SESSION, "Bad Request: Mcp-Session-Id is missing");
             }
             Some(session) if !self.has_session(session) => {
                 return refused(404, Some(id), BAD_SESSION, "Session not found");
             }
             Some(_) => {}
         }
-        if headers
-            .version
-            .is_some_and(|version| !LEGACY_REVISIONS.contains(&version))
-        {
-            return refused(
-                400,
-                Some(id),
-                BAD_SESSION,
-                "Bad Request: Unsupported protocol version",
-            );
+        if headers.version.is_some_and(|version| !LEGACY_REVISIONS.contains(&version)) {
+            return refused(400, Some(id), BAD_SESSION, "Bad Request: Unsupported protocol version");
         }
         match method {
             "ping" => Answer::Result(response(id, &[])),
@@ -224,35 +197,20 @@ impl Server {
         let session = format!("{:016x}-{number}", self.seed.hash_one(number));
         sessions.insert(session.clone());
         let asked = params.protocol_version.as_deref().unwrap_or(LEGACY);
-        let revision = LEGACY_REVISIONS
-            .into_iter()
-            .find(|known| *known == asked)
-            .unwrap_or(LEGACY);
-        let result = format!(
-            r#""protocolVersion":"{revision}","capabilities":{CAPABILITIES},"serverInfo":{SERVER_INFO}"#
-        );
-        Answer::Session {
-            message: response(id, &[&result]),
-            id: session,
-        }
+        let revision = LEGACY_REVISIONS.into_iter().find(|known| *known == asked).unwrap_or(LEGACY);
+        let result =
+            format!(r#""protocolVersion":"{revision}","capabilities":{CAPABILITIES},"serverInfo":{SERVER_INFO}"#);
+        Answer::Session { message: response(id, &[&result]), id: session }
     }
 
-    fn modern(
-        &self,
-        headers: Headers<'_>,
-        id: &RawValue,
-        method: &str,
-        params: &Params<'_>,
-    ) -> Answer {
+    fn modern(&self, headers: Headers<'_>, id: &RawValue, method: &str, params: &Params<'_>) -> Answer {
         let meta = params.meta.as_ref();
         let version = meta.and_then(|meta| meta.version.as_deref());
         if version.is_none() || meta.is_none_or(|meta| meta.capabilities.is_none()) {
             let text = "_meta must name the protocol version and the client's capabilities";
             return refused(400, Some(id), INVALID_PARAMS, text);
         }
-        let name = (method == "tools/call")
-            .then_some(params.name.as_deref())
-            .flatten();
+        let name = (method == "tools/call").then_some(params.name.as_deref()).flatten();
         let differs = [
             ("MCP-Protocol-Version", headers.version, version),
             ("Mcp-Method", headers.method, Some(method)),
@@ -267,13 +225,11 @@ impl Server {
         if version != Some(MODERN) {
             return unsupported(id, version.unwrap_or_default());
         }
-        let common = format!(
-            r#""resultType":"complete","_meta":{{"io.modelcontextprotocol/serverInfo":{SERVER_INFO}}}"#
-        );
+        let common =
+            format!(r#""resultType":"complete","_meta":{{"io.modelcontextprotocol/serverInfo":{SERVER_INFO}}}"#);
         match method {
             "server/discover" => {
-                let discovered =
-                    format!(r#""supportedVersions":["{MODERN}"],"capabilities":{CAPABILITIES}"#);
+                let discovered = format!(r#""supportedVersions":["{MODERN}"],"capabilities":{CAPABILITIES}"#);
                 Answer::Result(response(id, &[&common, &discovered, CACHEABLE]))
             }
             "subscriptions/listen" => {
@@ -281,9 +237,7 @@ impl Server {
                 let first = format!(
                     r#"{{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{{"_meta":{{"io.modelcontextprotocol/subscriptionId":{id}}},"notifications":{wanted}}}}}"#
                 );
-                Answer::Listening {
-                    first: first.into(),
-                }
+                Answer::Listening { first: first.into() }
             }
             "tools/list" => Answer::Result(response(id, &[&common, &self.catalog, CACHEABLE])),
             "tools/call" => self.call(id, params, &common),
@@ -377,10 +331,7 @@ fn unsupported(id: &RawValue, asked: &str) -> Answer {
             "data": {"supported": [MODERN], "requested": asked},
         },
     });
-    Answer::Refused {
-        status: StatusCode::BAD_REQUEST,
-        message: message.to_string().into(),
-    }
+    Answer::Refused { status: StatusCode::BAD_REQUEST, message: message.to_string().into() }
 }
 
 /// The member of the lists that are always empty here.
