@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderName, HeaderValue};
+use ::http::{HeaderName, HeaderValue};
 
 use crate::{
     hub::{BoxFuture, Caller, Description, Fault, Filter, Health, Life, Listening, Peer},
@@ -14,11 +14,27 @@ use crate::{
     protocol::{ClientCapabilities, Method, Revision},
 };
 
+pub mod child;
 pub(crate) mod conversation;
+pub mod http;
+pub mod in_process;
+pub mod lines;
 pub(crate) mod pending;
 mod unavailable;
 
 pub use unavailable::Unavailable;
+
+/// Which era is spoken with a server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EraChoice {
+    /// The modern one where the server speaks it, found out by probing (2026-07-28, basic/transports#backward-compatibility).
+    #[default]
+    Auto,
+    /// The modern one, or none.
+    Modern,
+    /// The legacy one, without asking.
+    Legacy,
+}
 
 /// Who may use a session that is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -11,8 +11,9 @@ use crate::{
     protocol::{ClientCapabilities, Revision},
     seal::Sealer,
     upstream::{
-        ChildConnector, ChildSettings, CommandTarget, Connector, Era, HttpConnector, HttpSettings, HttpTarget,
-        Unavailable, child::Guardian,
+        Connector, EraChoice as Era, Unavailable,
+        child::{ChildConnector, ChildSettings, CommandTarget, Guardian},
+        http::{HttpConnector, HttpSettings, HttpTarget},
     },
 };
 
@@ -49,7 +50,10 @@ fn connector(server: &Server, era: Era, guardian: &Guardian) -> Arc<dyn Connecto
     match &server.kind {
         Kind::Http { url, headers } => {
             let target = HttpTarget { url: url.clone(), headers: headers.clone() };
-            Arc::new(HttpConnector::new(name, target, HttpSettings { era, ..HttpSettings::default() }))
+            match HttpConnector::new(name.clone(), target, HttpSettings { era, ..HttpSettings::default() }) {
+                Ok(connector) => Arc::new(connector),
+                Err(reason) => Arc::new(Unavailable::new(name, reason.to_string())),
+            }
         }
         Kind::Command { command, args, env, cwd } => {
             let target =

@@ -21,7 +21,7 @@ use rialto::{
     hub::Mount,
     mount::{Share, Single},
     seal::Sealer,
-    upstream::{InProcessConnector, child::Guardian},
+    upstream::{child::Guardian, in_process::InProcessConnector},
 };
 use tower::Layer;
 

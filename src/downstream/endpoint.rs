@@ -18,8 +18,8 @@ use super::{
     Body, Scopes,
     accept::{self, Accept},
     body::{BODY_LIMIT, BODY_TIME, BodyError, read_body},
-    legacy::Legacy,
-    modern::Modern,
+    legacy::{Legacy, Sessions},
+    modern::{Held, Modern},
     reply,
 };
 
@@ -30,6 +30,8 @@ pub struct Settings {
     pub sealer: Arc<Sealer>,
     /// The scopes of the modern era.
     pub scopes: Arc<Scopes>,
+    /// What modern clients hold: parked calls and subscriptions.
+    pub held: Arc<Held>,
     /// The largest body, in bytes.
     pub body_limit: usize,
     /// How long a body may take to arrive.
@@ -38,6 +40,12 @@ pub struct Settings {
     pub life: LifeLimits,
     /// Fires when the gateway stops: open streams end then.
     pub draining: CancellationToken,
+    /// The sessions of the legacy era.
+    pub sessions: Arc<Sessions>,
+    /// Whether the keys of `sealer` outlive the process: legacy sessions then go on after a restart.
+    pub sessions_survive: bool,
+    /// Whether legacy clients are served that ignore the session id they were given. They can be asked nothing.
+    pub tolerate_sessionless: bool,
 }
 
 impl Default for Settings {
@@ -45,10 +53,14 @@ impl Default for Settings {
         Self {
             sealer: Arc::new(Sealer::random()),
             scopes: Arc::default(),
+            held: Arc::default(),
             body_limit: BODY_LIMIT,
             body_time: BODY_TIME,
             life: LifeLimits::default(),
             draining: CancellationToken::new(),
+            sessions: Arc::default(),
+            sessions_survive: false,
+            tolerate_sessionless: true,
         }
     }
 }
@@ -180,12 +192,12 @@ fn claim(params: Option<&RawObject>) -> Option<crate::jsonrpc::Raw> {
 fn is_modern(headers: &HeaderMap, message: &Message) -> bool {
     match message {
         Message::Request(request) => {
-            let claim = claim(request.params.as_ref());
+            let claim = || claim(request.params.as_ref());
             if request.method == Method::Initialize.as_str() {
-                return claim.and_then(|c| Revision::parse(&c.as_text()?)).is_some_and(Revision::is_modern);
+                return claim().and_then(|c| Revision::parse(&c.as_text()?)).is_some_and(Revision::is_modern);
             }
-            claim.is_some()
-                || names_modern(headers)
+            names_modern(headers)
+                || claim().is_some()
                 || matches!(Method::parse(&request.method), Method::Discover | Method::Listen)
         }
         Message::Notification(notification) => claim(notification.params.as_ref()).is_some() || names_modern(headers),
@@ -193,7 +205,8 @@ fn is_modern(headers: &HeaderMap, message: &Message) -> bool {
     }
 }
 
-fn not_allowed(allow: &'static str) -> Response<Body> {
+/// A 405 that names what is allowed.
+pub(super) fn not_allowed(allow: &'static str) -> Response<Body> {
     let mut response = reply::empty(StatusCode::METHOD_NOT_ALLOWED);
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
     response

@@ -1,26 +1,127 @@
-//! The modern era.
+//! The modern era: stateless requests over HTTP POST (2026-07-28, basic/transports).
+//!
+//! A request is checked against its own envelope and headers, then waits for its call as one [`leg::Leg`], polled by whoever
+//! holds the HTTP answer. The answer becomes one JSON object, or a stream of events as soon as there is something to say
+//! before the result. A call that asks the client moves to the [`parking`], and the client comes back with the answers.
+
+mod callers;
+mod digest;
+mod discover;
+mod envelope;
+mod exchange;
+mod gate;
+mod held;
+mod leg;
+mod listen;
+mod outlet;
+mod parked;
+mod parking;
+mod peer;
+mod quota;
+mod refused;
+mod respond;
+mod retry;
+mod state;
+
+pub use held::Held;
 
 use std::sync::Arc;
 
-use http::Response;
+use http::{Response, StatusCode};
 
-use crate::{hub::Mount, jsonrpc::Message};
+use crate::{
+    hub::{Attempt, Call, Life, Mount},
+    jsonrpc::{Message, RawObject, Request},
+    protocol::Method,
+};
 
+use self::{
+    callers::Callers, envelope::Envelope, exchange::Exchange, leg::Leg, outlet::Outlet, parking::Answers,
+    peer::CallPeer, refused::Refused, retry::Next, state::Clock,
+};
 use super::{
     Body,
-    endpoint::{Context, Settings},
+    endpoint::{self, Context, Settings},
     reply,
 };
 
-pub(super) struct Modern;
+/// The modern side of one endpoint.
+pub(super) struct Modern {
+    shared: Arc<Shared>,
+    callers: Callers,
+}
+
+/// What outlives a request: an answer that is a stream still needs it.
+struct Shared {
+    mount: Arc<dyn Mount>,
+    settings: Settings,
+    clock: Clock,
+}
 
 impl Modern {
-    pub(super) fn new(_: &Arc<dyn Mount>, _: &Settings) -> Self {
-        Self
+    pub(super) fn new(mount: &Arc<dyn Mount>, settings: &Settings) -> Self {
+        let shared = Shared { mount: mount.clone(), settings: settings.clone(), clock: Clock::new() };
+        Self { shared: Arc::new(shared), callers: Callers::default() }
     }
 
-    pub(super) async fn post(&self, context: &Context<'_>, _: Message) -> Response<Body> {
-        let _ = (context.mount, context.settings, context.headers, context.accept, context.principal);
-        reply::empty(http::StatusCode::NOT_IMPLEMENTED)
+    pub(super) async fn post(&self, context: &Context<'_>, message: Message) -> Response<Body> {
+        match message {
+            Message::Request(request) => {
+                let id = request.id.clone();
+                match self.request(context, request).await {
+                    Ok(response) => response,
+                    Err(refused) => refused.answer(&id),
+                }
+            }
+            // No notification of a client means anything over HTTP: a request ends when its stream is closed, and an id that a
+            // client chose must not end somebody else's.
+            Message::Notification(_) => reply::empty(StatusCode::ACCEPTED),
+            Message::Response(_) => endpoint::invalid("a response is not part of this protocol version"),
+        }
+    }
+
+    async fn request(&self, context: &Context<'_>, request: Request) -> Result<Response<Body>, Refused> {
+        let Request { id, method, params } = request;
+        let method = Method::parse(&method);
+        let (envelope, mut params) = Envelope::read(params)?;
+        envelope.check(context.headers, &method, &params)?;
+        let caller = self.callers.caller(&context.settings.scopes, context.principal, &envelope);
+        let description = gate::admit(context, &caller, &method, &params).await?;
+        match method {
+            Method::Discover => return Ok(reply::result(&id, &discover::result(&description.unwrap_or_default()))),
+            Method::Listen => return listen::listen(&self.shared, context, caller, id, &params, description).await,
+            _ => {}
+        }
+        let text = params.to_raw();
+        let server_info = description.and_then(|d| d.server_info.clone());
+        let exchange = Exchange { shared: self.shared.clone(), caller, method, text, server_info };
+        let outlet = Outlet::new(context.accept, &envelope);
+        let leg = match retry::read(&exchange, &mut params)? {
+            Next::Call(attempt) => self.call(exchange, params, attempt, outlet),
+            Next::Attach { call, generation, answers } => {
+                let digest = digest::of_object(&answers);
+                let capabilities = exchange.caller.capabilities.clone();
+                let answers = Answers { generation, answers, digest, capabilities };
+                let parking = &self.shared.settings.held.parking;
+                let attached = parking.attach(&call, answers, outlet.clone()).ok_or_else(state::invalid)?;
+                Leg::later(exchange, attached, outlet)
+            }
+        };
+        Ok(respond::respond(id, context.accept, leg).await)
+    }
+
+    fn call(&self, exchange: Exchange, params: RawObject, attempt: Attempt, outlet: Arc<Outlet>) -> Leg {
+        let peer = CallPeer::new(exchange.method.may_ask());
+        peer.attach(&outlet);
+        let life = Life::new(self.shared.settings.life);
+        let call = self.shared.mount.call(Call {
+            caller: exchange.caller.clone(),
+            method: exchange.method.clone(),
+            params,
+            attempt,
+            peer: peer.clone(),
+            life: life.clone(),
+        });
+        Leg::first(exchange, call, life, peer, outlet)
     }
 }

@@ -120,6 +120,11 @@ pub(super) fn status_of(era: Era, error_code: i64) -> StatusCode {
     }
 }
 
+/// A fault as the answer to request `id`, for an answer that is put together elsewhere.
+pub(super) fn words(id: &RequestId, fault: &Fault) -> Bytes {
+    encode_error(Some(id), &fault.to_error())
+}
+
 /// Turns a fault into the answer for request `id`.
 pub(super) fn rescue(era: Era, id: &RequestId, fault: &Fault) -> Response<Body> {
     let object = fault.to_error();

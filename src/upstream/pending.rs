@@ -99,6 +99,19 @@ impl Pending {
         }
     }
 
+    /// Whether somebody still waits for a call.
+    pub(crate) fn waits(&self, id: u64) -> bool {
+        self.lock().calls.contains_key(&id)
+    }
+
+    /// Ends one call with a fault; `false` when nobody waits for it.
+    pub(crate) fn fail(&self, id: u64, fault: Fault) -> bool {
+        match self.lock().calls.remove(&id) {
+            Some(entry) => entry.ended.send(Err(fault)).is_ok(),
+            None => false,
+        }
+    }
+
     /// Ends every call with the same fault; no call can be entered afterwards.
     pub(crate) fn close(&self, fault: &Fault) {
         let mut inner = self.lock();

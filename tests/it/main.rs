@@ -1,6 +1,12 @@
-//! The integration tests, in one binary.
+//! What Rialto does at its edges, over real sockets, pipes and processes. The integration tests, in one binary.
 
 #![expect(clippy::unwrap_used, reason = "where a test's own setup fails, the test fails")]
 
 mod config;
+mod coverage;
+mod lines;
 mod listener;
+mod modern;
+mod server_kit;
+mod support;
+mod upstream_http;

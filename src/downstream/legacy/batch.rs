@@ -1,0 +1,64 @@
+//! Batches (2025-03-26, basic/index#batching): split, run side by side, answered together.
+
+use std::sync::Arc;
+
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use http::{Response, StatusCode};
+
+use crate::{
+    jsonrpc::{Message, ParseError, encode_error},
+    protocol::{Method, Revision},
+};
+
+use super::{
+    super::{
+        Body,
+        endpoint::{Context, invalid},
+        reply,
+    },
+    call::{self, Begun},
+    post::{Post, Running, Shape},
+    session::Session,
+    told,
+};
+
+/// Answers a batch.
+pub(super) async fn answer(
+    context: &Context<'_>,
+    session: &Arc<Session>,
+    elements: Vec<Result<Message, ParseError>>,
+) -> Response<Body> {
+    if session.revision() > Revision::R2025_03_26 {
+        return invalid("a batch is not part of this protocol version");
+    }
+    let initializes = |m: &Message| matches!(m, Message::Request(r) if r.method == Method::Initialize.as_str());
+    if elements.iter().flatten().any(initializes) {
+        return invalid("`initialize` must not be part of a batch");
+    }
+    let post = Post::new(session, Shape::Batch, context.accept.events);
+    let running = FuturesUnordered::new();
+    let mut is_answered = false;
+    for element in elements {
+        match element {
+            Ok(Message::Request(request)) => {
+                is_answered = true;
+                let id = request.id.clone();
+                match call::begin(context, session, request, &post) {
+                    Begun::Answered(text) => post.answer(Some(&id), text),
+                    Begun::Runs(work) => running.push(work),
+                }
+            }
+            Ok(Message::Notification(notification)) => told(context, session, notification),
+            Ok(Message::Response(response)) => session.answered(response),
+            Err(fault) => {
+                is_answered = true;
+                post.answer(fault.id.as_ref(), encode_error(fault.id.as_ref(), &fault.to_error()));
+            }
+        }
+    }
+    if !is_answered {
+        return reply::empty(StatusCode::ACCEPTED);
+    }
+    let work = Box::pin(running.fold(false, |any, was_answered| std::future::ready(any | was_answered)));
+    Running::new(post, work).answer().await
+}

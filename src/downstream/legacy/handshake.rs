@@ -1,0 +1,166 @@
+//! `initialize`, and the session ids it gives out.
+//!
+//! An id is sealed: it opens for one principal and one mount only. Where the keys outlive the process it also holds what the
+//! client said in `initialize`, so that a session goes on after a restart: there are clients that never initialise again.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+
+use crate::{
+    hub::{Fault, Reason},
+    jsonrpc::{ErrorObject, Raw, RawObject, Request, RequestId, code, scan::ScanLimits},
+    protocol::{ClientCapabilities, Era, Revision, headers},
+    seal::{Purpose, random_token},
+};
+
+use super::{
+    super::{Body, endpoint::Context, reply},
+    Turned,
+    outside::compact,
+    pulse::Pulse,
+    session::{Identity, Session},
+    sessions::{Key, key_of},
+};
+
+/// How many bytes of what the client said about itself an id may hold.
+const SEALED: usize = 4096;
+/// How large the capabilities of a client may be, and how large its description of itself, in bytes.
+const KEPT: usize = 16 * 1024;
+/// After which time a client that met too many sessions may try again.
+const RETRY_AFTER: &str = "30";
+
+/// Opens a session.
+pub(super) async fn initialize(context: &Context<'_>, request: Request) -> Response<Body> {
+    let identity = match identity(request.params.as_ref()) {
+        Ok(identity) => identity,
+        Err(error) => return reply::error(StatusCode::OK, Some(&request.id), &error),
+    };
+    let sessions = &context.settings.sessions;
+    let Some(seat) = sessions.reserve(context.principal) else { return too_many(Some(&request.id)) };
+    let owner = (context.principal, context.mount.name());
+    let pulse = Pulse::new(sessions.limits().lifetime);
+    let session = Session::new(owner, identity.clone(), pulse, seat, None);
+    let description = match context.mount.describe(&session.caller()).await {
+        Ok(description) => description,
+        Err(fault) => return reply::rescue(Era::Legacy, &request.id, &fault),
+    };
+    session.learn(&description);
+    let handle = seal(context, &identity);
+    let Ok(value) = HeaderValue::from_str(&handle) else {
+        let fault = Fault::gateway(Reason::Internal, "the session id is no header value");
+        return reply::rescue(Era::Legacy, &request.id, &fault);
+    };
+    sessions.admit(key_of(&handle), session);
+    let server = description.server_info.clone().unwrap_or_else(|| {
+        RawObject::from([("name", Raw::from(context.mount.name())), ("version", Raw::from("0"))]).to_raw()
+    });
+    let mut result = RawObject::from([
+        ("protocolVersion", Raw::from(identity.revision.as_str())),
+        ("capabilities", description.capabilities.to_raw()),
+        ("serverInfo", server),
+    ]);
+    if let Some(instructions) = &description.instructions {
+        result.set("instructions", instructions.clone());
+    }
+    let mut response = reply::result(&request.id, &result.to_raw());
+    response.headers_mut().insert(headers::SESSION_ID, value);
+    response
+}
+
+/// A 503 for a client that has too many sessions, or came when there are too many.
+pub(super) fn too_many(id: Option<&RequestId>) -> Response<Body> {
+    let text = "too many sessions: end those that are not needed with DELETE, or try again later";
+    let fault = Fault::gateway(Reason::Busy, text);
+    let mut response = reply::error(StatusCode::SERVICE_UNAVAILABLE, id, &fault.to_error());
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+    response
+}
+
+/// What `initialize` says about the client. Copied: the request's body is not kept.
+fn identity(params: Option<&RawObject>) -> Result<Identity, ErrorObject> {
+    let invalid = |text: &str| ErrorObject::new(code::INVALID_PARAMS, text);
+    let requested = params.and_then(|p| p.get("protocolVersion")).and_then(Raw::as_text);
+    let requested = requested.ok_or_else(|| invalid("`protocolVersion` must be a string"))?;
+    let object = |name: &str| match params.and_then(|p| p.get(name)) {
+        None => Ok(None),
+        Some(value) if value.is_null() => Ok(None),
+        Some(value) => match compact(value).to_object() {
+            Some(object) => Ok(Some(object)),
+            None => Err(invalid(&format!("`{name}` must be an object"))),
+        },
+    };
+    let capabilities = object("capabilities")?.unwrap_or_default();
+    if capabilities.written_length() > KEPT {
+        return Err(invalid("`capabilities` is too large"));
+    }
+    let mut client_info = object("clientInfo")?;
+    if let Some(info) = client_info.as_mut().filter(|i| i.written_length() > KEPT) {
+        // Icons may be whole pictures.
+        info.retain(|name| matches!(name, "name" | "version" | "title"));
+    }
+    let client_info = client_info.filter(|i| i.written_length() <= KEPT).map(|i| compact(&i.to_raw()));
+    let revision = Revision::negotiate(&requested);
+    Ok(Identity { revision, capabilities: ClientCapabilities::new(capabilities), client_info })
+}
+
+/// A new session id.
+fn seal(context: &Context<'_>, identity: &Identity) -> String {
+    let mut content = RawObject::from([("id", Raw::from(&*random_token::<16>()))]);
+    if context.settings.sessions_survive {
+        content.set("instance", Raw::from(context.settings.sessions.instance()));
+        content.set("born", Raw::of(&SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())));
+        let capabilities = identity.capabilities.declared();
+        if capabilities.written_length() <= SEALED {
+            content.set("revision", Raw::from(identity.revision.as_str()));
+            content.set("capabilities", capabilities.to_raw());
+            let room = SEALED - capabilities.written_length();
+            if let Some(info) = identity.client_info.as_ref().filter(|i| i.as_bytes().len() <= room) {
+                content.set("clientInfo", info.clone());
+            }
+        }
+    }
+    let (principal, mount) = (context.principal.as_str(), context.mount.name());
+    context.settings.sealer.seal(Purpose::Session, principal, mount, content.to_raw().as_bytes())
+}
+
+/// Creates a session again that began in an earlier process.
+///
+/// # Errors
+/// When the id is none of ours or says too little, the session ended, or there are too many.
+pub(super) fn restore(context: &Context<'_>, key: Key, handle: &str) -> Result<Arc<Session>, Turned> {
+    let sessions = &context.settings.sessions;
+    let (principal, mount) = (context.principal, context.mount.name());
+    let (identity, until) = remembered(context, &key, handle).ok_or(Turned::Unknown)?;
+    let left = until.duration_since(SystemTime::now()).map_err(|_| Turned::Unknown)?.min(sessions.limits().lifetime);
+    let seat = sessions.reserve(principal).ok_or(Turned::Full)?;
+    let session = Session::new((principal, mount), identity, Pulse::new(left), seat, Some(until));
+    tracing::debug!(%mount, "a session of an earlier process goes on");
+    Ok(sessions.admit(key, session))
+}
+
+/// What an id holds of a session that began in an earlier process, and when that session has to end.
+fn remembered(context: &Context<'_>, key: &Key, handle: &str) -> Option<(Identity, SystemTime)> {
+    if !context.settings.sessions_survive {
+        return None;
+    }
+    let sessions = &context.settings.sessions;
+    let (principal, mount) = (context.principal.as_str(), context.mount.name());
+    let content = context.settings.sealer.open(Purpose::Session, principal, mount, handle).ok()?;
+    let content = Raw::scan(Bytes::from(content), ScanLimits::REQUEST).ok()?.to_object()?;
+    // What began here and is not in the table has ended.
+    if content.get("instance")?.is_text(sessions.instance()) || sessions.is_settled(key) {
+        return None;
+    }
+    let born = UNIX_EPOCH.checked_add(Duration::from_secs(content.get("born")?.parse().ok()?))?;
+    let identity = Identity {
+        revision: Revision::parse(&content.get("revision")?.as_text()?)?,
+        capabilities: ClientCapabilities::new(compact(content.get("capabilities")?).to_object()?),
+        client_info: content.get("clientInfo").map(compact),
+    };
+    Some((identity, born.checked_add(sessions.limits().lifetime)?))
+}

@@ -1,0 +1,329 @@
+//! One client's session: who it is, the calls that run in it, the questions that are open, and its streams.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
+    time::SystemTime,
+};
+
+use tokio::time::Instant;
+
+use crate::{
+    hub::{Answering, Caller, Description, Principal, Scope},
+    jsonrpc::{Raw, RequestId},
+    protocol::{ClientCapabilities, Family, Method, Revision},
+    seal::random_token,
+};
+
+use super::{
+    call::Calling,
+    log::{Place, Reader, StreamLog},
+    outside::{Outside, Waiting},
+    pulse::Pulse,
+    question::Pending,
+    sessions::Seat,
+};
+
+/// How many calls may run in one session.
+const CALLS: usize = 1000;
+/// How many streams are kept after their end, for readers that come back.
+const ENDED_STREAMS: usize = 32;
+
+/// A legacy session, or the passing stand-in for one that a client without a session gets for a single request.
+pub(super) struct Session {
+    principal: Principal,
+    mount: Box<str>,
+    caller: Mutex<Arc<Caller>>,
+    families: OnceLock<Vec<Family>>,
+    pulse: Arc<Pulse>,
+    /// Set where the session began in an earlier process: until when it must be remembered that it ended.
+    remembered_until: Option<SystemTime>,
+    /// Ids of questions begin with it, so that they are never used twice, whatever process the session lives in.
+    pub(super) nonce: String,
+    inner: Mutex<Inner>,
+    seat: Mutex<Option<Seat>>,
+}
+
+#[derive(Default)]
+pub(super) struct Inner {
+    has_ended: bool,
+    calls: HashMap<RequestId, Arc<Calling>>,
+    pub(super) questions: HashMap<String, Pending>,
+    /// Numbers questions.
+    pub(super) asked: u64,
+    streams: Vec<Arc<StreamLog>>,
+    standalone: Option<Arc<StreamLog>>,
+    pub(super) waiting: Waiting,
+}
+
+/// What the client said about itself in `initialize`.
+#[derive(Clone, Debug)]
+pub(super) struct Identity {
+    pub(super) revision: Revision,
+    pub(super) capabilities: ClientCapabilities,
+    pub(super) client_info: Option<Raw>,
+}
+
+/// Why a call cannot begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// A call with this id runs.
+    Duplicate,
+    /// Too many run.
+    Busy,
+    /// The session is over.
+    Ended,
+}
+
+impl Session {
+    /// A session with a scope of its own.
+    pub(super) fn new(
+        (principal, mount): (&Principal, &str),
+        identity: Identity,
+        pulse: Arc<Pulse>,
+        seat: Seat,
+        remembered_until: Option<SystemTime>,
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|session: &Weak<Self>| {
+            let scope = Scope::session(Arc::new(Outside(session.clone())));
+            Self::with((principal, mount), identity, scope, pulse, Some(seat), remembered_until)
+        })
+    }
+
+    /// A session for one request of a client that keeps none: it can be asked nothing.
+    pub(super) fn passing(principal: &Principal, mount: &str, revision: Revision, scope: Arc<Scope>) -> Arc<Self> {
+        let identity = Identity { revision, capabilities: ClientCapabilities::default(), client_info: None };
+        let pulse = Pulse::new(std::time::Duration::from_secs(24 * 3600));
+        Arc::new(Self::with((principal, mount), identity, scope, pulse, None, None))
+    }
+
+    fn with(
+        (principal, mount): (&Principal, &str),
+        identity: Identity,
+        scope: Arc<Scope>,
+        pulse: Arc<Pulse>,
+        seat: Option<Seat>,
+        remembered_until: Option<SystemTime>,
+    ) -> Self {
+        let fingerprint = identity.capabilities.fingerprint().into();
+        let caller = Caller {
+            principal: principal.clone(),
+            scope,
+            revision: identity.revision,
+            client_info: identity.client_info,
+            capabilities: identity.capabilities,
+            fingerprint,
+            log_level: None,
+            answers: Answering::Inline,
+        };
+        Self {
+            principal: principal.clone(),
+            mount: mount.into(),
+            caller: Mutex::new(Arc::new(caller)),
+            families: OnceLock::new(),
+            pulse,
+            remembered_until,
+            nonce: random_token::<6>(),
+            inner: Mutex::default(),
+            seat: Mutex::new(seat),
+        }
+    }
+
+    /// Whether this principal may use it at this mount.
+    pub(super) fn belongs_to(&self, principal: &Principal, mount: &str) -> bool {
+        self.principal == *principal && *self.mount == *mount
+    }
+
+    pub(super) fn pulse(&self) -> &Arc<Pulse> {
+        &self.pulse
+    }
+
+    pub(super) fn remembered_until(&self) -> Option<SystemTime> {
+        self.remembered_until
+    }
+
+    /// The client as calls see it, as of now.
+    pub(super) fn caller(&self) -> Arc<Caller> {
+        self.caller.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn revision(&self) -> Revision {
+        self.caller().revision
+    }
+
+    /// Calls from now on carry this log level.
+    pub(super) fn set_level(&self, level: Raw) {
+        let mut caller = self.caller.lock().unwrap_or_else(PoisonError::into_inner);
+        *caller = Arc::new(Caller {
+            principal: caller.principal.clone(),
+            scope: caller.scope.clone(),
+            revision: caller.revision,
+            client_info: caller.client_info.clone(),
+            capabilities: caller.capabilities.clone(),
+            fingerprint: caller.fingerprint.clone(),
+            log_level: Some(level),
+            answers: caller.answers,
+        });
+    }
+
+    /// Notes what the server offers.
+    pub(super) fn learn(&self, description: &Description) {
+        const FAMILIES: [Family; 5] =
+            [Family::Tools, Family::Prompts, Family::Resources, Family::Completions, Family::Logging];
+        let offered = FAMILIES.into_iter().filter(|f| description.offers(*f)).collect();
+        // The first answer stays: it is what the client was told.
+        let _ = self.families.set(offered);
+    }
+
+    /// Whether the server offers what `method` needs; `None` while nobody knows. Completion was not advertised in
+    /// 2024-11-05, so the server decides about that itself.
+    pub(super) fn offers(&self, method: &Method) -> Option<bool> {
+        match method.family() {
+            None | Some(Family::Completions) => Some(true),
+            Some(family) => self.families.get().map(|offered| offered.contains(&family)),
+        }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends the session: its calls are cancelled, its streams end.
+    pub(super) fn close(&self, reason: &str) {
+        let (calls, streams, standalone) = {
+            let mut inner = self.lock();
+            inner.has_ended = true;
+            inner.waiting = Waiting::default();
+            inner.questions.clear();
+            let calls: Vec<_> = inner.calls.values().cloned().collect();
+            (calls, std::mem::take(&mut inner.streams), inner.standalone.take())
+        };
+        for call in calls {
+            call.cancel(reason);
+        }
+        for stream in streams.iter().chain(&standalone) {
+            stream.cut();
+        }
+        self.seat.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// Lets go of what was kept too long.
+    pub(super) fn tidy(&self) {
+        let now = Instant::now();
+        let mut inner = self.lock();
+        inner.streams.retain(|s| s.tidy(now));
+        if let Some(standalone) = &inner.standalone {
+            standalone.tidy(now);
+        }
+    }
+}
+
+// Calls.
+impl Session {
+    /// Enters a call.
+    pub(super) fn enter(&self, call: &Arc<Calling>) -> Result<(), Refused> {
+        let mut inner = self.lock();
+        if inner.has_ended {
+            return Err(Refused::Ended);
+        }
+        if inner.calls.contains_key(call.id()) {
+            return Err(Refused::Duplicate);
+        }
+        if inner.calls.len() >= CALLS {
+            return Err(Refused::Busy);
+        }
+        inner.calls.insert(call.id().clone(), call.clone());
+        Ok(())
+    }
+
+    /// The call that runs under `id`.
+    pub(super) fn call(&self, id: &RequestId) -> Option<Arc<Calling>> {
+        self.lock().calls.get(id).cloned()
+    }
+
+    /// Takes a call out that is over, and takes its open questions back.
+    pub(super) fn leave(&self, call: &Arc<Calling>) {
+        let orphans: Vec<String> = {
+            let mut inner = self.lock();
+            inner.calls.remove(call.id());
+            let own = |p: &Pending| p.call.as_ref().is_some_and(|c| std::ptr::eq(c.as_ptr(), Arc::as_ptr(call)));
+            inner.questions.iter().filter(|(_, p)| own(p)).map(|(id, _)| id.clone()).collect()
+        };
+        for id in orphans {
+            self.withdraw(&id);
+        }
+    }
+}
+
+// Streams.
+impl Session {
+    /// Opens the stream of a request.
+    pub(super) fn open_stream(&self) -> Arc<StreamLog> {
+        let log = StreamLog::new(self.revision());
+        if log.is_resumable() {
+            let mut inner = self.lock();
+            let ended = inner.streams.iter().filter(|s| s.is_over()).count();
+            if ended >= ENDED_STREAMS
+                && let Some(oldest) = inner.streams.iter().position(|s| s.is_over() && !s.has_reader())
+            {
+                inner.streams.remove(oldest);
+            }
+            inner.streams.push(log.clone());
+        }
+        log
+    }
+
+    /// Follows the standalone stream; whoever followed it before does not any more.
+    pub(super) fn listen(&self) -> Option<Reader> {
+        let revision = self.revision();
+        let mut inner = self.lock();
+        if inner.has_ended {
+            return None;
+        }
+        let log = inner.standalone.get_or_insert_with(|| StreamLog::new(revision)).clone();
+        let reader = log.attach(Place::Unread, self.pulse.open());
+        inner.waiting.flush(&log);
+        reader
+    }
+
+    /// Follows the stream that an event id names, after that event.
+    pub(super) fn resume(&self, event_id: &str) -> Resumed {
+        let Some((stream, number)) = event_id.rsplit_once('-') else { return Resumed::Unknown };
+        let Ok(number) = number.parse::<u64>() else { return Resumed::Unknown };
+        let mut inner = self.lock();
+        let known = inner.streams.iter().chain(&inner.standalone).find(|s| s.id() == stream).cloned();
+        let Some(log) = known else { return Resumed::Unknown };
+        if log.was_cut() {
+            return Resumed::Cut;
+        }
+        let Some(reader) = log.attach(Place::After(number), self.pulse.open()) else { return Resumed::Unknown };
+        if inner.standalone.as_ref().is_some_and(|s| Arc::ptr_eq(s, &log)) {
+            inner.waiting.flush(&log);
+            return Resumed::Standalone(reader);
+        }
+        Resumed::Request(reader)
+    }
+
+    /// The standalone stream, while somebody follows it.
+    pub(super) fn listening(&self) -> Option<Arc<StreamLog>> {
+        self.lock().listening()
+    }
+}
+
+impl Inner {
+    pub(super) fn listening(&self) -> Option<Arc<StreamLog>> {
+        self.standalone.as_ref().filter(|s| s.has_reader()).cloned()
+    }
+}
+
+/// What an event id led to.
+pub(super) enum Resumed {
+    /// The stream of a request.
+    Request(Reader),
+    /// The standalone stream.
+    Standalone(Reader),
+    /// A stream that ended without an answer: coming back is of no use.
+    Cut,
+    /// No stream of this session.
+    Unknown,
+}

@@ -1,0 +1,87 @@
+//! The callers of late, so that a client's next request costs no second reading of what it can do.
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, Hash, Hasher, RandomState},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use bytes::Bytes;
+
+use crate::{
+    downstream::Scopes,
+    hub::{Answering, Caller, Principal},
+    jsonrpc::{Raw, scan::ScanLimits},
+    protocol::{ClientCapabilities, Revision},
+};
+
+use super::envelope::Envelope;
+
+/// How many callers are remembered.
+const CALLERS: usize = 1024;
+/// The largest envelope that is remembered, in bytes.
+const LARGEST: usize = 16 * 1024;
+
+/// Remembers callers by the bytes of their envelopes.
+#[derive(Default)]
+pub(super) struct Callers {
+    known: Mutex<HashMap<u64, Arc<Caller>>>,
+    hasher: RandomState,
+}
+
+impl Callers {
+    /// The caller that a principal's envelope describes.
+    pub(super) fn caller(&self, scopes: &Scopes, principal: &Principal, envelope: &Envelope) -> Arc<Caller> {
+        let hash = self.hash(principal, envelope);
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&hash).cloned();
+        if let Some(caller) = known.filter(|caller| is(caller, principal, envelope)) {
+            return caller;
+        }
+        let caller = Arc::new(build(scopes, principal, envelope));
+        let length = |raw: &Option<Raw>| raw.as_ref().map_or(0, |r| r.as_bytes().len());
+        if envelope.capabilities.as_bytes().len() + length(&envelope.client_info) <= LARGEST {
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            if known.len() >= CALLERS {
+                known.clear();
+            }
+            known.insert(hash, caller.clone());
+        }
+        caller
+    }
+
+    fn hash(&self, principal: &Principal, envelope: &Envelope) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        principal.hash(&mut hasher);
+        envelope.capabilities.as_bytes().hash(&mut hasher);
+        for part in [&envelope.client_info, &envelope.log_level] {
+            part.as_ref().map(Raw::as_bytes).hash(&mut hasher);
+        }
+        hasher.finish()
+    }
+}
+
+fn is(caller: &Caller, principal: &Principal, envelope: &Envelope) -> bool {
+    caller.principal == *principal
+        && caller.capabilities.declared().to_raw() == envelope.capabilities
+        && caller.client_info == envelope.client_info
+        && caller.log_level == envelope.log_level
+}
+
+fn build(scopes: &Scopes, principal: &Principal, envelope: &Envelope) -> Caller {
+    let capabilities = ClientCapabilities::new(own(&envelope.capabilities).to_object().unwrap_or_default());
+    Caller {
+        principal: principal.clone(),
+        scope: scopes.of(principal),
+        revision: Revision::R2026_07_28,
+        client_info: envelope.client_info.as_ref().map(own),
+        fingerprint: capabilities.fingerprint().into(),
+        capabilities,
+        log_level: envelope.log_level.as_ref().map(own),
+        answers: Answering::Retry,
+    }
+}
+
+/// A copy that does not keep the whole body of the request in memory.
+fn own(raw: &Raw) -> Raw {
+    Raw::scan(Bytes::copy_from_slice(raw.as_bytes()), ScanLimits::REQUEST).unwrap_or_else(|_| Raw::null())
+}

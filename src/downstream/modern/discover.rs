@@ -1,0 +1,33 @@
+//! The answer to `server/discover` (2026-07-28, server/discover).
+
+use crate::{
+    hub::Description,
+    jsonrpc::{Raw, RawObject},
+    protocol::meta,
+};
+
+use super::envelope;
+
+/// For how long a client may keep the description, in milliseconds.
+const TTL_MS: u64 = 300_000;
+
+/// What a mount says about itself. It may depend on who asks, so nobody else may keep it.
+pub(super) fn result(description: &Description) -> Raw {
+    let mut capabilities = description.capabilities.clone();
+    // The word of 2025-11-25 for what is an extension now.
+    capabilities.remove("tasks");
+    let mut result = RawObject::from([
+        ("resultType", Raw::from("complete")),
+        ("supportedVersions", envelope::supported()),
+        ("capabilities", capabilities.to_raw()),
+    ]);
+    if let Some(instructions) = &description.instructions {
+        result.set("instructions", instructions.clone());
+    }
+    result.set("ttlMs", Raw::of(&TTL_MS));
+    result.set("cacheScope", Raw::from("private"));
+    if let Some(server_info) = &description.server_info {
+        result.set(meta::META, RawObject::from([(meta::SERVER_INFO, server_info.clone())]).to_raw());
+    }
+    result.to_raw()
+}

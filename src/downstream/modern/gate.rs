@@ -1,0 +1,77 @@
+//! What a request has to pass before it becomes a call: the method, the extensions, the headers of the tool.
+
+use std::sync::Arc;
+
+use crate::{
+    downstream::endpoint::Context,
+    hub::{Caller, Description, Fault},
+    jsonrpc::{ErrorObject, Raw, RawObject, code},
+    protocol::{Era, Family, Method},
+};
+
+use super::{envelope, refused::Refused};
+
+/// The extension that brings tasks.
+pub(super) const TASKS: &str = "io.modelcontextprotocol/tasks";
+
+/// Lets a request pass, with the description of the mount where it was needed.
+pub(super) async fn admit(
+    context: &Context<'_>,
+    caller: &Arc<Caller>,
+    method: &Method,
+    params: &RawObject,
+) -> Result<Option<Arc<Description>>, Refused> {
+    if !method.exists_in(Era::Modern) || method.as_str().starts_with("notifications/") {
+        return Err(unknown(method));
+    }
+    if needs_tasks(method, params) && !caller.capabilities.extends(TASKS) {
+        let missing = Raw::constant(r#"{"requiredCapabilities":{"extensions":{"io.modelcontextprotocol/tasks":{}}}}"#);
+        let error = ErrorObject::new(code::MISSING_CAPABILITY, format!("the client did not declare `{TASKS}`"));
+        return Err(Refused::envelope(error.with_data(missing)));
+    }
+    let description = match method.family() {
+        // A server of 2024-11-05 completes without saying so.
+        None | Some(Family::Completions) if !matches!(method, Method::Discover | Method::Listen) => None,
+        _ => Some(context.mount.describe(caller).await?),
+    };
+    if let (Some(family), Some(description)) = (method.family(), &description)
+        && !description.offers(family)
+    {
+        return Err(Refused::from(Fault::method_not_found(method.as_str())));
+    }
+    if *method == Method::ToolsCall {
+        mirrored_arguments(context, caller, params).await?;
+    }
+    Ok(description)
+}
+
+fn unknown(method: &Method) -> Refused {
+    let mut error = Fault::method_not_found(method.as_str()).to_error();
+    if *method == Method::Initialize {
+        let supported = envelope::supported();
+        error.message.push_str(". This revision has no handshake; served without one: ");
+        error.message.push_str(&String::from_utf8_lossy(supported.as_bytes()));
+        error = error.with_data(RawObject::from([("supported", supported)]).to_raw());
+    }
+    Refused::from(error)
+}
+
+fn needs_tasks(method: &Method, params: &RawObject) -> bool {
+    match method {
+        Method::TasksGet | Method::TasksUpdate | Method::TasksCancel => true,
+        Method::Listen => params.get_object("notifications").is_some_and(|n| n.has("taskIds")),
+        _ => false,
+    }
+}
+
+/// A tool whose headers nobody can tell is not called: the check must not be passed by making the server unreachable. A tool
+/// that nobody knows has none, and the server says so itself.
+async fn mirrored_arguments(context: &Context<'_>, caller: &Arc<Caller>, params: &RawObject) -> Result<(), Refused> {
+    let Some(tool) = params.get("name").and_then(Raw::as_text) else { return Ok(()) };
+    match context.mount.tool_headers(caller, &tool).await? {
+        Some(expected) if !expected.is_empty() => {
+            Ok(expected.check(context.headers, params.get_object("arguments").as_ref())?)
+        }
+        _ => Ok(()),
+    }
+}

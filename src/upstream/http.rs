@@ -1,0 +1,161 @@
+//! Servers over streamable HTTP, both eras.
+
+use std::{sync::Arc, time::Duration};
+
+use http::{HeaderName, HeaderValue};
+use url::Url;
+
+use crate::hub::{BoxFuture, Fault, Health};
+
+use super::{Connector, EraChoice, Opening, Session, Sharing};
+
+mod answer;
+mod client;
+mod discover;
+mod flight;
+mod modern;
+mod probe;
+mod server;
+mod sse;
+mod wire;
+
+use modern::ModernSession;
+use probe::{Detector, Verdict};
+use server::Server;
+
+/// Where a server is, and what it wants to see with every request.
+#[derive(Clone)]
+pub struct HttpTarget {
+    /// Its MCP endpoint, `http` or `https`. A name and a password in it are sent as HTTP Basic credentials.
+    pub url: Url,
+    /// Headers for every request, credentials among them. Those that the protocol needs for itself are left out.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// Times and bounds of a connector.
+#[derive(Clone, Debug)]
+pub struct HttpSettings {
+    /// Which era is spoken.
+    pub era: EraChoice,
+    /// How long connecting may take, name lookup and TLS included.
+    pub connect: Duration,
+    /// How long the probe may take.
+    pub probe: Duration,
+    /// How long a handshake, or the acknowledgement of a subscription, may take.
+    pub handshake: Duration,
+    /// How long saying goodbye to a session may take.
+    pub close: Duration,
+    /// How long an idle connection is kept, at most; less where the server announces less.
+    pub idle: Duration,
+    /// How long a server counts as legacy before it is probed again.
+    pub legacy_verdict: Duration,
+    /// The first pause before a broken stream is opened again; doubled each time, up to thirty seconds.
+    pub backoff: Duration,
+    /// Connections in use for calls, and again as many for streams that stay open.
+    pub connections: usize,
+    /// Idle connections that are kept.
+    pub idle_connections: usize,
+    /// The largest message of the server, in bytes.
+    pub max_message: usize,
+    /// The TLS configuration; the system's certificates are trusted where none is given.
+    pub tls: Option<Arc<rustls::ClientConfig>>,
+}
+
+impl Default for HttpSettings {
+    fn default() -> Self {
+        Self {
+            era: EraChoice::Auto,
+            connect: Duration::from_secs(3),
+            probe: Duration::from_secs(10),
+            handshake: Duration::from_secs(30),
+            close: Duration::from_secs(2),
+            idle: Duration::from_secs(30),
+            legacy_verdict: Duration::from_secs(3600),
+            backoff: Duration::from_secs(1),
+            connections: 1024,
+            idle_connections: 256,
+            max_message: 16 << 20,
+            tls: None,
+        }
+    }
+}
+
+/// A server cannot be reached as it is configured.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the `url` of server `{server}` {what}")]
+pub struct TargetError {
+    /// The server's name in the configuration.
+    pub server: Arc<str>,
+    /// What is wrong with its address.
+    pub what: String,
+}
+
+/// One server over streamable HTTP.
+pub struct HttpConnector {
+    server: Arc<Server>,
+    detector: Arc<Detector>,
+}
+
+impl HttpConnector {
+    /// A connector. Nothing is sent before somebody needs the server.
+    ///
+    /// # Errors
+    /// When the address is not one that can be connected to.
+    pub fn new(name: Arc<str>, target: HttpTarget, settings: HttpSettings) -> Result<Self, TargetError> {
+        let server = Arc::new(Server::new(name, target, settings)?);
+        let detector = Arc::new(Detector::new(server.clone()));
+        Ok(Self { server, detector })
+    }
+}
+
+impl std::fmt::Debug for HttpConnector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HttpConnector").field("name", &self.server.name).finish_non_exhaustive()
+    }
+}
+
+fn sharing(verdict: &Verdict) -> Sharing {
+    match verdict {
+        Verdict::Modern(_) => Sharing::Everybody,
+        Verdict::Legacy => Sharing::ScopeAndCapabilities,
+    }
+}
+
+impl Connector for HttpConnector {
+    fn name(&self) -> &Arc<str> {
+        &self.server.name
+    }
+
+    fn sharing(&self) -> BoxFuture<Result<Sharing, Fault>> {
+        let detector = self.detector.clone();
+        Box::pin(async move { detector.detect().await.map(|verdict| sharing(&verdict)) })
+    }
+
+    fn known_sharing(&self) -> Option<Sharing> {
+        self.detector.known().as_ref().map(sharing)
+    }
+
+    fn open(&self, opening: Opening) -> BoxFuture<Result<Arc<dyn Session>, Fault>> {
+        let (server, detector) = (self.server.clone(), self.detector.clone());
+        Box::pin(async move { open(server, detector, opening).await })
+    }
+
+    fn health(&self) -> Health {
+        self.server.health()
+    }
+}
+
+async fn open(server: Arc<Server>, detector: Arc<Detector>, opening: Opening) -> Result<Arc<dyn Session>, Fault> {
+    let mut verdict = detector.detect().await?;
+    if let Verdict::Modern(modern) = verdict {
+        verdict = detector.refreshed(modern).await?;
+    }
+    match verdict {
+        Verdict::Modern(facts) => Ok(Arc::new(ModernSession::new(server, detector, facts))),
+        Verdict::Legacy => {
+            drop(opening);
+            Err(server
+                .fault(crate::hub::Reason::UpstreamVersion, "it speaks the legacy era, which is not served here yet"))
+        }
+    }
+}

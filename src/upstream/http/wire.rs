@@ -1,0 +1,168 @@
+//! The bytes below HTTP: a TCP connection to the server, with TLS where the address asks for it.
+
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    sync::{Arc, OnceLock},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use rustls::{ClientConfig, pki_types::ServerName};
+use rustls_platform_verifier::BuilderVerifierExt;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+use url::Url;
+
+/// How many addresses of a name are tried.
+const ADDRESSES: usize = 4;
+
+/// Where a server is.
+pub(super) struct Place {
+    host: String,
+    port: u16,
+    tls: Option<(TlsConnector, ServerName<'static>)>,
+}
+
+/// Why there is no connection. The text is for people and names no address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum ConnectError {
+    #[error("its host name could not be resolved")]
+    Name,
+    #[error("it refused the connection or cannot be reached")]
+    Refused,
+    #[error("it did not accept the connection in time")]
+    Slow,
+    #[error("no secure connection could be made: its certificate or its TLS settings were not accepted")]
+    Tls,
+}
+
+impl Place {
+    /// The place that `url` names; an error says what is wrong with it, for people.
+    pub(super) fn of(url: &Url, config: Option<Arc<ClientConfig>>) -> Result<Self, &'static str> {
+        let host = url.host_str().ok_or("has no host")?;
+        let port = url.port_or_known_default().ok_or("must begin with http:// or https://")?;
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let tls = match url.scheme() {
+            "http" => None,
+            "https" => {
+                let config = match config {
+                    Some(config) => config,
+                    None => shared_config().ok_or("needs TLS, and the system's certificate store cannot be used")?,
+                };
+                let name = ServerName::try_from(host.clone()).map_err(|_| "has a host that no certificate can name")?;
+                Some((TlsConnector::from(config), name))
+            }
+            _ => return Err("must begin with http:// or https://"),
+        };
+        Ok(Self { host, port, tls })
+    }
+
+    /// Connects within `limit`.
+    pub(super) async fn connect(&self, limit: Duration) -> Result<Wire, ConnectError> {
+        timeout(limit, self.connect_now(limit)).await.unwrap_or(Err(ConnectError::Slow))
+    }
+
+    async fn connect_now(&self, limit: Duration) -> Result<Wire, ConnectError> {
+        let found = tokio::net::lookup_host((&*self.host, self.port)).await.map_err(|_| ConnectError::Name)?;
+        let addresses: Vec<_> = found.take(ADDRESSES).collect();
+        // An address that swallows packets must not use up the time of the others.
+        let share = limit / u32::try_from(addresses.len().clamp(1, ADDRESSES)).unwrap_or(1);
+        let mut error = ConnectError::Name;
+        for address in addresses {
+            match timeout(share, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => {
+                    let _ = stream.set_nodelay(true);
+                    return self.secure(stream).await;
+                }
+                Ok(Err(_)) => error = ConnectError::Refused,
+                Err(_) => error = ConnectError::Slow,
+            }
+        }
+        Err(error)
+    }
+
+    async fn secure(&self, stream: TcpStream) -> Result<Wire, ConnectError> {
+        match &self.tls {
+            None => Ok(Wire::Plain(stream)),
+            Some((connector, name)) => {
+                let stream = connector.connect(name.clone(), stream).await.map_err(|_| ConnectError::Tls)?;
+                Ok(Wire::Tls(Box::new(stream)))
+            }
+        }
+    }
+}
+
+/// The one TLS configuration of the process: reading the system's certificates is slow and happens once.
+fn shared_config() -> Option<Arc<ClientConfig>> {
+    static CONFIG: OnceLock<Option<Arc<ClientConfig>>> = OnceLock::new();
+    CONFIG
+        .get_or_init(|| {
+            let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+            let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().ok()?;
+            let mut config = builder.with_platform_verifier().ok()?.with_no_client_auth();
+            config.alpn_protocols = vec![b"http/1.1".to_vec()];
+            Some(Arc::new(config))
+        })
+        .clone()
+}
+
+/// A connection that is open.
+pub(super) enum Wire {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+macro_rules! on_wire {
+    ($self:ident, $stream:ident => $do:expr) => {
+        match $self.get_mut() {
+            Wire::Plain($stream) => {
+                let $stream = Pin::new($stream);
+                $do
+            }
+            Wire::Tls($stream) => {
+                let $stream = Pin::new(&mut **$stream);
+                $do
+            }
+        }
+    };
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        on_wire!(self, stream => stream.poll_read(cx, into))
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        on_wire!(self, stream => stream.poll_write(cx, bytes))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        on_wire!(self, stream => stream.poll_write_vectored(cx, slices))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(stream) => stream.is_write_vectored(),
+            Self::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        on_wire!(self, stream => stream.poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        on_wire!(self, stream => stream.poll_shutdown(cx))
+    }
+}

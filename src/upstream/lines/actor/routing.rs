@@ -1,0 +1,194 @@
+//! Where a message of the server belongs.
+
+use crate::{
+    hub::Reason,
+    jsonrpc::{Message, Notification, Raw, Request, RequestId, Response},
+    protocol::{Method, meta, method::notification},
+    upstream::{
+        conversation::{Reply, is_question},
+        lines::escape::printable,
+        pending::{Incoming, call_of_progress},
+    },
+};
+
+use super::{Actor, Asked};
+
+impl Actor {
+    pub(super) fn received(&mut self, message: Message) {
+        match message {
+            Message::Response(response) => self.responded(response),
+            Message::Notification(notification) if self.modern => self.modern_notification(notification),
+            Message::Notification(notification) => self.legacy_notification(notification),
+            Message::Request(request) if self.modern => {
+                self.violation(format_args!("it sends requests ({})", request.method));
+            }
+            Message::Request(request) => self.question(request),
+        }
+    }
+
+    fn violation(&mut self, what: std::fmt::Arguments<'_>) {
+        self.violations += 1;
+        if self.violations == 1 {
+            let what = printable(what.to_string().as_bytes());
+            tracing::warn!(upstream = %self.upstream, "the server breaks the protocol, that is ignored: {what:.200}");
+        }
+    }
+
+    fn responded(&mut self, response: Response) {
+        let Some(id) = response.id.as_ref().and_then(RequestId::as_u64_lenient) else { return };
+        if !self.running.remove(&id) {
+            tracing::trace!(upstream = %self.upstream, "an answer to nothing that is open");
+            return;
+        }
+        if !self.tables.calls.end(id, response.outcome.clone()) {
+            self.tables.listens.end(id, response.outcome);
+        }
+        self.settle_questions(id);
+    }
+
+    /// A call is over while questions are open in it. On one pipe it is only a guess which call a question belongs to, so
+    /// each is put to another call that can answer it, and only then refused.
+    fn settle_questions(&mut self, call: u64) {
+        if self.asked.is_empty() {
+            return;
+        }
+        for Asked { request, .. } in self.questions_of(call) {
+            match self.tables.calls.attribute(&request.method, request.params.as_ref()) {
+                Some(other) => self.ask_in(other, request),
+                None => self.refuse(&request),
+            }
+        }
+    }
+
+    pub(super) fn broken(&mut self, id: u64, reason: Reason, message: &'static str) {
+        if self.running.remove(&id) {
+            let fault = self.fault(reason, message);
+            if !self.tables.calls.fail(id, fault.clone()) {
+                self.tables.listens.fail(id, fault);
+            }
+            self.settle_questions(id);
+        }
+    }
+
+    // === legacy ===
+
+    fn question(&mut self, request: Request) {
+        if request.method == Method::Ping.as_str() {
+            self.answer(&Reply { id: request.id, outcome: Ok(Raw::constant("{}")) });
+            return;
+        }
+        if self.asked.contains_key(&request.id) {
+            self.violation(format_args!("it asks twice under one id"));
+            return;
+        }
+        let params = request.params.as_ref();
+        let of_a_task = params.and_then(|p| meta::get(p, meta::RELATED_TASK)).is_some();
+        let call = if !is_question(&request.method) || of_a_task {
+            None
+        } else if self.declared.answers(&request.method, params).is_err() {
+            // The call that runs has to learn that it was refused something.
+            self.tables.calls.only()
+        } else {
+            self.tables.calls.attribute(&request.method, params)
+        };
+        match call {
+            Some(call) => self.ask_in(call, request),
+            None => {
+                if let Some(reply) = self.outside.asked(request) {
+                    self.answer(&reply);
+                }
+            }
+        }
+    }
+
+    fn ask_in(&mut self, call: u64, request: Request) {
+        match self.tables.calls.deliver(call, Incoming::Question(request.clone())) {
+            Ok(()) => {
+                self.asked.insert(request.id.clone(), Asked { call, request });
+            }
+            Err(_) => self.refuse(&request),
+        }
+    }
+
+    fn legacy_notification(&mut self, notification: Notification) {
+        match &*notification.method {
+            notification::PROGRESS => self.progress(notification),
+            notification::MESSAGE => match self.tables.calls.only() {
+                Some(call) => self.tell(call, notification),
+                None => self.outside_peer.notify(notification),
+            },
+            notification::CANCELLED => {
+                if let Some(id) = cancelled(&notification) {
+                    match self.asked.remove(&id) {
+                        Some(asked) => {
+                            let _ = self.tables.calls.deliver(asked.call, Incoming::Withdrawn(id));
+                        }
+                        None => self.outside.withdraw(id),
+                    }
+                }
+            }
+            _ => self.outside_peer.notify(notification),
+        }
+    }
+
+    // === modern ===
+
+    fn modern_notification(&mut self, mut notification: Notification) {
+        let listen = notification.params.as_ref().and_then(|p| meta::get(p, meta::SUBSCRIPTION_ID));
+        if let Some(id) = listen {
+            let id = RequestId::new(&id).ok().and_then(|id| id.as_u64_lenient());
+            if let Some(params) = &mut notification.params {
+                meta::edit(params, |meta| {
+                    meta.remove(meta::SUBSCRIPTION_ID);
+                });
+            }
+            if let Some(id) = id {
+                self.event(id, notification);
+            }
+            return;
+        }
+        match &*notification.method {
+            notification::PROGRESS => self.progress(notification),
+            notification::CANCELLED => {
+                // The way a server ends a listen.
+                if let Some(id) = cancelled(&notification).and_then(|id| id.as_u64_lenient())
+                    && self.tables.listens.leave(id)
+                {
+                    self.running.remove(&id);
+                }
+            }
+            _ => match self.tables.calls.only() {
+                Some(call) => self.tell(call, notification),
+                None => self.violation(format_args!("`{}` belongs to no call", notification.method)),
+            },
+        }
+    }
+
+    /// Hands an event to a listener. One that does not keep up loses its subscription, and knows it.
+    fn event(&mut self, listen: u64, notification: Notification) {
+        if self.tables.listens.deliver(listen, Incoming::Notification(notification)).is_err()
+            && self.tables.listens.leave(listen)
+        {
+            self.running.remove(&listen);
+            self.cancel(listen, Some("the listener does not keep up"));
+        }
+    }
+
+    // === both ===
+
+    fn progress(&mut self, notification: Notification) {
+        if let Some(call) = call_of_progress(notification.params.as_ref()) {
+            self.tell(call, notification);
+        }
+    }
+
+    fn tell(&mut self, call: u64, notification: Notification) {
+        // A full inbox means that nobody reads it: what is lost is progress.
+        let _ = self.tables.calls.deliver(call, Incoming::Notification(notification));
+    }
+}
+
+/// The request that a cancellation names.
+fn cancelled(notification: &Notification) -> Option<RequestId> {
+    notification.params.as_ref()?.get("requestId").and_then(|id| RequestId::new(id).ok())
+}

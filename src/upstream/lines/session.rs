@@ -1,0 +1,295 @@
+//! The handle of a session, and the futures of its calls.
+
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use crate::{
+    hub::{BoxFuture, Description, Fault, Filter, Life, Listening, Peer, Reason},
+    jsonrpc::{Notification, Raw, RawObject, RequestId, encode_notification, encode_request},
+    protocol::{ClientCapabilities, Method, Revision, method::notification},
+    upstream::{
+        Outgoing, Session,
+        conversation::{Conversation, Reply},
+        honoured,
+        pending::{Ended, Inbox, Incoming, Pending, replace_token},
+    },
+};
+
+use super::{
+    actor::{Actor, Ending},
+    handshake::{Agreed, Wire},
+};
+
+/// How many messages may wait for their turn to be written. A call waits for a place, a notification is dropped.
+const QUEUE: usize = 256;
+/// How many calls and listens a session carries at once: each has a slot for its cancellation.
+const CALLS: usize = 1024;
+/// How many events may wait for a listener.
+const EVENTS: usize = 256;
+/// How long a server may take to acknowledge a listen.
+const ACKNOWLEDGED: Duration = Duration::from_secs(30);
+
+/// What the session's task is asked to write.
+#[derive(Debug)]
+pub(super) enum Out {
+    Call(u64, Bytes),
+    Listen(u64, Bytes),
+    /// The answer to a question that was put to this call.
+    Reply(u64, Reply),
+    Notify(Bytes),
+}
+
+/// A call was dropped.
+#[derive(Debug)]
+pub(super) struct Abandon {
+    pub(super) id: u64,
+    pub(super) reason: Option<String>,
+}
+
+/// What the session's task shares with the futures of its calls.
+pub(super) struct Tables {
+    pub(super) upstream: Arc<str>,
+    pub(super) modern: bool,
+    pub(super) calls: Pending,
+    pub(super) listens: Pending,
+    lost: OnceLock<Fault>,
+}
+
+impl Tables {
+    /// Ends everything that waits.
+    pub(super) fn close(&self, fault: &Fault) {
+        let _ = self.lost.set(fault.clone());
+        self.calls.close(fault);
+        self.listens.close(fault);
+    }
+
+    /// What a call is told that comes too late.
+    fn lost(&self) -> Fault {
+        self.lost.get().cloned().unwrap_or_else(|| {
+            Fault::upstream(Reason::UpstreamExited, &self.upstream, "the session with the server has ended")
+        })
+    }
+}
+
+/// What is needed to use a session. The task ends when the last of it is gone.
+struct Line {
+    tables: Arc<Tables>,
+    data: mpsc::Sender<Out>,
+    urgent: mpsc::Sender<Abandon>,
+}
+
+/// A session over byte streams.
+pub(super) struct LineSession {
+    line: Arc<Line>,
+    agreed: Agreed,
+}
+
+impl LineSession {
+    /// Starts the task of a session that was agreed on.
+    pub(super) fn start(
+        wire: Wire,
+        agreed: Agreed,
+        (outside, declared): (Arc<dyn Peer>, RawObject),
+        write_timeout: Duration,
+        ended: impl FnOnce(&Ending) + Send + 'static,
+    ) -> Arc<Self> {
+        let tables = Arc::new(Tables {
+            upstream: wire.upstream.clone(),
+            modern: agreed.revision.is_modern(),
+            calls: Pending::default(),
+            listens: Pending::default(),
+            lost: OnceLock::new(),
+        });
+        let (data, data_out) = mpsc::channel(QUEUE);
+        let (urgent, urgent_out) = mpsc::channel(CALLS);
+        let actor = Actor::new(wire, tables.clone(), (data_out, urgent_out), outside, declared, write_timeout);
+        tokio::spawn(actor.run(ended));
+        Arc::new(Self { line: Arc::new(Line { tables, data, urgent }), agreed })
+    }
+}
+
+impl Session for LineSession {
+    fn revision(&self) -> Revision {
+        self.agreed.revision
+    }
+
+    fn description(&self) -> Arc<Description> {
+        self.agreed.description.clone()
+    }
+
+    fn description_ttl_ms(&self) -> Option<u64> {
+        self.agreed.ttl_ms
+    }
+
+    fn mirrors_headers(&self) -> bool {
+        false
+    }
+
+    fn call(&self, outgoing: Outgoing) -> BoxFuture<Result<Raw, Fault>> {
+        Box::pin(call(self.line.clone(), outgoing))
+    }
+
+    fn notify(&self, notification: Notification) {
+        let frame = encode_notification(&notification.method, notification.params.as_ref());
+        if let Err(mpsc::error::TrySendError::Full(_)) = self.line.data.try_send(Out::Notify(frame)) {
+            tracing::warn!(upstream = %self.line.tables.upstream, "dropped a notification: the server does not keep up");
+        }
+    }
+
+    fn listen(&self, params: RawObject) -> BoxFuture<Result<Listening, Fault>> {
+        if !self.line.tables.modern {
+            return Box::pin(std::future::ready(Err(Fault::method_not_found(Method::Listen.as_str()))));
+        }
+        Box::pin(listen(self.line.clone(), params))
+    }
+
+    fn is_open(&self) -> bool {
+        !self.line.data.is_closed()
+    }
+}
+
+/// A request that was entered. Dropped before its answer came, it posts the abandon.
+struct Ticket {
+    line: Arc<Line>,
+    id: u64,
+    listens: bool,
+    slot: Option<mpsc::OwnedPermit<Abandon>>,
+    life: Option<Life>,
+}
+
+impl Ticket {
+    fn table(&self) -> &Pending {
+        if self.listens { &self.line.tables.listens } else { &self.line.tables.calls }
+    }
+
+    /// Reserves the slot, enters the request and has it written.
+    async fn enter(
+        line: Arc<Line>,
+        method: &Method,
+        mut params: RawObject,
+        capabilities: ClientCapabilities,
+        life: Option<Life>,
+    ) -> Result<(Self, Inbox), Fault> {
+        let tables = &line.tables;
+        let slot = line.urgent.clone().try_reserve_owned().map_err(|e| match e {
+            mpsc::error::TrySendError::Full(_) => Fault::upstream(
+                Reason::Busy,
+                &tables.upstream,
+                format!("{CALLS} calls run in this session already, try again later"),
+            ),
+            mpsc::error::TrySendError::Closed(_) => tables.lost(),
+        })?;
+        let listens = *method == Method::Listen;
+        let table = if listens { &tables.listens } else { &tables.calls };
+        let may_ask = !tables.modern && method.may_ask();
+        let (id, inbox) = table.enter(may_ask, capabilities).ok_or_else(|| tables.lost())?;
+        let ticket = Self { line: line.clone(), id, listens, slot: Some(slot), life };
+        replace_token(&mut params, id);
+        let params = Some(&params).filter(|p| !p.is_empty());
+        let frame = encode_request(&RequestId::number(id), method.as_str(), params);
+        let out = if listens { Out::Listen(id, frame) } else { Out::Call(id, frame) };
+        line.data.send(out).await.map_err(|_| line.tables.lost())?;
+        Ok((ticket, inbox))
+    }
+
+    /// What the end of the inbox means.
+    fn outcome(&self, ended: Result<Ended, tokio::sync::oneshot::error::RecvError>) -> Ended {
+        ended.unwrap_or_else(|_| Err(self.line.tables.lost()))
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if self.table().leave(self.id)
+            && let Some(slot) = self.slot.take()
+        {
+            slot.send(Abandon { id: self.id, reason: self.life.as_ref().and_then(Life::abandoned) });
+        }
+    }
+}
+
+async fn call(line: Arc<Line>, outgoing: Outgoing) -> Result<Raw, Fault> {
+    let Outgoing { method, params, headers: _, peer, capabilities, life } = outgoing;
+    let may_ask = !line.tables.modern && method.may_ask();
+    let (ticket, mut inbox) =
+        Ticket::enter(line.clone(), &method, params, capabilities.clone(), Some(life.clone())).await?;
+    let mut conversation = Conversation::new(peer, life, capabilities, may_ask);
+    loop {
+        tokio::select! {
+            biased;
+            Some(message) = inbox.messages.recv() => match message {
+                Incoming::Notification(notification) => conversation.notified(notification),
+                Incoming::Question(request) => {
+                    if let Some(reply) = conversation.asked(request) {
+                        let _ = line.data.send(Out::Reply(ticket.id, reply)).await;
+                    }
+                }
+                Incoming::Withdrawn(id) => conversation.withdraw(id),
+            },
+            ended = &mut inbox.ended => {
+                return match ticket.outcome(ended)? {
+                    Ok(result) => Ok(result),
+                    Err(error) => Err(conversation.failed(error)),
+                };
+            }
+            reply = conversation.reply() => {
+                let _ = line.data.send(Out::Reply(ticket.id, reply)).await;
+            }
+        }
+    }
+}
+
+async fn listen(line: Arc<Line>, params: RawObject) -> Result<Listening, Fault> {
+    let (ticket, mut inbox) =
+        Ticket::enter(line.clone(), &Method::Listen, params, ClientCapabilities::default(), None).await?;
+    let (events, events_out) = mpsc::channel(EVENTS);
+    let honoured = match tokio::time::timeout(ACKNOWLEDGED, acknowledged(&ticket, &mut inbox)).await {
+        Ok(honoured) => honoured?,
+        Err(_) => {
+            let message = "the server did not acknowledge `subscriptions/listen` in time";
+            return Err(Fault::upstream(Reason::Timeout, &line.tables.upstream, message));
+        }
+    };
+    tokio::spawn(async move {
+        // Held until the end: dropping it cancels the listen.
+        let _ticket = ticket;
+        loop {
+            tokio::select! {
+                message = inbox.messages.recv() => match message {
+                    Some(Incoming::Notification(event)) => {
+                        if events.send(event).await.is_err() {
+                            return;
+                        }
+                    }
+                    Some(_) => {}
+                    None => return,
+                },
+                () = events.closed() => return,
+            }
+        }
+    });
+    Ok(Listening { honoured, events: events_out })
+}
+
+/// Waits for the acknowledgement, the first message of a listen. A listen that ended at once honours nothing.
+async fn acknowledged(ticket: &Ticket, inbox: &mut Inbox) -> Result<Filter, Fault> {
+    loop {
+        tokio::select! {
+            biased;
+            Some(message) = inbox.messages.recv() => match message {
+                Incoming::Notification(first) if first.method == notification::ACKNOWLEDGED => {
+                    return Ok(honoured(&first));
+                }
+                _ => {}
+            },
+            ended = &mut inbox.ended => {
+                return ticket.outcome(ended)?.map(|_| Filter::default()).map_err(Fault::Answered);
+            }
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! Modern servers: answers in every form, cancelling, listening.
+
+use rialto::hub::Health;
+
+use super::*;
+
+/// A modern server whose tool calls are answered by `call`.
+async fn modern<F>(call: impl Fn(Seen) -> F + Send + Sync + 'static) -> Scripted
+where
+    F: Future<Output = Reply> + Send + 'static,
+{
+    let call = Arc::new(call);
+    Scripted::start(move |seen| {
+        let call = call.clone();
+        async move {
+            match seen.method() {
+                "server/discover" => discovered(&seen),
+                _ => call(seen).await,
+            }
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_request_carries_its_headers_and_one_connection_serves_many() {
+    let server = modern(|seen| async move { Reply::json(200, &seen.result(json!({"n": 1.50, "z": 1, "a": 2}))) }).await;
+    let connector = connector(&server.url(), settings());
+    assert_eq!(connector.health(), Health::Unknown);
+    let session = open(&connector).await.unwrap();
+    assert!(session.mirrors_headers());
+    assert_eq!(session.revision(), Revision::R2026_07_28);
+    assert_eq!(value(session.description().server_info.as_ref().unwrap()), json!({"name": "s", "version": "1"}));
+    assert_eq!(session.description_ttl_ms(), Some(60_000));
+
+    for (name, header) in [
+        ("get", "get"),
+        ("größe", "=?base64?Z3LDtsOfZQ==?="),
+        (" x", "=?base64?IHg=?="),
+        ("=?base64?eA==?=", "=?base64?PT9iYXNlNjQ/ZUE9PT89?="),
+    ] {
+        let mut call = tool(name);
+        call.headers.push((http::HeaderName::from_static("mcp-param-region"), http::HeaderValue::from_static("eu")));
+        let result = within(session.call(call)).await.unwrap();
+        assert_eq!(result.as_bytes(), br#"{"n":1.5,"z":1,"a":2}"#);
+        let seen = server.seen().pop().unwrap();
+        assert_eq!(seen.header("mcp-name"), Some(header));
+        for (name, value) in [
+            ("mcp-protocol-version", "2026-07-28"),
+            ("mcp-method", "tools/call"),
+            ("mcp-param-region", "eu"),
+            ("content-type", "application/json"),
+            ("accept", "application/json, text/event-stream"),
+            ("user-agent", concat!("rialto/", env!("CARGO_PKG_VERSION"))),
+            ("x-key", "secret"),
+        ] {
+            assert_eq!(seen.header(name), Some(value), "{name}");
+        }
+        assert_eq!(seen.header("host"), Some(&*format!("127.0.0.1:{}", server.port)));
+        assert!(seen.headers.get("accept-encoding").is_none() && seen.headers.get("mcp-session-id").is_none());
+    }
+    assert!(server.seen().iter().all(|s| s.connection == 0));
+    assert_eq!(connector.health(), Health::Up);
+}
+
+#[tokio::test]
+async fn answers_in_every_form_are_read() {
+    // The number of the scenario, the answer, and what the call makes of it.
+    type Case = (&'static str, fn(&Seen) -> Reply, &'static str);
+    let cases: &[Case] = &[
+        (
+            "423 null id",
+            |_| Reply::text(400, "application/json", r#"{"jsonrpc":"2.0","id":null,"error":{"code":-7,"message":""}}"#),
+            "-7",
+        ),
+        (
+            "423 no id",
+            |_| Reply::text(400, "application/json", r#"{"jsonrpc":"2.0","error":{"code":-7,"message":""}}"#),
+            "-7",
+        ),
+        (
+            "423 foreign id",
+            |_| {
+                Reply::text(
+                    400,
+                    "text/plain",
+                    r#"{"jsonrpc":"2.0","id":"server-error","error":{"code":-7,"message":""}}"#,
+                )
+            },
+            "-7",
+        ),
+        (
+            "423 stringified",
+            |s| Reply::json(200, &json!({"jsonrpc": "2.0", "id": s.body["id"].to_string(), "result": {}})),
+            "nothing",
+        ),
+        ("424 accepted", |_| Reply::empty(202), "upstream_protocol"),
+        ("424 empty", |_| Reply::empty(200), "upstream_protocol"),
+        ("424 empty JSON", |_| Reply::text(200, "application/json", ""), "upstream_protocol"),
+        ("424 other type", |s| Reply::text(200, "text/html", s.result(json!({})).to_string()), "upstream_protocol"),
+        (
+            "424 parameters",
+            |s| Reply::text(200, "Application/JSON; charset=utf-8", s.result(json!({})).to_string()),
+            "nothing",
+        ),
+        (
+            "426 odd stream",
+            |s| {
+                Reply::text(
+                    200,
+                    "text/event-stream; charset=utf-8",
+                    format!(
+                        "\u{feff}: hi\r\nevent: other\r\ndata: {{}}\r\n\r\ndata: {{\"jsonrpc\":\"2.0\",\r\ndata: \"id\":{},\"result\":{{}}}}",
+                        s.body["id"]
+                    ),
+                )
+            },
+            "nothing",
+        ),
+        ("427 oversize", |s| Reply::json(200, &s.result(json!("x".repeat(70_000)))), "limit"),
+        ("427 oversize event", |s| Reply::messages(&[s.result(json!("x".repeat(70_000)))]), "limit"),
+        ("428 twice", |s| Reply::messages(&[s.result(json!({})), s.result(json!(1))]), "nothing"),
+        (
+            "429 foreign",
+            |s| Reply::messages(&[json!({"jsonrpc": "2.0", "id": 999, "result": 1}), s.result(json!({}))]),
+            "nothing",
+        ),
+        (
+            "429 only foreign",
+            |_| Reply::json(200, &json!({"jsonrpc": "2.0", "id": 999, "result": 1})),
+            "upstream_protocol",
+        ),
+        ("malformed", |_| Reply::text(200, "text/event-stream", "data: {\"jsonrpc\":\n\n"), "upstream_protocol"),
+        (
+            "batch",
+            |s| Reply::json(200, &json!([{"jsonrpc": "2.0", "method": "notifications/x"}, s.result(json!({}))])),
+            "nothing",
+        ),
+        ("418 page", |_| Reply::text(500, "text/html", "<html>127.0.0.1</html>"), "upstream_http"),
+        ("418 error", |s| Reply::json(500, &s.error(-32603, "boom")), "-32603"),
+        (
+            "420 challenge",
+            |s| Reply::json(401, &s.error(-1, "secret")).with("www-authenticate", "Bearer"),
+            "upstream_auth",
+        ),
+        ("403", |_| Reply::text(403, "text/plain", "no"), "upstream_auth"),
+        ("431 handler", |s| Reply::json(400, &s.error(-32602, "unknown tool")), "-32602"),
+        ("redirect", |_| Reply::empty(307).with("location", "http://127.0.0.1:1/"), "upstream_http"),
+        ("172 stream lost", |_| Reply::text(200, "text/event-stream", ": nothing\n\n"), "stream_lost"),
+        (
+            "server asks",
+            |s| {
+                Reply::messages(&[
+                    json!({"jsonrpc": "2.0", "id": s.body["id"], "method": "roots/list"}),
+                    s.result(json!({})),
+                ])
+            },
+            "nothing",
+        ),
+    ];
+    for (name, reply, expected) in cases {
+        let server = modern(move |seen| async move { reply(&seen) }).await;
+        let connector = connector(&server.url(), HttpSettings { max_message: 65_536, ..settings() });
+        let session = open(&connector).await.unwrap();
+        assert_eq!(wrong(call(&session, tool("t")).await), *expected, "{name}");
+        assert_eq!(server.count("tools/call"), 1, "{name}");
+        assert!(session.is_open(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn era_419_an_overloaded_server_says_when_to_come_back() {
+    let server = modern(|_| async { Reply::empty(429).with("retry-after", "7") }).await;
+    let connector = connector(&server.url(), settings());
+    let session = open(&connector).await.unwrap();
+    let Err(Fault::Gateway(fault)) = call(&session, tool("t")).await else { panic!("it was refused") };
+    assert_eq!((fault.reason, fault.retry_after), (Reason::UpstreamHttp, Some(Duration::from_secs(7))));
+    assert!(matches!(connector.health(), Health::Down(_)));
+}
+
+#[tokio::test]
+async fn era_421_unreachable_servers_are_told_apart_and_come_back() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let refused = connector(&format!("http://127.0.0.1:{port}/"), settings());
+    assert_eq!(wrong(open(&refused).await), "connect_failed");
+    assert!(matches!(refused.health(), Health::Down(_)));
+    let nowhere = connector("http://nowhere.invalid/", settings());
+    assert_eq!(wrong(open(&nowhere).await), "connect_failed");
+
+    let server = modern(|seen| async move { Reply::json(200, &seen.result(json!({}))) }).await;
+    let secure = connector(&server.url().replace("http:", "https:"), settings());
+    assert_eq!(wrong(open(&secure).await), "tls_failed");
+    let plain = connector(&server.url(), settings());
+    let session = open(&plain).await.unwrap();
+    call(&session, tool("t")).await.unwrap();
+}
+
+#[tokio::test]
+async fn progress_and_logs_reach_the_peer_under_our_token() {
+    let server = modern(|seen| async move {
+        let token = &seen.body["params"]["_meta"]["progressToken"];
+        assert!(token.as_str().is_some_and(|t| t.starts_with('p')));
+        Reply::messages(&[
+            json!({"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progressToken": token, "progress": 1}}),
+            json!({"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info", "data": "x"}}),
+            json!({"jsonrpc": "2.0", "method": "notifications/acme", "params": {}}),
+            seen.result(json!({})),
+        ])
+    })
+    .await;
+    let connector = connector(&server.url(), settings());
+    let session = open(&connector).await.unwrap();
+    let (peer, _hears) = Client::new(None);
+    let params = json!({"name": "t", "_meta": {"progressToken": 7}});
+    call(&session, Outgoing { peer: peer.clone(), ..outgoing(Method::ToolsCall, &params) }).await.unwrap();
+    let heard = peer.heard.lock().unwrap().clone();
+    assert_eq!(
+        heard.iter().map(|h| h["method"].as_str().unwrap()).collect::<Vec<_>>(),
+        ["notifications/progress", "notifications/message", "notifications/acme"]
+    );
+}
+
+#[tokio::test]
+async fn dropping_a_call_closes_its_stream() {
+    let (gone, mut told) = mpsc::unbounded_channel();
+    let server = modern(move |_| {
+        let gone = gone.clone();
+        async move {
+            let (reply, pieces) = Reply::events();
+            tokio::spawn(async move {
+                pieces.closed().await;
+                let _ = gone.send(());
+            });
+            reply
+        }
+    })
+    .await;
+    let connector = connector(&server.url(), settings());
+    let session = open(&connector).await.unwrap();
+    let call = tokio::spawn(session.call(tool("t")));
+    server.wait_for("tools/call").await;
+    call.abort();
+    within(told.recv()).await.unwrap();
+    assert_eq!(server.trail(), ["server/discover", "tools/call"]);
+}
+
+#[tokio::test]
+async fn era_450_only_what_is_safe_is_sent_again() {
+    for (method, times, expected) in [(Method::ToolsCall, 1, "stream_lost"), (Method::ResourcesRead, 2, "nothing")] {
+        let tries = Arc::new(Mutex::new(0));
+        let server = modern(move |seen| {
+            let tries = tries.clone();
+            async move {
+                *tries.lock().unwrap() += 1;
+                if *tries.lock().unwrap() == 2 {
+                    return Reply::json(200, &seen.result(json!({})));
+                }
+                let (reply, pieces) = Reply::events();
+                pieces.try_send(Piece::Text(": begun\n\n".into())).ok().unwrap();
+                pieces.try_send(Piece::Cut).ok().unwrap();
+                reply
+            }
+        })
+        .await;
+        let connector = connector(&server.url(), settings());
+        let session = open(&connector).await.unwrap();
+        let name = method.as_str().to_owned();
+        assert_eq!(wrong(call(&session, outgoing(method, &json!({"name": "a", "uri": "a:b"}))).await), expected);
+        assert_eq!(server.count(&name), times);
+        let ids: Vec<_> = server.seen().iter().skip(1).map(|s| s.body["id"].clone()).collect();
+        assert!(ids.len() < 2 || ids[0] != ids[1]);
+    }
+}
+
+#[tokio::test]
+async fn a_listen_delivers_what_changes_until_it_is_dropped() {
+    let (streams, mut opened) = mpsc::unbounded_channel();
+    let server = modern(move |seen| {
+        let streams = streams.clone();
+        async move {
+            let (reply, pieces) = Reply::events();
+            let _ = streams.send((seen, pieces));
+            reply
+        }
+    })
+    .await;
+    let connector = connector(&server.url(), settings());
+    let session = open(&connector).await.unwrap();
+    let listening = session.listen(object(&json!({"notifications": {"toolsListChanged": true}, "_meta": {}})));
+    let (listening, pieces) = tokio::join!(listening, async {
+        let (seen, pieces) = opened.recv().await.unwrap();
+        assert_eq!(seen.header("mcp-method"), Some("subscriptions/listen"));
+        let about = json!({"io.modelcontextprotocol/subscriptionId": seen.body["id"]});
+        let said = |method: &str, mut params: Value| {
+            params["_meta"] = about.clone();
+            json!({"jsonrpc": "2.0", "method": method, "params": params})
+        };
+        let acknowledged =
+            said("notifications/subscriptions/acknowledged", json!({"notifications": {"toolsListChanged": true}}));
+        scripted::send(&pieces, &acknowledged).await;
+        scripted::send(&pieces, &said("notifications/tools/list_changed", json!({}))).await;
+        pieces
+    });
+    let mut listening = listening.unwrap();
+    assert_eq!(value(&listening.honoured.0.to_raw()), json!({"toolsListChanged": true}));
+    let event = within(listening.events.recv()).await.unwrap();
+    assert_eq!(event.method, "notifications/tools/list_changed");
+    assert!(event.params.is_none_or(|p| p.is_empty()));
+    drop(listening);
+    within(pieces.closed()).await;
+}
+
+#[tokio::test]
+async fn many_calls_at_once_do_not_mix() {
+    let server =
+        modern(|seen| async move { Reply::messages(&[seen.result(seen.body["params"]["name"].clone())]) }).await;
+    let connector = connector(&server.url(), settings());
+    let session = open(&connector).await.unwrap();
+    let calls = (0..200).map(|n| {
+        let session = session.clone();
+        tokio::spawn(
+            async move { assert_eq!(call(&session, tool(&n.to_string())).await.unwrap(), json!(n.to_string())) },
+        )
+    });
+    for call in calls.collect::<Vec<_>>() {
+        call.await.unwrap();
+    }
+}
