@@ -6,6 +6,7 @@ mod config;
 mod coverage;
 mod lines;
 mod listener;
+mod matrix;
 mod modern;
 mod server_kit;
 mod support;
