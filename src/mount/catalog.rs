@@ -9,10 +9,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::Instant;
+use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
-    hub::{Caller, Description, Principal},
+    hub::{Caller, Description, Listening, Principal},
     jsonrpc::{Raw, RawObject},
     protocol::{Method, Revision, headers::ToolHeaders, ladder::Plan, method::notification},
 };
@@ -152,6 +152,28 @@ impl Catalog {
     /// Which epoch a list belongs to now. Taken before it is fetched, so that a change meanwhile makes it stale.
     pub(super) fn epoch(&self, method: &Method) -> u64 {
         self.epochs[list_index(method).min(2)].load(Ordering::Acquire)
+    }
+
+    /// Listens along: what is kept is forgotten before a listener hears that it changed.
+    pub(super) fn overhear(self: Arc<Self>, listening: Listening) -> Listening {
+        let Listening { honoured, mut events } = listening;
+        let (forward, forwarded) = mpsc::channel(1);
+        tokio::spawn(async move {
+            loop {
+                let event = tokio::select! {
+                    () = forward.closed() => return,
+                    event = events.recv() => event,
+                };
+                let Some(event) = event else { return };
+                if event.method.ends_with("/list_changed") {
+                    self.changed(&event.method);
+                }
+                if forward.send(event).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Listening { honoured, events: forwarded }
     }
 
     /// The server announced a change: what is kept of that family is stale.

@@ -129,7 +129,8 @@ impl Mount for Single {
                 let unasked = unasked_level();
                 let envelope = envelope(&caller, &session.description(), &unasked);
                 own_words(session.revision()).request(&Method::Listen, &mut params, &envelope);
-                return session.listen(params).await;
+                let listening = session.listen(params).await?;
+                return Ok(inner.catalog.clone().overhear(listening));
             }
             let server = session.description();
             inner
@@ -161,8 +162,11 @@ impl Inner {
         let session = self.session(caller).await?;
         let plan = Plan::between(caller.revision, session.revision());
         let server = session.description();
-        let description =
-            Arc::new(Description { capabilities: plan.capabilities(server.capabilities.clone()), ..(*server).clone() });
+        let mut capabilities = plan.capabilities(server.capabilities.clone());
+        if plan.crosses_eras() {
+            only_what_is_bridged(plan, &mut capabilities);
+        }
+        let description = Arc::new(Description { capabilities, ..(*server).clone() });
         let ttl = session.description_ttl_ms().map_or(DESCRIBED, Duration::from_millis);
         // Kept for everybody who would see the same, and for the session that is open now.
         self.catalog.view(caller, false).keep_description(&description, ttl);
@@ -192,6 +196,13 @@ impl Inner {
     async fn forward(&self, call: Call) -> Result<Outcome, Fault> {
         let session = self.session(&call.caller).await?;
         let plan = Plan::between(call.caller.revision, session.revision());
+        if !call.method.exists_in(session.revision().era()) {
+            return match call.method {
+                // The level is the session's downstream; a modern server hears of it with each request.
+                Method::SetLevel | Method::Ping => Ok(Outcome::Complete(Raw::constant("{}"))),
+                method => Err(Fault::method_not_found(method.as_str())),
+            };
+        }
         let tool = match (&call.method, session.mirrors_headers() || plan.crosses_eras()) {
             (Method::ToolsCall, true) => match call.params.get("name").and_then(Raw::as_text) {
                 Some(name) => self.tool(&call.caller, &name).await?,
@@ -441,6 +452,19 @@ impl Inner {
         let pages = self.snapshots.cut(&self.owner(caller, method), &whole, member, &shown);
         view.keep_list(method, epoch, &pages, Duration::from_millis(ttl));
         Ok(pages)
+    }
+}
+
+/// Takes back what a server offers and nobody carries across the eras: updates of single resources, and towards legacy
+/// clients the announcements of list changes.
+fn only_what_is_bridged(plan: Plan, capabilities: &mut RawObject) {
+    for family in [Family::Tools, Family::Prompts, Family::Resources] {
+        let Some(mut own) = capabilities.get_object(family.as_str()) else { continue };
+        own.remove("subscribe");
+        if !plan.client.is_modern() {
+            own.remove("listChanged");
+        }
+        capabilities.set(family.as_str(), own.to_raw());
     }
 }
 
