@@ -9,6 +9,7 @@ mod legacy;
 mod legacy_support;
 mod lines;
 mod listener;
+mod matrix;
 mod modern;
 mod server_kit;
 mod support;
