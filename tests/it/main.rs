@@ -4,6 +4,7 @@
 
 mod config;
 mod coverage;
+mod lifecycle;
 mod lines;
 mod listener;
 mod matrix;
