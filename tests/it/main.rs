@@ -2,8 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "where a test's own setup fails, the test fails")]
 
+mod children;
 mod config;
 mod coverage;
+mod legacy;
+mod legacy_support;
 mod lifecycle;
 mod lines;
 mod listener;

@@ -225,6 +225,11 @@ impl Messages {
         self.body.finish();
     }
 
+    /// Whether they come as a stream of events.
+    pub(super) fn is_stream(&self) -> bool {
+        matches!(self.form, Form::Events(_))
+    }
+
     /// Where the stream can be resumed, by the last event id.
     pub(super) fn last_id(&self) -> Option<Bytes> {
         match &self.form {
