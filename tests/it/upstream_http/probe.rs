@@ -2,7 +2,7 @@
 
 use rialto::{
     hub::Health,
-    upstream::{Sharing, http::EraChoice},
+    upstream::{EraChoice, Sharing},
 };
 
 use super::*;
