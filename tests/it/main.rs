@@ -7,6 +7,7 @@ mod config;
 mod coverage;
 mod legacy;
 mod legacy_support;
+mod lifecycle;
 mod lines;
 mod listener;
 mod matrix;

@@ -13,7 +13,7 @@ mod demo;
 mod fidelity;
 pub(crate) mod process;
 mod questions;
-mod sse;
+pub(crate) mod sse;
 mod suite;
 mod wire;
 

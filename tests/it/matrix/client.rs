@@ -125,6 +125,10 @@ impl Client {
 
     /// Connects as a client that fills in forms, always in the same way.
     pub(crate) async fn connect_answering(url: &str, revision: &'static str, content: Value) -> Self {
+        if revision < "2025-06-18" {
+            // There are no forms in these revisions.
+            return Self::connect(url, revision).await;
+        }
         let elicitation = if revision >= NEWEST_LEGACY { json!({ "form": {} }) } else { json!({}) };
         let answerer = move |method: &str, params: &Value| {
             assert_eq!(method, "elicitation/create", "{params}");
@@ -142,7 +146,7 @@ impl Client {
         answerer: Answerer,
     ) -> Self {
         let mut client = Self {
-            http: reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().unwrap(),
+            http: http_client(),
             url: url.to_owned(),
             revision,
             session: None,
@@ -186,9 +190,9 @@ impl Client {
         let mut request = self.http.request(verb, &self.url);
         if let Some(session) = &self.session {
             request = request.header("mcp-session-id", session);
-            if self.revision >= "2025-06-18" {
-                request = request.header("mcp-protocol-version", self.revision);
-            }
+        }
+        if !self.is_modern() && !self.greeting.is_null() && self.revision >= "2025-06-18" {
+            request = request.header("mcp-protocol-version", self.revision);
         }
         request
     }
@@ -220,6 +224,20 @@ impl Client {
                 outside.lock().unwrap().push(serde_json::from_str(&message).unwrap());
             }
         }));
+    }
+
+    /// Opens a modern subscription to the changes of the lists, and waits until it is acknowledged.
+    pub(crate) async fn listen(&self) -> Events {
+        let filter = json!({ "notifications": { "toolsListChanged": true, "resourcesListChanged": true } }).to_string();
+        let method = "subscriptions/listen";
+        let ask = Ask { id: self.id(), method, params: filter.clone(), token: None, headers: &[] };
+        let response = self.framed(&ask.id, &ask, &filter).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        let mut events = Events::of(response, self.revision);
+        let first = events.next().await.expect("an acknowledgement");
+        wire::check_event(self.revision, &first);
+        assert!(first.contains("notifications/subscriptions/acknowledged"), "{first}");
+        events
     }
 
     /// Sends a request and gives what came back, questions answered on the way.
@@ -366,6 +384,12 @@ impl Client {
             assert!(matches!(status.as_u16(), 200 | 204), "DELETE was answered {status}");
         }
     }
+}
+
+/// Requests over plain HTTP. Nothing here is encrypted, and reading the certificates of the machine takes long.
+pub(crate) fn http_client() -> reqwest::Client {
+    let client = reqwest::Client::builder().no_proxy().tls_certs_only([]);
+    client.timeout(Duration::from_secs(60)).build().unwrap()
 }
 
 /// A value as the headers of the modern era carry it.

@@ -15,6 +15,7 @@ use tokio::{
     sync::oneshot,
 };
 
+use super::client::http_client;
 use crate::server_kit::soon;
 
 /// The fixture server, which cargo builds beside the program.
@@ -64,7 +65,11 @@ impl Fixture {
 
 /// What the fixture server at this URL knows that the protocol does not say.
 pub(crate) async fn status(url: &str) -> Value {
-    let text = reqwest::get(url.replace("/mcp", "/status")).await.unwrap().text().await.unwrap();
+    get_json(&url.replace("/mcp", "/status")).await
+}
+
+async fn get_json(url: &str) -> Value {
+    let text = http_client().get(url).send().await.unwrap().text().await.unwrap();
     serde_json::from_str(&text).unwrap()
 }
 
@@ -198,9 +203,7 @@ impl Rialto {
 
     /// What `/readyz` says about a mount.
     pub(crate) async fn readiness(&self, mount: &str) -> Value {
-        let text = reqwest::get(format!("{}/readyz", self.base)).await.unwrap().text().await.unwrap();
-        let all: Value = serde_json::from_str(&text).unwrap();
-        all["mounts"][mount].clone()
+        get_json(&format!("{}/readyz", self.base)).await["mounts"][mount].clone()
     }
 }
 
