@@ -20,30 +20,25 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve the servers of a config file, or the demo.
-    Serve(ServeFile),
+    Serve {
+        /// The config file: an `mcpServers` file in JSON, YAML or TOML. Without it the demo is served.
+        file: Option<PathBuf>,
+    },
     /// Ends the children of a gateway that died. Started by the gateway itself.
     #[command(hide = true)]
     Guardian,
 }
 
 #[derive(Debug, Args)]
-struct ServeFile {
-    /// The config file: an `mcpServers` file in JSON, YAML or TOML. Without it the demo is served.
-    file: Option<PathBuf>,
-    #[command(flatten)]
-    args: ServeArgs,
-}
-
-#[derive(Debug, Args)]
 struct ServeArgs {
     /// The address to listen on, `127.0.0.1:8000` unless the config file says otherwise.
-    #[arg(long, env = "RIALTO_LISTEN", value_name = "ADDRESS")]
+    #[arg(long, global = true, env = "RIALTO_LISTEN", value_name = "ADDRESS")]
     listen: Option<String>,
     /// What to log, such as `info` or `rialto=debug`.
-    #[arg(long, env = "RIALTO_LOG", value_name = "FILTER", default_value = "info,rmcp=warn")]
+    #[arg(long, global = true, env = "RIALTO_LOG", value_name = "FILTER", default_value = "info,rmcp=warn")]
     log: String,
     /// How many threads serve; one for each processor when not given.
-    #[arg(long, env = "RIALTO_THREADS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, global = true, env = "RIALTO_THREADS", value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
 }
 
@@ -59,7 +54,7 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     match cli.command {
         Some(Command::Guardian) => rialto::upstream::child::guardian_main(),
-        Some(Command::Serve(serve)) => serve::run(serve.file, serve.args),
+        Some(Command::Serve { file }) => serve::run(file, cli.serve),
         None => serve::run(None, cli.serve),
     }
 }

@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use futures_util::{StreamExt, stream::FuturesUnordered};
+use futures_util::{
+    StreamExt,
+    future::{AbortHandle, Abortable},
+    stream::FuturesUnordered,
+};
 
 use crate::{
     hub::{Answer, BoxFuture, Fault, Life, Peer, Question, Refusal},
@@ -29,15 +33,23 @@ pub(crate) struct Conversation {
     life: Life,
     capabilities: ClientCapabilities,
     may_ask: bool,
-    open: FuturesUnordered<BoxFuture<Reply>>,
-    withdrawn: Vec<RequestId>,
+    open: FuturesUnordered<Abortable<BoxFuture<Reply>>>,
+    unanswered: Vec<Unanswered>,
     /// A capability the server needed, asked for undeclared, and was refused.
     refused: Option<Raw>,
 }
 
+/// A question that is open.
+struct Unanswered {
+    id: RequestId,
+    method: String,
+    withdraw: AbortHandle,
+}
+
 impl Conversation {
     pub(crate) fn new(peer: Arc<dyn Peer>, life: Life, capabilities: ClientCapabilities, may_ask: bool) -> Self {
-        Self { peer, life, capabilities, may_ask, open: FuturesUnordered::new(), withdrawn: Vec::new(), refused: None }
+        let (open, unanswered) = (FuturesUnordered::new(), Vec::new());
+        Self { peer, life, capabilities, may_ask, open, unanswered, refused: None }
     }
 
     /// The server says something that belongs to the call.
@@ -71,18 +83,21 @@ impl Conversation {
             params.as_ref().and_then(|p| meta::get(p, meta::INPUT_KEY)).and_then(|k| Some(k.as_text()?.into_owned()));
         let asked = self.peer.ask(Question { method: method.clone(), params, key });
         let asking = self.life.asking();
-        self.open.push(Box::pin(async move {
+        let (withdraw, registration) = AbortHandle::new_pair();
+        self.unanswered.push(Unanswered { id: id.clone(), method: method.clone(), withdraw });
+        let replying: BoxFuture<Reply> = Box::pin(async move {
             let outcome = reply_to(&method, asked.await);
             drop(asking);
             Reply { id, outcome }
-        }));
+        });
+        self.open.push(Abortable::new(replying, registration));
         None
     }
 
-    /// The server takes a question back. Its answer will not be sent.
+    /// The server takes a question back: so does the client's side, and no answer will be sent.
     pub(crate) fn withdraw(&mut self, id: RequestId) {
-        if !self.open.is_empty() {
-            self.withdrawn.push(id);
+        if let Some(at) = self.unanswered.iter().position(|u| u.id == id) {
+            self.unanswered.swap_remove(at).withdraw.abort();
         }
     }
 
@@ -90,11 +105,24 @@ impl Conversation {
     pub(crate) async fn reply(&mut self) -> Reply {
         loop {
             match self.open.next().await {
-                Some(reply) if self.withdrawn.contains(&reply.id) => self.withdrawn.retain(|id| *id != reply.id),
-                Some(reply) => return reply,
+                Some(Ok(reply)) => {
+                    self.unanswered.retain(|u| u.id != reply.id);
+                    return reply;
+                }
+                // Withdrawn.
+                Some(Err(_)) => {}
                 None => std::future::pending().await,
             }
         }
+    }
+
+    /// Withdraws every question that is open, and returns what the server is told so that it does not wait for them.
+    pub(crate) fn give_up(&mut self) -> Vec<Reply> {
+        let given_up = self.unanswered.drain(..).map(|Unanswered { id, method, withdraw }| {
+            withdraw.abort();
+            Reply { id, outcome: reply_to(&method, Err(Refusal::Lapsed)) }
+        });
+        given_up.collect()
     }
 
     /// The error that ends the call. A server that asked for something undeclared, was refused and gave up because of it

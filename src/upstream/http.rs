@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use http::{HeaderName, HeaderValue};
 use url::Url;
 
-use crate::hub::{BoxFuture, Fault, Health};
+use crate::hub::{BoxFuture, Fault, Health, Reason};
 
 use super::{Connector, EraChoice, Opening, Session, Sharing};
 
@@ -13,12 +13,15 @@ mod answer;
 mod client;
 mod discover;
 mod flight;
+mod legacy;
 mod modern;
 mod probe;
 mod server;
 mod sse;
 mod wire;
 
+use discover::no_common_revision;
+use legacy::{LegacySession, NoSession};
 use modern::ModernSession;
 use probe::{Detector, Verdict};
 use server::Server;
@@ -150,12 +153,38 @@ async fn open(server: Arc<Server>, detector: Arc<Detector>, opening: Opening) ->
     if let Verdict::Modern(modern) = verdict {
         verdict = detector.refreshed(modern).await?;
     }
+    if let Verdict::Legacy = verdict {
+        match open_legacy(&server, &detector, opening).await {
+            Ok(session) => return Ok(Arc::new(session)),
+            Err(NoSession::Unreachable(fault)) => return Err(fault),
+            Err(NoSession::Refused(fault)) => {
+                detector.refute();
+                return Err(fault);
+            }
+            // The probe was answered in a way that no modern server answers, and the handshake as no legacy one does.
+            Err(NoSession::Modern) => verdict = detector.probe().await?,
+        }
+    }
     match verdict {
         Verdict::Modern(facts) => Ok(Arc::new(ModernSession::new(server, detector, facts))),
         Verdict::Legacy => {
-            drop(opening);
-            Err(server
-                .fault(crate::hub::Reason::UpstreamVersion, "it speaks the legacy era, which is not served here yet"))
+            detector.refute();
+            let fault = no_common_revision(&server);
+            server.fails(&fault);
+            Err(fault)
         }
+    }
+}
+
+/// Opens a legacy session in a task of its own: a handshake is never cut off, for the server would keep a session that
+/// nobody knows. Where nobody waits for it any more, the session is closed as soon as it is open.
+async fn open_legacy(
+    server: &Arc<Server>,
+    detector: &Arc<Detector>,
+    opening: Opening,
+) -> Result<LegacySession, NoSession> {
+    match tokio::spawn(LegacySession::open(server.clone(), detector.clone(), opening)).await {
+        Ok(opened) => opened,
+        Err(_) => Err(NoSession::Unreachable(server.fault(Reason::Internal, "the handshake was cut off"))),
     }
 }

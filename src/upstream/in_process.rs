@@ -38,7 +38,8 @@ impl InProcessConnector {
         S: Future<Output = ()> + Send + 'static,
     {
         let serve: Arc<Serve> = Arc::new(move |stream| Box::pin(serve(stream)));
-        Self(Opener::new(name, settings, Spawn { name: name.into(), serve }))
+        let name: Arc<str> = name.into();
+        Self(Opener::new(name.clone(), settings, Spawn { name, serve }))
     }
 }
 
@@ -110,5 +111,5 @@ impl Launch for Spawn {
 
     fn up(&self) {}
 
-    fn down(&self, _: Duration) {}
+    fn down(&self, _: &Fault, _: Duration) {}
 }

@@ -131,6 +131,13 @@ impl Pending {
         }
     }
 
+    /// The server takes a question back that it asked outside every call's own stream: whichever call carries it, drops it.
+    pub(crate) fn withdraw(&self, question: &RequestId) {
+        for entry in self.lock().calls.values().filter(|entry| entry.may_ask) {
+            let _ = entry.messages.try_send(Incoming::Withdrawn(question.clone()));
+        }
+    }
+
     /// The call that a question belongs to which arrived outside every call's own stream: the only one whose client can
     /// answer it, and of several the one started last. All calls of a session belong to the same principal, and the answer
     /// goes to the asking server by its id whatever call carries the question.
@@ -138,6 +145,17 @@ impl Pending {
         let inner = self.lock();
         let able = inner.calls.iter().filter(|(_, e)| e.may_ask && e.capabilities.answers(method, params).is_ok());
         able.max_by_key(|(_, e)| e.order).map(|(&id, _)| id)
+    }
+
+    /// The only call that may be asked something, for a question that no call's client can answer: the refusal is that
+    /// call's, and explains why it fails.
+    pub(crate) fn only_asked(&self) -> Option<u64> {
+        let inner = self.lock();
+        let mut asked = inner.calls.iter().filter(|(_, e)| e.may_ask);
+        match (asked.next(), asked.next()) {
+            (Some((&id, _)), None) => Some(id),
+            _ => None,
+        }
     }
 
     /// The only call that runs, for a message that names none.

@@ -8,7 +8,7 @@ use std::{
 
 /// The numbers that a text claims: `era_101_…` in a test's name, or `"ERA-101"` in a table of cases.
 fn claims(text: &str, found: &mut BTreeMap<&'static str, BTreeSet<u32>>) {
-    for (kind, name, row) in [("ERA", "fn era_", "\"ERA-"), ("SEC", "fn sec_", "\"SEC-")] {
+    for (kind, name, row) in [("ERA", "fn era_", "\"ERA-"), ("SEC", "sec_", "\"SEC-")] {
         for mark in [name, row] {
             for (at, _) in text.match_indices(mark) {
                 let rest = &text[at + mark.len()..];

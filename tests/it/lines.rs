@@ -6,11 +6,7 @@ use rialto::{
     hub::{Fault, Health, Reason, Scope, SilentPeer},
     jsonrpc::Notification,
     protocol::{Method, Revision},
-    upstream::{
-        Connector, Opening, Session, Sharing,
-        in_process::InProcessConnector,
-        lines::{EraChoice, LineSettings},
-    },
+    upstream::{Connector, EraChoice, Opening, Session, Sharing, in_process::InProcessConnector, lines::LineSettings},
 };
 use serde_json::{Value, json};
 use tokio::{

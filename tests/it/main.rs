@@ -2,12 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "where a test's own setup fails, the test fails")]
 
+mod children;
 mod config;
 mod coverage;
 mod legacy;
 mod legacy_support;
+mod lifecycle;
 mod lines;
 mod listener;
+mod matrix;
 mod modern;
 mod server_kit;
 mod support;

@@ -20,6 +20,7 @@ use rialto::{
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+mod legacy;
 mod modern;
 mod probe;
 mod scripted;
@@ -168,4 +169,47 @@ fn discovered(seen: &Seen) -> Reply {
             "cacheScope": "public", "capabilities": {"tools": {}}, "instructions": "Be nice.",
             "_meta": {"io.modelcontextprotocol/serverInfo": {"name": "s", "version": "1"}}})),
     )
+}
+
+/// The answers of a legacy server to all that is no call: the handshake, notifications, replies, the end of a session.
+/// `GET` and calls are left to the test.
+fn housekeeping(seen: &Seen, version: &str, session: Option<&str>) -> Option<Reply> {
+    match (seen.verb.as_str(), seen.method()) {
+        ("DELETE", _) => Some(Reply::empty(204)),
+        ("POST", "initialize") => {
+            let reply = Reply::json(
+                200,
+                &seen.result(json!({
+                    "protocolVersion": version, "capabilities": {"tools": {}, "logging": {}},
+                    "serverInfo": {"name": "old", "version": "1"}, "instructions": "Read me."})),
+            );
+            Some(match session {
+                Some(session) => reply.with("mcp-session-id", session),
+                None => reply,
+            })
+        }
+        ("POST", "server/discover") => Some(Reply::json(404, &seen.error(-32601, "Method not found"))),
+        ("POST", "") => Some(Reply::empty(202)),
+        ("POST", method) if method.starts_with("notifications/") => Some(Reply::empty(202)),
+        _ => None,
+    }
+}
+
+/// A legacy server with sessions and without a `GET` stream, whose calls are answered by `call`.
+async fn legacy<F>(call: impl Fn(Seen) -> F + Send + Sync + 'static) -> Scripted
+where
+    F: Future<Output = Reply> + Send + 'static,
+{
+    let call = Arc::new(call);
+    Scripted::start(move |seen| {
+        let call = call.clone();
+        async move {
+            match housekeeping(&seen, "2025-11-25", Some("s-1")) {
+                Some(reply) => reply,
+                None if seen.verb == http::Method::GET => Reply::empty(405),
+                None => call(seen).await,
+            }
+        }
+    })
+    .await
 }

@@ -80,6 +80,8 @@ pub(super) struct Outlet {
 struct Queue {
     waiting: VecDeque<Bytes>,
     bytes: usize,
+    /// How many messages were there from the start: they do not count.
+    backlog: usize,
     waker: Option<Waker>,
 }
 
@@ -95,6 +97,11 @@ impl Outlet {
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes room for so many messages that were said before the request came.
+    pub(super) fn expect(&self, backlog: usize) {
+        self.lock().backlog = backlog;
     }
 
     /// Takes a notification, if this request wants it. The oldest ones give way where too many wait.
@@ -127,7 +134,7 @@ impl Outlet {
         let mut queue = self.lock();
         queue.bytes += event.len();
         queue.waiting.push_back(event);
-        while queue.waiting.len() > MESSAGES || queue.bytes > BYTES {
+        while queue.waiting.len() > MESSAGES + queue.backlog || queue.bytes > BYTES {
             let Some(oldest) = queue.waiting.pop_front() else { break };
             queue.bytes -= oldest.len();
         }

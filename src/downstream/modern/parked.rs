@@ -6,7 +6,10 @@
 //! the client is shown opens a new generation, which one set of answers may close.
 
 mod answer;
+mod event;
 mod stored;
+
+pub(super) use event::{Action, Event, Reply, Retry};
 
 use std::{collections::HashSet, time::Duration};
 
@@ -37,83 +40,6 @@ const STRIKES: u8 = 3;
 const QUESTIONS: usize = 64;
 /// The longest key that a server may wish for, in bytes.
 const KEY: usize = 128;
-
-/// What happens to a call.
-#[derive(Clone, Debug)]
-pub(super) enum Event<O> {
-    /// The server asks.
-    Asked(u64, Question),
-    /// The server takes a question back.
-    Withdrawn(u64),
-    /// The client sends the call again.
-    Retry(Retry),
-    /// A request of the client does not wait any more.
-    Left(u64),
-    /// The call is done; with the size of its outcome in bytes.
-    Finished(O, usize),
-    /// Time has passed.
-    Tick,
-    /// The gateway stops.
-    Drain,
-    /// Nobody drives the call any more.
-    Lost,
-}
-
-/// A request that brings answers.
-#[derive(Clone, Debug)]
-pub(super) struct Retry {
-    /// The request, while it waits.
-    pub(super) waiter: u64,
-    /// The generation that it answers.
-    pub(super) generation: u32,
-    /// The answers by key.
-    pub(super) answers: RawObject,
-    /// Their digest.
-    pub(super) digest: Digest,
-    /// What the client says it can do now.
-    pub(super) capabilities: ClientCapabilities,
-}
-
-/// What has to be done.
-#[derive(Clone, Debug)]
-pub(super) enum Action<O> {
-    /// The server gets an answer.
-    Answer(u64, RawObject),
-    /// The server gets none.
-    Refuse(u64, Refusal),
-    /// A request waits for the call now.
-    Accept(u64),
-    /// A request is answered.
-    Reply(u64, Reply<O>),
-    /// The call is to be dropped, for this reason. Nothing else follows.
-    End(&'static str),
-    /// The call is over; what is left serves retries that come twice, and may take this many bytes.
-    Linger(usize),
-    /// There is nothing left to keep.
-    Forget,
-}
-
-/// What a request is answered.
-#[derive(Clone, Debug)]
-pub(super) enum Reply<O> {
-    /// With questions.
-    Ask {
-        /// What a retry has to name.
-        generation: u32,
-        /// Key to question.
-        requests: RawObject,
-    },
-    /// With the outcome of the call.
-    Done(O),
-    /// Its state is not the one to be answered now.
-    Stale,
-    /// The answer under this key is useless, again.
-    Useless(String),
-    /// The time of the call is over.
-    Expired,
-    /// The gateway lost the call.
-    Lost,
-}
 
 struct Open {
     serial: u64,
@@ -400,6 +326,7 @@ impl<O: Clone> Parked<O> {
         self.open.clear();
         self.finished = None;
         self.unseen = None;
+        self.stored = Stored::default();
         self.phase = Phase::Ended;
         actions.push(Action::End(reason));
     }

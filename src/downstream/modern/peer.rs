@@ -88,6 +88,7 @@ impl CallPeer {
     /// A request waits for the call from now on: it first hears what nobody has heard yet.
     pub(super) fn attach(&self, outlet: &Arc<Outlet>) {
         let mut inner = self.lock();
+        outlet.expect(inner.logs.len() + usize::from(inner.latest.is_some()));
         if let Some(progress) = inner.latest.take() {
             outlet.put(Kind::Progress, &progress);
         }

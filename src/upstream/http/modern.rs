@@ -272,10 +272,9 @@ fn mirror(headers: &mut HeaderMap, method: &Method, params: &RawObject) -> Resul
 
 fn mirrored(text: &str) -> HeaderValue {
     use base64::{Engine, engine::general_purpose::STANDARD};
-    let plain = text.bytes().all(|b| (0x20..=0x7e).contains(&b))
-        && !text.starts_with(' ')
-        && !text.ends_with(' ')
-        && !(text.starts_with("=?base64?") && text.ends_with("?="));
+    let looks_encoded = text.starts_with("=?base64?") && text.ends_with("?=");
+    let is_padded = text.starts_with(' ') || text.ends_with(' ');
+    let plain = text.bytes().all(|b| (0x20..=0x7e).contains(&b)) && !is_padded && !looks_encoded;
     let value = if plain {
         HeaderValue::from_str(text)
     } else {

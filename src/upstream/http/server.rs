@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicBool, AtomicU8, Ordering},
     },
     time::Duration,
 };
@@ -36,6 +36,8 @@ const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("rialto/", env!
 pub(super) struct Server {
     pub(super) name: Arc<str>,
     pub(super) settings: HttpSettings,
+    /// Whether the server was last seen to work without sessions, in the legacy era.
+    pub(super) stateless: AtomicBool,
     client: Client,
     uri: Uri,
     /// What every request to it carries.
@@ -70,7 +72,8 @@ impl Server {
             connect: settings.connect,
         };
         let client = Client::new(place, bounds);
-        Ok(Self { name, settings, client, uri, common, health: HealthCell::default() })
+        let stateless = AtomicBool::new(false);
+        Ok(Self { name, settings, stateless, client, uri, common, health: HealthCell::default() })
     }
 
     /// The headers of a POST, to which a session adds its own once.

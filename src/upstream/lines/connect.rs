@@ -32,7 +32,7 @@ pub(crate) trait Launch: Send + Sync + 'static {
     fn up(&self);
 
     /// A server that was started so long ago ended by itself, or could not be spoken with.
-    fn down(&self, lived: Duration);
+    fn down(&self, fault: &Fault, lived: Duration);
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -68,10 +68,10 @@ pub(crate) struct Opener<L> {
 }
 
 impl<L: Launch> Opener<L> {
-    pub(crate) fn new(name: &str, settings: LineSettings, launch: L) -> Arc<Self> {
+    pub(crate) fn new(name: Arc<str>, settings: LineSettings, launch: L) -> Arc<Self> {
         let state = State { verdict: Verdict::Unknown, spare: None, health: Health::Unknown };
         let (state, detecting) = (Mutex::new(state), tokio::sync::Mutex::default());
-        Arc::new(Self { name: name.into(), settings, launch, state, detecting })
+        Arc::new(Self { name, settings, launch, state, detecting })
     }
 
     pub(crate) fn name(&self) -> &Arc<str> {
@@ -154,7 +154,7 @@ impl<L: Launch> Opener<L> {
 
     /// Notes that a server is of no use.
     fn failed(&self, fault: Fault, started: Instant) -> Fault {
-        self.launch.down(started.elapsed());
+        self.launch.down(&fault, started.elapsed());
         let mut state = self.state();
         state.health = Health::Down(fault.to_string());
         state.verdict = Verdict::Unknown;
@@ -248,7 +248,7 @@ impl<L: Launch> Opener<L> {
         LineSession::start(wire, agreed, (outside, declared.capabilities), write_timeout, move |ending| {
             if let (Ending::Lost(fault), Some(own)) = (ending, own.upgrade()) {
                 tracing::warn!(upstream = %own.name, "lost a session: {fault}");
-                own.launch.down(started.elapsed());
+                own.launch.down(fault, started.elapsed());
                 own.state().health = Health::Down(fault.to_string());
             }
         })

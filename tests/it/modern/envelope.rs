@@ -246,6 +246,18 @@ async fn era_431_errors_of_a_call_are_answers() {
 }
 
 #[tokio::test]
+async fn era_466_a_capability_that_the_server_needs_is_named() {
+    let mount = Arc::new(Scripted::new(|_| async move {
+        let data = json!({"requiredCapabilities": {"sampling": {}}, "cause": {"code": -32603, "message": "no"}});
+        let error = ErrorObject::new(-32021, "it needs sampling").with_data(crate::support::mount::raw(&data));
+        Err(Fault::Answered(error))
+    }));
+    let gateway = Gateway::start(&[&mount]).await;
+    let error = tool("x", json!({})).error(&gateway, 400, -32021).await;
+    assert_eq!(error["data"]["requiredCapabilities"], json!({"sampling": {}}));
+}
+
+#[tokio::test]
 async fn era_461_equal_ids_of_concurrent_requests_are_two_requests() {
     let meeting = Arc::new(tokio::sync::Barrier::new(2));
     let mount = Arc::new(Scripted::new(move |call| {

@@ -1,1 +1,200 @@
-//! x
+//! What a state opens, and for whom.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::future::join_all;
+use rialto::{
+    downstream::Settings,
+    hub::{Call, Fault, Outcome},
+    seal::{Purpose, Sealer},
+};
+use serde_json::{Value, json};
+use tokio::sync::{Notify, watch};
+
+use crate::support::{
+    client::{Sent, modern, tool},
+    gateway::Gateway,
+    mount::{Scripted, elicit, marked, says, told},
+};
+
+fn accept() -> Value {
+    json!({"i1": {"action": "accept", "content": {"name": "Ann"}}})
+}
+
+async fn one_form(call: Call) -> Result<Outcome, Fault> {
+    let answer = told(&elicit(&call, "Who?").await);
+    marked(&call.method, &answer)
+}
+
+fn call() -> Sent {
+    tool("asks", json!({"a": 1})).answering()
+}
+
+fn with_state(sent: Sent, state: impl Into<Value>) -> Sent {
+    sent.param("inputResponses", accept()).param("requestState", state.into())
+}
+
+async fn assert_refused(gateway: &Gateway, sent: Sent) {
+    let error = sent.error(gateway, 200, -32602).await;
+    let data = json!({"reason": "invalid_request_state"});
+    assert_eq!(error, json!({"code": -32602, "message": "invalid or expired requestState", "data": data}));
+}
+
+async fn assert_done(gateway: &Gateway, asked: &Value) {
+    let done = call().retry(asked, accept()).response(gateway, 200).await;
+    assert_eq!(done["result"]["resultType"], "complete", "{done}");
+}
+
+#[tokio::test]
+async fn era_206_sec_028_a_state_that_was_touched_opens_nothing() {
+    let mount = Arc::new(Scripted::new(one_form));
+    let gateway = Gateway::in_memory(&[&mount]);
+    let asked = call().response(&gateway, 200).await;
+    let state = asked["result"]["requestState"].as_str().unwrap().to_owned();
+    let foreign = Sealer::random().seal(Purpose::RequestState, "alice", "docs", b"{}");
+    let empty = gateway.settings.sealer.seal(Purpose::RequestState, "alice", "docs", b"{}");
+    let session = gateway.settings.sealer.seal(Purpose::Session, "alice", "docs", b"{}");
+    let mut texts = vec![foreign, empty, session, format!("{state}-TAMPERED"), format!("{state}="), String::new()];
+    texts.push("x".repeat(1 << 20));
+    for at in (0..state.len()).step_by(7) {
+        texts.push(state[..at].to_owned());
+        let mut touched = state.clone().into_bytes();
+        touched[at] ^= 1;
+        texts.push(String::from_utf8(touched).unwrap());
+    }
+    for text in texts {
+        assert_refused(&gateway, with_state(call(), text)).await;
+    }
+    for value in [json!(1), json!({}), json!([state]), json!(true)] {
+        assert_refused(&gateway, with_state(call(), value)).await;
+    }
+    assert_eq!(mount.counts().begun, 1);
+    assert_done(&gateway, &asked).await;
+    // Where nobody asks, nobody answers.
+    let list = modern("tools/list", json!({})).param("requestState", json!(state)).param("inputResponses", json!([]));
+    list.response(&gateway, 200).await;
+    assert_eq!(mount.last().params.as_object().unwrap().keys().collect::<Vec<_>>(), ["_meta"]);
+    // Null is nothing.
+    let fresh = call().param("requestState", Value::Null).response(&gateway, 200).await;
+    assert_eq!(fresh["result"]["resultType"], "input_required");
+}
+
+#[tokio::test]
+async fn era_207_sec_027_a_state_serves_its_principal_only() {
+    let mount = Arc::new(Scripted::new(one_form));
+    let gateway = Gateway::in_memory(&[&mount]);
+    let asked = call().response(&gateway, 200).await;
+    for other in ["bob", "", "alice2", "ALICE"] {
+        assert_refused(&gateway, call().principal(other).retry(&asked, accept())).await;
+    }
+    assert_eq!(mount.counts().begun, 1);
+    assert_done(&gateway, &asked).await;
+}
+
+#[tokio::test]
+async fn era_208_sec_029_a_state_serves_its_call_only() {
+    let mount = Arc::new(Scripted::new(one_form));
+    let other = Arc::new(Scripted::new(one_form).with(|m| m.name = "finance"));
+    let gateway = Gateway::in_memory(&[&mount, &other]);
+    let asked = call().response(&gateway, 200).await;
+    let state = &asked["result"]["requestState"];
+    for sent in [
+        tool("asks", json!({"a": 2})).answering(),
+        tool("asks", json!({"a": 1, "b": null})).answering(),
+        tool("asks", json!({})).answering(),
+        tool("asks2", json!({"a": 1})).answering(),
+        modern("prompts/get", json!({"name": "asks", "arguments": {"a": 1}})).answering(),
+        call().mount("finance"),
+        call().param("extra", json!(1)),
+    ] {
+        assert_refused(&gateway, with_state(sent, state.clone())).await;
+    }
+    assert_eq!(other.counts().begun, 0);
+    // The envelope may change, and so may the spelling.
+    let text = call().token("t").retry(&asked, accept()).body().to_string().replace("{\"a\":1}", "{ \"a\" : 1.0 }");
+    let done = call().text(text).response(&gateway, 200).await;
+    assert_eq!(done["result"]["resultType"], "complete", "{done}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn era_209_a_state_expires() {
+    let mount = Arc::new(Scripted::new(one_form));
+    let gateway = Gateway::in_memory(&[&mount]);
+    let asked = call().response(&gateway, 200).await;
+    tokio::time::sleep(Duration::from_secs(3601)).await;
+    assert_refused(&gateway, call().retry(&asked, accept())).await;
+}
+
+#[tokio::test]
+async fn era_446_sec_029_states_outlive_the_rotation_of_keys() {
+    let (old, new) = ([1_u8; 32], [2_u8; 32]);
+    let mount = Arc::new(Scripted::new(one_form));
+    let settings = Settings { sealer: Arc::new(Sealer::new(&[old]).unwrap()), ..Settings::default() };
+    let before = Gateway::with(&[&mount], settings.clone());
+    let asked = call().response(&before, 200).await;
+    let only_new = Settings { sealer: Arc::new(Sealer::new(&[new]).unwrap()), ..settings.clone() };
+    assert_refused(&Gateway::with(&[&mount], only_new), call().retry(&asked, accept())).await;
+    let both = Settings { sealer: Arc::new(Sealer::new(&[new, old]).unwrap()), ..settings };
+    assert_done(&Gateway::with(&[&mount], both), &asked).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn era_210_211_sec_029_an_answer_that_comes_again_gets_the_same_reply() {
+    let mount = Arc::new(Scripted::new(|call: Call| async move {
+        let first = told(&elicit(&call, "a").await);
+        let second = told(&elicit(&call, "b").await);
+        says(format!("{first} {second}"))
+    }));
+    let gateway = Gateway::in_memory(&[&mount]);
+    let asked = call().response(&gateway, 200).await;
+    let retry = call().retry(&asked, accept());
+    let again = retry.response(&gateway, 200).await;
+    let replayed = retry.response(&gateway, 200).await;
+    assert_eq!(again["result"]["inputRequests"], replayed["result"]["inputRequests"]);
+    let other = json!({"i1": {"action": "decline"}});
+    assert_refused(&gateway, call().retry(&asked, other.clone())).await;
+    // The replayed state is as good as the one that was lost.
+    let last = call().retry(&replayed, json!({"i2": {"action": "cancel"}}));
+    let done = last.response(&gateway, 200).await;
+    assert_eq!(done["result"]["resultType"], "complete", "{done}");
+    let replays = join_all((0..100).map(|_| async { last.response(&gateway, 200).await })).await;
+    assert!(replays.iter().all(|replay| replay["result"] == done["result"]));
+    assert_refused(&gateway, call().retry(&again, other)).await;
+    assert_eq!((mount.counts().begun, mount.counts().finished), (1, 1));
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    assert_refused(&gateway, last).await;
+}
+
+#[tokio::test]
+async fn era_212_213_answers_that_come_twice_at_once() {
+    let gate = Arc::new(Notify::new());
+    let answered = watch::Sender::new(0);
+    let (opened, heard) = (gate.clone(), answered.clone());
+    let mount = Arc::new(Scripted::new(move |call: Call| {
+        let (opened, heard) = (opened.clone(), heard.clone());
+        async move {
+            let answer = elicit(&call, "Who?").await;
+            heard.send_modify(|n| *n += 1);
+            opened.notified().await;
+            says(told(&answer))
+        }
+    }));
+    let gateway = Gateway::in_memory(&[&mount]);
+    let asked = call().response(&gateway, 200).await;
+    let retry = call().retry(&asked, accept());
+    let control = async {
+        answered.subscribe().wait_for(|n| *n == 1).await.unwrap();
+        // The first waits for the call by now. Other answers are refused, the same ones wait with it.
+        assert_refused(&gateway, call().retry(&asked, json!({"i1": {"action": "decline"}}))).await;
+        let second = async { retry.clone().id(9).response(&gateway, 200).await };
+        let open = async {
+            tokio::task::yield_now().await;
+            gate.notify_one();
+        };
+        tokio::join!(second, open).0
+    };
+    let (first, second) = tokio::join!(retry.response(&gateway, 200), control);
+    assert_eq!(first["result"]["content"], second["result"]["content"]);
+    assert_eq!((&first["id"], &second["id"]), (&json!(2), &json!(9)));
+    assert_eq!((*answered.borrow(), mount.counts().begun), (1, 1));
+}

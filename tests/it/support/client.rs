@@ -6,7 +6,9 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
+use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
+use tokio::{net::TcpStream, task::JoinSet};
 
 use super::{
     gateway::{Gateway, PRINCIPAL},
@@ -149,32 +151,35 @@ impl Sent {
         self.id(asked["id"].as_i64().unwrap() + 1).param("inputResponses", responses).param("requestState", state)
     }
 
-    fn request<B: From<Bytes>>(&self, origin: &str) -> Request<B> {
+    fn request(&self) -> Request<Full<Bytes>> {
         let text = self.text.clone().unwrap_or_else(|| Bytes::from(self.body.to_string()));
-        let mut request = Request::new(B::from(text));
+        let mut request = Request::new(Full::new(text));
         *request.method_mut() = self.verb.clone();
-        *request.uri_mut() = format!("{origin}/mcp/{}", self.mount).parse().unwrap();
+        *request.uri_mut() = format!("/mcp/{}", self.mount).parse().unwrap();
         *request.headers_mut() = self.headers.clone();
         request
     }
 
-    /// Sends it and reads the head of the answer: over the socket where there is one.
+    /// Sends it and reads the head of the answer: over a connection of its own where there is a socket.
     pub(crate) async fn open(&self, gateway: &Gateway) -> Streaming {
-        let (status, headers, body): (_, _, Chunks) = if gateway.has_socket() {
-            let request: Request<reqwest::Body> = self.request(&format!("http://{}", gateway.address()));
-            // A client of its own: dropping the answer closes the connection, and nobody else's.
-            let client = reqwest::Client::builder().no_proxy().build().unwrap();
-            let request = reqwest::Request::try_from(request).unwrap();
-            let answer = within(client.execute(request)).await.unwrap();
-            let head = (answer.status(), answer.headers().clone());
-            (head.0, head.1, Box::pin(answer.bytes_stream().map(Result::unwrap)))
-        } else {
-            let answer = gateway.serve(self.request::<Full<Bytes>>("")).await;
-            let (head, body) = answer.into_parts();
-            let chunks = body.into_data_stream().map(|chunk: Result<_, Infallible>| chunk.unwrap());
-            (head.status, head.headers, Box::pin(chunks))
+        let mut connection = JoinSet::new();
+        let (head, body): (_, Chunks) = match gateway.address() {
+            Some(address) => {
+                let stream = TokioIo::new(TcpStream::connect(address).await.unwrap());
+                let (mut sender, driver) = hyper::client::conn::http1::handshake(stream).await.unwrap();
+                connection.spawn(async move { drop(driver.await) });
+                let mut request = self.request();
+                request.headers_mut().insert("host", HeaderValue::from_static("localhost"));
+                let (head, body) = within(sender.send_request(request)).await.unwrap().into_parts();
+                (head, Box::pin(body.into_data_stream().map(Result::unwrap)))
+            }
+            None => {
+                let (head, body) = gateway.serve(self.request()).await.into_parts();
+                (head, Box::pin(body.into_data_stream().map(|chunk: Result<_, Infallible>| chunk.unwrap())))
+            }
         };
-        Streaming { method: self.method.clone(), status, headers, body, buffer: String::new(), comments: 0 }
+        let (status, headers, method) = (head.status, head.headers, self.method.clone());
+        Streaming { method, status, headers, body, buffer: String::new(), comments: 0, _connection: connection }
     }
 
     /// Sends it and reads the whole answer.
@@ -213,6 +218,7 @@ pub(crate) struct Streaming {
     buffer: String,
     /// How many comments came until now.
     pub(crate) comments: usize,
+    _connection: JoinSet<()>,
 }
 
 impl Streaming {

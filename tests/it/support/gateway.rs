@@ -73,14 +73,9 @@ impl Gateway {
         self
     }
 
-    /// Whether there is a socket.
-    pub(crate) fn has_socket(&self) -> bool {
-        self.address.is_some()
-    }
-
-    /// Where the socket is.
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address.expect("a socket")
+    /// Where the socket is, where there is one.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        self.address
     }
 
     /// Sends a request past every socket.
@@ -91,7 +86,7 @@ impl Gateway {
 
 async fn serve<B>(endpoints: &HashMap<&'static str, Arc<Endpoint>>, request: Request<B>) -> Answer
 where
-    B: http_body::Body<Data = bytes::Bytes>,
+    B: http_body::Body<Data = bytes::Bytes> + Unpin,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let name = request.uri().path().trim_start_matches("/mcp/").to_owned();

@@ -39,7 +39,6 @@ type Listener = Box<dyn Fn(Filter) -> Result<Listening, Fault> + Send + Sync>;
 /// One call, as the mount saw it.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
-    pub(crate) method: String,
     pub(crate) params: Value,
     /// `None` on a first leg; else the answers, and the state.
     pub(crate) answers: Option<(Value, Option<Value>)>,
@@ -224,7 +223,6 @@ impl Mount for Scripted {
             }
         };
         self.seen.lock().unwrap().push(Seen {
-            method: call.method.as_str().to_owned(),
             params: value(&call.params.to_raw()),
             answers,
             caller: call.caller.clone(),

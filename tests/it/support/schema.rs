@@ -22,7 +22,7 @@ fn schema(revision: &str) -> Option<&'static Value> {
         match std::fs::read(&path) {
             Ok(text) => Some(Box::leak(Box::new(serde_json::from_slice(&text).unwrap()))),
             Err(_) => {
-                println!("skipped: no schema of {revision} to check messages against");
+                eprintln!("skipped: no schema of {revision} to check messages against");
                 None
             }
         }

@@ -318,13 +318,48 @@ async fn many_calls_at_once_do_not_mix() {
         modern(|seen| async move { Reply::messages(&[seen.result(seen.body["params"]["name"].clone())]) }).await;
     let connector = connector(&server.url(), settings());
     let session = open(&connector).await.unwrap();
-    let calls = (0..200).map(|n| {
+    let one = |n: usize| {
         let session = session.clone();
-        tokio::spawn(
-            async move { assert_eq!(call(&session, tool(&n.to_string())).await.unwrap(), json!(n.to_string())) },
-        )
-    });
-    for call in calls.collect::<Vec<_>>() {
+        async move { assert_eq!(call(&session, tool(&n.to_string())).await.unwrap(), json!(n.to_string())) }
+    };
+    for call in (0..200).map(|n| tokio::spawn(one(n))).collect::<Vec<_>>() {
         call.await.unwrap();
     }
+    // All in one task, which soon has no budget left in the scheduler's eyes.
+    futures_util::future::join_all((0..500).map(one)).await;
+}
+
+#[tokio::test]
+async fn connections_are_used_again_after_streams_and_errors_too() {
+    let server = modern(|seen| async move {
+        match seen.body["params"]["name"].as_str() {
+            Some("stream") => Reply::messages(&[seen.result(json!({}))]),
+            Some("long") => Reply::json(200, &seen.result(json!("x".repeat(3_000_000)))),
+            Some("error") => Reply::json(400, &seen.error(-32602, "no")),
+            _ => Reply::text(500, "text/plain", "x".repeat(1000)),
+        }
+    })
+    .await;
+    let connector = connector(&server.url(), settings());
+    let session = open(&connector).await.unwrap();
+    for n in 0..40 {
+        let _ = call(&session, tool(["stream", "long", "error", "other"][n % 4])).await;
+    }
+    let connections = server.seen().iter().map(|s| s.connection).max().unwrap_or_default() + 1;
+    assert!(connections <= 4, "{connections} connections");
+}
+
+#[tokio::test]
+async fn a_connection_that_died_while_idle_is_noticed_before_anything_is_sent() {
+    let server = modern(|seen| async move {
+        // The server says goodbye after each answer.
+        Reply::json(200, &seen.result(json!({}))).with("connection", "close")
+    })
+    .await;
+    let connector = connector(&server.url(), settings());
+    let session = open(&connector).await.unwrap();
+    for _ in 0..20 {
+        call(&session, tool("t")).await.unwrap();
+    }
+    assert_eq!(server.count("tools/call"), 20);
 }

@@ -1,0 +1,225 @@
+//! The stream on which a legacy server says what belongs to no call (2025-11-25,
+//! basic/transports#listening-for-messages-from-the-server).
+//!
+//! Many servers ask their questions here, although they belong to a call, and drop them where nobody listens: so calls
+//! that may be asked something wait until the stream is open.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::HeaderValue;
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
+
+use crate::{
+    hub::Life,
+    jsonrpc::{Message, Notification, RequestId},
+    protocol::method::notification,
+    upstream::{
+        conversation::{Conversation, is_question},
+        pending::{Incoming, call_of_progress},
+    },
+};
+
+use super::{
+    super::{
+        answer::{Messages, Reply},
+        client::Purpose,
+        server::LAST_EVENT_ID,
+    },
+    Core, Epoch, writer,
+};
+
+/// The longest pause between two attempts.
+pub(super) const LONGEST: Duration = Duration::from_secs(30);
+/// How long a call waits for the stream.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// A stream that lasted this long was fine.
+const FINE: Duration = Duration::from_secs(10);
+/// After so many streams that did not last, calls do not wait for the next one.
+const HOPELESS: u32 = 3;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// An attempt is under way.
+    Opening,
+    Open,
+    /// It broke; the next attempt comes when a call wants the stream, or after a while.
+    Broken,
+    /// The server has no such stream, or none that lasts.
+    Hopeless,
+}
+
+/// How the stream is.
+pub(super) struct Standing {
+    state: watch::Sender<State>,
+    wanted: Notify,
+}
+
+impl Standing {
+    pub(super) fn new() -> Self {
+        Self { state: watch::channel(State::Opening).0, wanted: Notify::new() }
+    }
+
+    /// Waits until the stream is open, or an attempt to open it has failed.
+    pub(super) async fn ready(&self) {
+        let state = *self.state.borrow();
+        if matches!(state, State::Open | State::Hopeless) {
+            return;
+        }
+        let mut states = self.state.subscribe();
+        if state == State::Broken {
+            self.wanted.notify_one();
+            let _ = tokio::time::timeout(PATIENCE, states.changed()).await;
+        }
+        let _ = tokio::time::timeout(PATIENCE, states.wait_for(|state| *state != State::Opening)).await;
+    }
+}
+
+/// Why a visit ended.
+enum Left {
+    Refused,
+    Broken,
+}
+
+/// Keeps the stream open as long as the epoch lasts.
+pub(super) async fn stand(core: Arc<Core>, epoch: Arc<Epoch>) {
+    let over = epoch.over.clone();
+    tokio::select! {
+        () = over.cancelled() => {}
+        () = keep(&core, &epoch) => {}
+    }
+}
+
+async fn keep(core: &Arc<Core>, epoch: &Arc<Epoch>) {
+    let capabilities = core.capabilities.clone();
+    let mut outside = Conversation::new(core.outside.clone(), Life::default(), capabilities, true);
+    let mut place = Place::default();
+    let mut pause = core.server.settings.backoff;
+    let mut short = 0;
+    loop {
+        let begun = Instant::now();
+        if let Left::Refused = visit(core, epoch, &mut outside, &mut place).await {
+            epoch.standing.state.send_replace(State::Hopeless);
+            return;
+        }
+        if begun.elapsed() >= FINE {
+            (short, pause) = (0, core.server.settings.backoff);
+        } else {
+            (short, pause) = (short + 1, (pause * 2).min(LONGEST));
+        }
+        epoch.standing.state.send_replace(if short < HOPELESS { State::Broken } else { State::Hopeless });
+        tokio::select! {
+            () = tokio::time::sleep(place.retry.take().unwrap_or(pause).min(LONGEST)) => {}
+            () = epoch.standing.wanted.notified() => {}
+        }
+        if short < HOPELESS {
+            epoch.standing.state.send_replace(State::Opening);
+        }
+    }
+}
+
+/// Where the stream goes on.
+#[derive(Default)]
+struct Place {
+    last: Option<Bytes>,
+    retry: Option<Duration>,
+}
+
+async fn visit(core: &Arc<Core>, epoch: &Arc<Epoch>, outside: &mut Conversation, place: &mut Place) -> Left {
+    let server = &core.server;
+    let mut headers = epoch.headers.clone();
+    if let Some(last) = place.last.as_ref().and_then(|id| HeaderValue::from_bytes(id).ok()) {
+        headers.insert(LAST_EVENT_ID, last);
+    }
+    let opening = async {
+        let answer = server.send(Purpose::Stream, server.get(headers)).await.ok()?;
+        Some(Reply::read(answer, server.settings.max_message).await)
+    };
+    let mut messages = match tokio::time::timeout(server.settings.probe, opening).await {
+        Ok(Some(Reply::Messages(messages))) if messages.is_stream() => messages,
+        Ok(Some(Reply::Refused(refused))) => {
+            let for_now = matches!(refused.status.as_u16(), 408 | 409 | 425 | 429) || refused.status.is_server_error();
+            return if for_now { Left::Broken } else { Left::Refused };
+        }
+        Ok(Some(_)) => return Left::Refused,
+        Ok(None) | Err(_) => return Left::Broken,
+    };
+    epoch.standing.state.send_replace(State::Open);
+    read(core, epoch, outside, &mut messages).await;
+    place.last = messages.last_id().or(place.last.take());
+    place.retry = messages.retry();
+    Left::Broken
+}
+
+async fn read(core: &Arc<Core>, epoch: &Arc<Epoch>, outside: &mut Conversation, messages: &mut Messages) {
+    loop {
+        let message = tokio::select! {
+            next = messages.next() => next,
+            reply = outside.reply() => {
+                writer::reply(core, epoch, reply).await;
+                continue;
+            }
+        };
+        match message {
+            Ok(Some(Message::Request(request))) => {
+                let params = request.params.as_ref();
+                let attributed = match is_question(&request.method) {
+                    true => epoch.pending.attribute(&request.method, params).or_else(|| {
+                        let nobody = core.capabilities.answers(&request.method, params).is_err();
+                        epoch.pending.only_asked().filter(|_| nobody)
+                    }),
+                    false => None,
+                };
+                let left = match attributed {
+                    Some(id) => epoch.pending.deliver(id, Incoming::Question(request)).err(),
+                    None => Some(Incoming::Question(request)),
+                };
+                if let Some(Incoming::Question(request)) = left
+                    && let Some(reply) = outside.asked(request)
+                {
+                    writer::reply(core, epoch, reply).await;
+                }
+            }
+            Ok(Some(Message::Notification(said))) => hear(core, epoch, outside, said),
+            Ok(Some(Message::Response(response))) => {
+                if let Some(id) = response.id.as_ref().and_then(RequestId::as_u64_lenient) {
+                    epoch.pending.end(id, response.outcome);
+                }
+            }
+            Ok(None) | Err(_) => return,
+        }
+    }
+}
+
+fn hear(core: &Core, epoch: &Epoch, outside: &mut Conversation, said: Notification) {
+    match &*said.method {
+        notification::PROGRESS => {
+            if let Some(id) = call_of_progress(said.params.as_ref()) {
+                let _ = epoch.pending.deliver(id, Incoming::Notification(said));
+            }
+        }
+        notification::MESSAGE => match epoch.pending.only() {
+            Some(id) => {
+                if let Err(Incoming::Notification(said)) = epoch.pending.deliver(id, Incoming::Notification(said)) {
+                    core.outside.notify(said);
+                }
+            }
+            None => core.outside.notify(said),
+        },
+        notification::CANCELLED => {
+            if let Some(question) = withdrawn(&said) {
+                epoch.pending.withdraw(&question);
+                outside.withdraw(question);
+            }
+        }
+        _ => core.outside.notify(said),
+    }
+}
+
+/// The question that a server takes back.
+pub(super) fn withdrawn(said: &Notification) -> Option<RequestId> {
+    RequestId::new(said.params.as_ref()?.get("requestId")?).ok()
+}
