@@ -76,20 +76,24 @@ impl Reply {
     pub(super) async fn read(answer: Answer, most: usize) -> Self {
         let Answer { head, body } = answer;
         if !head.status.is_success() {
-            return Self::Refused(Refused::read(head.status, &head.headers, body).await);
+            return Self::Refused(Box::pin(Refused::read(head.status, head.headers, body)).await);
         }
         let form = match media_type(&head.headers) {
             Some(MediaType::Json) if head.status != StatusCode::ACCEPTED => Form::Json,
             Some(MediaType::Events) => Form::Events(Decoder::new(most)),
             _ => {
-                let mut body = body;
-                if matches!(tokio::time::timeout(REFUSAL_TIME, body.collect(REFUSAL)).await, Ok(Ok(_))) {
-                    body.finish();
-                }
+                Box::pin(dispose(body)).await;
                 return Self::Empty;
             }
         };
         Self::Messages(Messages { body, form, queue: VecDeque::new(), most, ended: false, faulty: false })
+    }
+}
+
+/// Reads what is of no interest, so that the connection can be used again.
+async fn dispose(mut body: Body) {
+    if matches!(tokio::time::timeout(REFUSAL_TIME, body.collect(REFUSAL)).await, Ok(Ok(_))) {
+        body.finish();
     }
 }
 
@@ -111,7 +115,7 @@ fn media_type(headers: &HeaderMap) -> Option<MediaType> {
 }
 
 impl Refused {
-    async fn read(status: StatusCode, headers: &HeaderMap, mut body: Body) -> Self {
+    async fn read(status: StatusCode, headers: HeaderMap, mut body: Body) -> Self {
         let seconds = headers.get(header::RETRY_AFTER).and_then(|v| v.to_str().ok()?.trim().parse().ok());
         let after = seconds.map(|s| Duration::from_secs(s).min(LONGEST_PAUSE));
         let text = match tokio::time::timeout(REFUSAL_TIME, body.collect(REFUSAL)).await {

@@ -21,7 +21,10 @@ use http_body::Body as _;
 use http_body_util::Full;
 use hyper::{
     body::Incoming,
-    client::conn::http1::{Connection, SendRequest},
+    client::conn::{
+        TrySendError,
+        http1::{Connection, SendRequest},
+    },
 };
 use hyper_util::rt::TokioIo;
 use tokio::{task::coop, time::Instant};
@@ -93,6 +96,9 @@ struct Pool {
     reaping: AtomicBool,
 }
 
+/// A request of which nothing was sent, where that is certain.
+type Unsent = Option<Box<Request<Full<Bytes>>>>;
+
 /// A connection, and the handle that sends on it.
 struct Live {
     sender: SendRequest<Full<Bytes>>,
@@ -144,17 +150,25 @@ impl Client {
     /// server had closed it, goes out once more on a fresh one; what may have been sent is never sent again.
     pub(super) async fn send(&self, purpose: Purpose, mut request: Request<Full<Bytes>>) -> Result<Answer, SendError> {
         let seat = Seat::take(&self.0, purpose)?;
-        if let Some(mut live) = self.0.checkout() {
-            match live.exchange(request).await {
-                Ok(response) => return Ok(Answer::new(live, response, seat)),
-                Err(Some(unsent)) => request = *unsent,
-                Err(None) => return Err(SendError::Lost),
+        let (mut live, mut fresh) = match self.0.checkout() {
+            Some(live) => (live, false),
+            // On the heap, as connecting is rare and its state is large.
+            None => (Box::pin(self.0.open()).await?, true),
+        };
+        loop {
+            let unsent = {
+                let mut response = pin!(live.sender.try_send_request(request));
+                match poll_fn(|cx| live.poll_exchange(cx, response.as_mut())).await {
+                    Ok(response) => return Ok(Answer::new(live, response, seat)),
+                    Err(unsent) => unsent,
+                }
+            };
+            match unsent {
+                Some(unsent) if !fresh => request = *unsent,
+                _ => return Err(SendError::Lost),
             }
-        }
-        let mut live = self.0.open().await?;
-        match live.exchange(request).await {
-            Ok(response) => Ok(Answer::new(live, response, seat)),
-            Err(_) => Err(SendError::Lost),
+            live = Box::pin(self.0.open()).await?;
+            fresh = true;
         }
     }
 }
@@ -260,24 +274,21 @@ impl Live {
         }
     }
 
-    /// Sends one request; the request comes back when none of it was sent.
-    async fn exchange(
+    /// Drives the connection until the head of the answer is there; the request comes back when none of it was sent.
+    fn poll_exchange(
         &mut self,
-        request: Request<Full<Bytes>>,
-    ) -> Result<Response<Incoming>, Option<Box<Request<Full<Bytes>>>>> {
-        let mut response = pin!(self.sender.try_send_request(request));
-        poll_fn(|cx| {
-            self.drive(cx);
-            // Only driving the connection completes the response, and that has just been done: no waker is needed, and
-            // without one the task does not wake itself.
-            match response.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-                Poll::Ready(Ok(response)) => Poll::Ready(Ok(response)),
-                Poll::Ready(Err(mut error)) => Poll::Ready(Err(error.take_message().map(Box::new))),
-                Poll::Pending if self.over => Poll::Ready(Err(None)),
-                Poll::Pending => pending(cx),
-            }
-        })
-        .await
+        cx: &mut Context<'_>,
+        response: Pin<&mut impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Full<Bytes>>>>>>,
+    ) -> Poll<Result<Response<Incoming>, Unsent>> {
+        self.drive(cx);
+        // Only driving the connection completes the response, and that has just been done: no waker is needed, and without
+        // one the task does not wake itself.
+        match response.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(response)) => Poll::Ready(Ok(response)),
+            Poll::Ready(Err(mut error)) => Poll::Ready(Err(error.take_message().map(Box::new))),
+            Poll::Pending if self.over => Poll::Ready(Err(None)),
+            Poll::Pending => pending(cx),
+        }
     }
 }
 
