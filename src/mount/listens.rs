@@ -26,8 +26,6 @@ const KINDS: [(&str, &str, &str); 3] = [
 struct Listener {
     kinds: Vec<&'static str>,
     events: mpsc::Sender<Notification>,
-    /// Kept open, so that there is somebody who hears the server.
-    session: Arc<dyn Session>,
 }
 
 /// The listeners of one mount in front of a legacy server.
@@ -60,20 +58,21 @@ impl Listens {
         if listeners.len() >= LISTENERS {
             return None;
         }
-        listeners.push(Listener { kinds, events, session });
+        // The session stays open for as long as somebody listens, so that there is somebody who hears the server. The
+        // listeners themselves cannot hold it: the session holds them, to announce what it hears.
+        let listening = events.clone();
+        tokio::spawn(async move {
+            listening.closed().await;
+            drop(session);
+        });
+        listeners.push(Listener { kinds, events });
         Some(Listening { honoured: Filter(honoured), events: receiver })
     }
 
     /// Announces a change to everybody who wants to hear of it. It carries no data: who hears it lists again.
     pub(super) fn announce(&self, method: &str) {
-        let mut gone = Vec::new();
         let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
-        listeners.retain(|listener| {
-            !listener.events.is_closed() || {
-                gone.push(listener.session.clone());
-                false
-            }
-        });
+        listeners.retain(|l| !l.events.is_closed());
         for listener in listeners.iter().filter(|l| l.kinds.contains(&method)) {
             // A full queue holds the same announcement already.
             let _ = listener.events.try_send(Notification { method: method.to_owned(), params: None });

@@ -195,7 +195,7 @@ async fn a_client_of_2026_07_28_uses_every_server() {
 /// The suite itself, where nothing is between: what fails here is wrong with the tests.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_and_servers_of_the_same_era_agree_without_rialto() {
-    let mut failed = Vec::new();
+    let (mut cells, mut fixtures) = (Vec::new(), Vec::new());
     for column in COLUMNS.iter().filter(|column| column.http) {
         for (client, _) in ROWS {
             if column.revision != client && column.revision != "dual" {
@@ -203,9 +203,10 @@ async fn clients_and_servers_of_the_same_era_agree_without_rialto() {
             }
             let fixture = Fixture::start(&[&["--revision", column.revision], column.arguments].concat()).await;
             let (url, server) = (fixture.url.clone(), Some(fixture.url.clone()));
-            let cell = Cell { number: "directly", client, column, url, server, tag: String::new(), direct: true };
-            failed.extend(suite::run(&cell).await);
+            cells.push(Cell { number: "directly", client, column, url, server, tag: String::new(), direct: true });
+            fixtures.push(fixture);
         }
     }
+    let failed = join_all(cells.iter().map(suite::run)).await.concat();
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }

@@ -11,9 +11,6 @@ use super::{
     wire,
 };
 
-/// Numbered scenarios that this step stands for.
-const _COVERED: [&str; 2] = ["ERA-432", "ERA-433"];
-
 const ARGUMENTS: &str =
     r#"{"zeta":1.0,"alpha":[1e400,-0.0,123456789012345678901234567890.50],"text":"\u0041\/é","nested":{"b":1,"a":2}}"#;
 const VENDOR: &str = r#"{"z":[1.0,1e400],"a":12345678901234567890123,"m":null}"#;

@@ -38,7 +38,7 @@ pub(super) async fn run(cell: &Cell) -> Vec<String> {
         cell.step("headers", mirrored(cell, c)).await,
         cell.step("sessions", sessions(cell, c)).await,
         cell.step("questions", questions::run(cell, c)).await,
-        cell.step("fidelity", fidelity::run(cell, c)).await,
+        cell.step("ERA-432_433", fidelity::run(cell, c)).await,
         cell.step("upstream", fidelity::upstream(cell, c)).await,
     ];
     let mut failed: Vec<String> = steps.into_iter().filter_map(Result::err).collect();
