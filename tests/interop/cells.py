@@ -100,16 +100,14 @@ CHAINS = [
     ("ERA-099", "py2-auto", "rialto", "legacy-stdio"),
     ("ERA-100", "ts1", "rialto", "modern-http"),
     ("ERA-100", "py1", "rialto", "modern-stdio"),
+    ("", "ts2-auto", "rialto", "modern-http"),
+    ("", "ts1", "rialto", "legacy-http"),
     ("", "ts1", "mcp-remote", "legacy-http"),
     ("", "py1", "mcp-remote", "modern-http"),
     ("", "py1", "mcp-remote-auto", "modern-http"),
 ]
 
 # Checks that a cell leaves out, with the reason.
-CROSS_ERA = {
-    "elicitation_twice", "elicitation_prompt", "sampling", "roots", "roots_standalone", "questions_at_once", "subscribe",
-    "list_changed", "declared",
-}  # fmt: skip
 STATELESS = {
     "elicitation", "elicitation_declined", "elicitation_twice", "elicitation_prompt", "sampling", "roots",
     "roots_standalone", "questions_at_once", "subscribe", "list_changed", "cancel", "logging", "undeclared", "declared",
@@ -127,8 +125,11 @@ def skips(client: str, server: str, era: str, front: str = "") -> dict[str, str]
     wanted = {}
     if client == "inspector-legacy" and SERVERS[server][0] == "stdio":
         wanted["exactly_once"] = "each command of the inspector is a session, and each session has a process of its own"
-    if era not in SERVERS[server][3]:
-        wanted |= dict.fromkeys(CROSS_ERA, "cross-era")
+    # Two Rialtos speak the modern era to each other.
+    if era not in SERVERS[server][3] or (front == "rialto" and era == "legacy"):
+        wanted |= dict.fromkeys({"subscribe"} | ({"list_changed"} if era == "legacy" else set()), "cross-era")
+    if server == "filesystem-stdio" and era == "modern":
+        wanted["roots"] = "the server asks before there is any call, and a modern client is asked in calls only"
     if server == "legacy-stateless":
         wanted |= dict.fromkeys(STATELESS, "a server without sessions cannot")
     return wanted | FRONT_SKIPS.get(front, {})

@@ -85,8 +85,8 @@ async def expect_call(client, want, **more):
 async def connect(client, want):
     info = client.info
     need(client.expect_era in (None, info["era"]), f"negotiated {info['revision']}, wanted the {client.expect_era} era")
-    if sent := getattr(client, "sent", None):
-        await until(lambda: "GET" in sent, "stream opened with GET after the handshake", lambda: sent)
+    if getattr(client, "opens_stream", False):
+        await until(lambda: "GET" in client.sent, "stream opened with GET after the handshake", lambda: client.sent)
     return f"{info['revision']} with {info['server']}"
 
 

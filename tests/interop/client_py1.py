@@ -130,7 +130,8 @@ async def connect(args):
         if args.target.startswith("http"):
             http = await stack.enter_async_context(create_mcp_http_client())
             http.event_hooks = {"request": [client.on_request]}
-            read, write, _ = await stack.enter_async_context(streamable_http_client(args.target, http_client=http))
+            streams = await stack.enter_async_context(streamable_http_client(args.target, http_client=http))
+            read, write, session = streams
         else:
             command, *rest = shlex.split(args.target)
             read, write = await stack.enter_async_context(stdio_client(StdioServerParameters(command=command, args=rest)))
@@ -147,6 +148,8 @@ async def connect(args):
         )
         async with asyncio.timeout(checks.DEADLINE):
             result = await client.session.initialize()
+        # Without a session there is nothing to open a stream for.
+        client.opens_stream = args.target.startswith("http") and session() is not None
         client.info = {"revision": result.protocolVersion, "era": "legacy", "server": result.serverInfo.name}
         yield client
 
