@@ -122,7 +122,7 @@ async fn serve(config: Config, file: Option<&Path>, guardian: Guardian) -> Resul
 
 /// The demo: Rialto's own documentation, served by an MCP server in this process.
 fn demo(sealer: &Arc<Sealer>) -> Arc<dyn Mount> {
-    let docs = InProcessConnector::new("docs".into(), |io| async move {
+    let docs = InProcessConnector::new("docs", |io| async move {
         if let Err(error) = crate::demo::Docs::serve(io).await {
             tracing::warn!(%error, "the docs server ended");
         }

@@ -167,11 +167,6 @@ impl Pending {
             _ => None,
         }
     }
-
-    /// How many calls wait.
-    pub(crate) fn len(&self) -> usize {
-        self.lock().calls.len()
-    }
 }
 
 /// An id below 2^53 from the system's generator, refilled in blocks.

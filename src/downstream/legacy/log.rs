@@ -23,7 +23,7 @@ use super::{super::sse, pulse::Open};
 
 /// How many events a stream keeps.
 const EVENTS: usize = 256;
-/// How many bytes of events a stream keeps. A single event that nobody has read yet may be larger.
+/// How many bytes of events a stream keeps, beside the newest one while nobody has read it.
 pub(super) const BYTES: usize = 1 << 20;
 /// How long an event that was read, or a stream that is over, is kept for a reader that comes back.
 pub(super) const KEPT: Duration = Duration::from_secs(300);
@@ -198,14 +198,15 @@ impl Inner {
         }
     }
 
-    /// Drops what is over the limits: first what was read, then what may be left out, then the oldest.
+    /// Drops what is over the limits: first what may be left out, then the oldest. That something was handed to a reader does
+    /// not mean that it arrived, so it is kept like everything else until it is old.
     fn trim(&mut self, now: Instant) {
         while let Some(oldest) = self.kept.front() {
-            let was_read = oldest.number <= self.read;
-            let too_many = self.kept.len() > EVENTS || self.bytes > BYTES;
-            let at = if was_read && (too_many || now >= oldest.at + KEPT) {
+            // A large answer pushes nothing out before anybody could read it.
+            let newest = self.kept.back().filter(|e| e.number > self.read).map_or(0, |e| e.text.len());
+            let at = if oldest.number <= self.read && now >= oldest.at + KEPT {
                 0
-            } else if too_many && self.kept.len() > 1 {
+            } else if self.kept.len() > EVENTS || self.bytes - newest > BYTES {
                 self.kept.iter().position(|e| e.weight == Weight::Light).unwrap_or(0)
             } else {
                 return;

@@ -225,3 +225,35 @@ impl Drop for Running {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::StreamExt;
+
+    use crate::{
+        hub::{Principal, Scope, SilentPeer},
+        protocol::Revision,
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_large_answer_is_not_kept_for_a_client_that_is_away() {
+        let scope = Scope::shared(Arc::new(SilentPeer));
+        let session = Session::passing(&Principal::local(), "docs", Revision::NEWEST_LEGACY, scope);
+        let large = Bytes::from("1".repeat(BYTES + 1));
+        for (is_away, is_kept) in [(false, true), (true, false)] {
+            let post = Post::new(&session, Shape::One, true);
+            let stream = post.stream().unwrap();
+            let reader = post.reader();
+            if is_away {
+                drop(reader);
+            }
+            post.answer(Some(&RequestId::number(1)), large.clone());
+            post.finish(true);
+            let reader = stream.attach(Place::Unread, session.pulse().open()).unwrap();
+            let events: Vec<_> = reader.collect().await;
+            assert_eq!(events.last().unwrap().len() > BYTES, is_kept);
+        }
+    }
+}

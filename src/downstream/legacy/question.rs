@@ -12,10 +12,7 @@ use crate::{
     jsonrpc::{
         ErrorObject, Notification, Raw, RawObject, RequestId, Response, code, encode_notification, encode_request,
     },
-    protocol::{
-        meta,
-        method::{notification, question},
-    },
+    protocol::{meta, method::notification},
 };
 
 use super::{
@@ -129,9 +126,6 @@ impl Session {
 /// The question as a request. It carries a progress token of ours, so that a client that needs long can say that it is at it.
 fn on_the_wire(id: &str, question: &Question) -> bytes::Bytes {
     let mut params = question.params.clone().unwrap_or_default();
-    if question.method == question::ROOTS {
-        params.retain(|name| name == meta::META);
-    }
     meta::edit(&mut params, |meta| {
         meta.set(meta::PROGRESS_TOKEN, Raw::from(id));
     });

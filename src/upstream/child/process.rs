@@ -87,7 +87,7 @@ impl Process {
         match by_itself {
             Some(status) => {
                 let how = describe(status);
-                tracing::warn!(upstream = %self.upstream, "the server's process ended by itself ({how})");
+                tracing::debug!(upstream = %self.upstream, "the server's process ended by itself ({how})");
                 let _ = ended.send(how);
             }
             None => gone = tokio::time::timeout(UNASKED, self.child.wait()).await.is_ok(),

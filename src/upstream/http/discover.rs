@@ -6,17 +6,20 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use crate::{
     hub::{Description, Fault, Reason},
     jsonrpc::{ErrorObject, Message, Raw, RawObject, RequestId, code, encode_request},
-    protocol::{Method, Revision, meta},
+    protocol::{
+        Method, Revision,
+        headers::{METHOD, PROTOCOL_VERSION, SESSION_ID},
+        meta,
+    },
 };
 
 use super::{
     answer::{Refused, Reply, Stopped},
     client::Purpose,
-    server::{PROTOCOL_VERSION, SESSION_ID, Server},
+    server::Server,
 };
 
 pub(super) const MODERN: HeaderValue = HeaderValue::from_static(Revision::NEWEST_MODERN.as_str());
-pub(super) const METHOD: http::HeaderName = http::HeaderName::from_static("mcp-method");
 
 /// What a server says about itself.
 pub(super) struct Discovered {

@@ -12,19 +12,23 @@ use tokio::sync::mpsc;
 use crate::{
     hub::{BoxFuture, Description, Fault, Listening, Reason},
     jsonrpc::{Message, Notification, Raw, RawObject, RequestId, Response, code, encode_request},
-    protocol::{Method, Revision, meta, method::notification},
+    protocol::{
+        Method, Revision,
+        headers::{METHOD, NAME, header_value},
+        meta,
+        method::notification,
+    },
     upstream::{Outgoing, Session, honoured, pending::replace_token},
 };
 
 use super::{
     answer::{Messages, Refused, Reply, Stopped, unreadable},
     client::Purpose,
-    discover::{METHOD, modern_headers},
+    discover::modern_headers,
     probe::{Detector, Modern, Verdict},
     server::Server,
 };
 
-const NAME: HeaderName = HeaderName::from_static("mcp-name");
 /// How many change notifications may wait for whoever listens.
 const EVENTS: usize = 256;
 
@@ -265,21 +269,7 @@ fn mirror(headers: &mut HeaderMap, method: &Method, params: &RawObject) -> Resul
     let value = HeaderValue::from_str(method.as_str()).map_err(|_| Fault::method_not_found(method.as_str()))?;
     headers.insert(METHOD, value);
     if let Some(name) = method.name_member().and_then(|member| params.get(member)?.as_text()) {
-        headers.insert(NAME, mirrored(&name));
+        headers.insert(NAME, header_value(&name));
     }
     Ok(())
-}
-
-fn mirrored(text: &str) -> HeaderValue {
-    use base64::{Engine, engine::general_purpose::STANDARD};
-    let looks_encoded = text.starts_with("=?base64?") && text.ends_with("?=");
-    let is_padded = text.starts_with(' ') || text.ends_with(' ');
-    let plain = text.bytes().all(|b| (0x20..=0x7e).contains(&b)) && !is_padded && !looks_encoded;
-    let value = if plain {
-        HeaderValue::from_str(text)
-    } else {
-        HeaderValue::try_from(format!("=?base64?{}?=", STANDARD.encode(text)))
-    };
-    // Both forms are visible ASCII.
-    value.unwrap_or_else(|_| HeaderValue::from_static(""))
 }

@@ -16,6 +16,7 @@ use http_body_util::Full;
 use crate::{
     hub::{Fault, GatewayFault, Health, Reason},
     jsonrpc::Raw,
+    protocol::headers::{PROTOCOL_VERSION, SESSION_ID},
 };
 
 use super::{
@@ -24,8 +25,6 @@ use super::{
     wire::{ConnectError, Place},
 };
 
-pub(super) const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
-pub(super) const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
 pub(super) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EITHER: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");

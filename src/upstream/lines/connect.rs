@@ -90,11 +90,10 @@ impl<L: Launch> Opener<L> {
     pub(crate) fn known_sharing(&self) -> Option<Sharing> {
         match (self.settings.era, self.state().verdict) {
             (EraChoice::Modern, _) | (EraChoice::Auto, Verdict::Modern) => Some(Sharing::Everybody),
-            (EraChoice::Legacy, _) | (EraChoice::Auto, Verdict::Presumed) => Some(Sharing::ScopeAndCapabilities),
-            (EraChoice::Auto, Verdict::Legacy(since)) if since.elapsed() < LEGACY_FOR => {
+            (EraChoice::Legacy, _) | (EraChoice::Auto, Verdict::Legacy(_) | Verdict::Presumed) => {
                 Some(Sharing::ScopeAndCapabilities)
             }
-            (EraChoice::Auto, Verdict::Unknown | Verdict::Legacy(_)) => None,
+            (EraChoice::Auto, Verdict::Unknown) => None,
         }
     }
 
@@ -209,9 +208,10 @@ impl<L: Launch> Opener<L> {
         let started = Instant::now();
         let mut wire = self.wire().await.map_err(Start::Failed)?;
         let patience = match (self.settings.era, self.state().verdict) {
-            (EraChoice::Legacy, _) | (EraChoice::Auto, Verdict::Legacy(_)) => None,
+            (EraChoice::Legacy, _) => None,
+            (EraChoice::Auto, Verdict::Legacy(since)) if since.elapsed() < LEGACY_FOR => None,
             (EraChoice::Modern, _) | (EraChoice::Auto, Verdict::Modern) => Some(self.settings.start_timeout),
-            (EraChoice::Auto, Verdict::Unknown | Verdict::Presumed) => Some(self.settings.probe_timeout),
+            (EraChoice::Auto, _) => Some(self.settings.probe_timeout),
         };
         let finding = match patience {
             None => Finding::Legacy,
@@ -239,7 +239,7 @@ impl<L: Launch> Opener<L> {
             state.health = Health::Up;
             state.verdict = match (agreed.revision.is_modern(), state.verdict) {
                 (true, _) => Verdict::Modern,
-                (false, Verdict::Legacy(since)) => Verdict::Legacy(since),
+                (false, Verdict::Legacy(since)) if since.elapsed() < LEGACY_FOR => Verdict::Legacy(since),
                 (false, _) => Verdict::Legacy(Instant::now()),
             };
         }

@@ -240,6 +240,7 @@ async fn what_a_stream_keeps_is_bounded_and_the_answer_is_kept_longest() {
     }
     arrived.notify("notifications/message", &json!({"level": "info", "data": "x".repeat(2 << 20)}));
     arrived.say("done");
+    free(&client, 1).await;
     let messages = client.get(Some(&last)).await.events().rest().await;
     assert!(messages.len() <= 256);
     assert!(messages.iter().any(|m| m["method"] == "elicitation/create"));
@@ -253,6 +254,12 @@ async fn what_a_stream_keeps_is_bounded_and_the_answer_is_kept_longest() {
     arrived.say(&"y".repeat(3 << 20));
     assert_eq!(stream.expect().await["result"]["content"][0]["text"].as_str().unwrap().len(), 3 << 20);
     assert!(client.get(Some(&last)).await.events().rest().await.is_empty(), "too large to be kept");
+
+    let reply = client.call_with_token(1, json!("t"));
+    let arrived = mount.next().await;
+    arrived.progress(&json!(1));
+    arrived.say(&"y".repeat(3 << 20));
+    assert_eq!(reply.await.unwrap().events().rest().await.len(), 2, "large, but somebody waits for it");
 }
 
 #[tokio::test]

@@ -285,3 +285,36 @@ async fn calls_and_capabilities_of_others_do_not_matter_to_a_session_of_its_own(
     let (_session, _server) = shake_hands(&connector, quiet_opening(), &mut started, shake).await;
     assert_eq!(told["capabilities"]["roots"], able()["roots"], "and the second start needs no probe");
 }
+
+/// ERA-164, the pipe's part: a legacy server is probed again at its first start after an hour, and until then it is not.
+#[tokio::test(start_paused = true)]
+async fn a_legacy_verdict_does_not_last_for_ever() {
+    let (connector, mut started) = played(LineSettings::default());
+    let shake = async |server: &mut Server| {
+        server.legacy().await;
+    };
+    let _first = shake_hands(&connector, quiet_opening(), &mut started, shake).await;
+    let shake = async |server: &mut Server| {
+        server.initialize("2025-11-25").await;
+    };
+    let _second = shake_hands(&connector, quiet_opening(), &mut started, shake).await;
+    tokio::time::advance(Duration::from_secs(3601)).await;
+    assert_eq!(connector.known_sharing(), Some(Sharing::ScopeAndCapabilities));
+    let (third, _server) =
+        shake_hands(&connector, quiet_opening(), &mut started, async |server| server.modern().await).await;
+    assert!(third.revision().is_modern());
+    assert_eq!(connector.known_sharing(), Some(Sharing::Everybody));
+}
+
+/// ERA-163, the pipe's part: what was modern at the last start need not be at the next.
+#[tokio::test]
+async fn a_modern_verdict_is_checked_at_every_start() {
+    let (connector, mut started) = played(LineSettings::default());
+    let _first = shake_hands(&connector, quiet_opening(), &mut started, async |server| server.modern().await).await;
+    let shake = async |server: &mut Server| {
+        server.legacy().await;
+    };
+    let (second, _server) = shake_hands(&connector, quiet_opening(), &mut started, shake).await;
+    assert!(!second.revision().is_modern());
+    assert_eq!(connector.known_sharing(), Some(Sharing::ScopeAndCapabilities));
+}

@@ -4,6 +4,7 @@ use std::sync::{Arc, atomic::Ordering};
 
 use http::{HeaderMap, HeaderValue};
 
+use crate::protocol::headers::{PROTOCOL_VERSION, SESSION_ID};
 use crate::{
     hub::{Caller, Description, Fault, Peer, Reason},
     jsonrpc::{ErrorObject, Message, Raw, RawObject, RequestId, code, encode_notification, encode_request},
@@ -15,7 +16,7 @@ use super::super::{
     client::Purpose,
     discover::gateway_info,
     modern::answers,
-    server::{PROTOCOL_VERSION, SESSION_ID, Server},
+    server::Server,
     sse::Decoder,
 };
 

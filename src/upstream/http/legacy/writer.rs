@@ -5,6 +5,7 @@ use std::sync::{Arc, atomic::Ordering};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
+use crate::protocol::headers::PROTOCOL_VERSION;
 use crate::{
     jsonrpc::{Notification, Raw, RawObject, RequestId, encode_error, encode_notification, encode_result},
     protocol::method::notification,
@@ -12,7 +13,7 @@ use crate::{
 };
 
 use super::{
-    super::{answer, client::Purpose, server::PROTOCOL_VERSION},
+    super::{answer, client::Purpose},
     Core, Epoch,
 };
 

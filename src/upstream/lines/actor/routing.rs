@@ -87,7 +87,7 @@ impl Actor {
             None
         } else if self.declared.answers(&request.method, params).is_err() {
             // The call that runs has to learn that it was refused something.
-            self.tables.calls.only()
+            self.tables.calls.only_asked()
         } else {
             self.tables.calls.attribute(&request.method, params)
         };
