@@ -116,16 +116,21 @@ impl Pool {
         }
         let key = Key::of(caller, sharing, self.share);
         let slot = self.slot(&key, caller)?;
-        let _opening = slot.opening.lock().await;
-        if let Some(session) = slot.ready() {
-            return Ok(session);
-        }
-        let caller = if self.share == Share::Everybody { nobody() } else { caller.clone() };
-        let session = self.connector.open(Opening { caller, outside: outside() }).await?;
-        *lock(&slot.session) = Some(session.clone());
-        *lock(&slot.used) = Instant::now();
         self.sweep();
-        Ok(session)
+        let (connector, outside) = (self.connector.clone(), outside());
+        let caller = if self.share == Share::Everybody { nobody() } else { caller.clone() };
+        // In a task of its own: a client that loses patience must not keep a slow server from ever coming up.
+        let opened = tokio::spawn(async move {
+            let _opening = slot.opening.lock().await;
+            if let Some(session) = slot.ready() {
+                return Ok(session);
+            }
+            let session = connector.open(Opening { caller, outside }).await?;
+            *lock(&slot.session) = Some(session.clone());
+            *lock(&slot.used) = Instant::now();
+            Ok(session)
+        });
+        opened.await.unwrap_or_else(|_| Err(Fault::gateway(Reason::Internal, "opening a session failed")))
     }
 
     fn slot(&self, key: &Key, caller: &Arc<Caller>) -> Result<Arc<Slot>, Fault> {
