@@ -6,9 +6,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     config::{Config, EraChoice, Kind, Server, Sessions},
-    hub::{Answering, Caller, Health, Mount, Principal, Scope, SilentPeer},
+    hub::{Caller, Health, Mount, Principal},
     mount::{Matching, Share, Single},
-    protocol::{ClientCapabilities, Revision},
     seal::Sealer,
     upstream::{
         Connector, EraChoice as Era, Unavailable,
@@ -87,7 +86,7 @@ pub fn watch(gateway: &Gateway, draining: &CancellationToken) {
             let mut told = Health::Unknown;
             while let Some(mount) = mount.upgrade() {
                 if mount.health() != Health::Up {
-                    let found = mount.describe(&visitor()).await;
+                    let found = mount.describe(&Caller::gateway(Principal::local())).await;
                     let now = found.map_or_else(|fault| Health::Down(fault.to_string()), |_| Health::Up);
                     match &now {
                         Health::Up => tracing::info!(mount = mount.name(), "up"),
@@ -101,18 +100,4 @@ pub fn watch(gateway: &Gateway, draining: &CancellationToken) {
             }
         }));
     }
-}
-
-/// A caller that only looks. Its scope ends with it, and with the scope whatever was opened to look.
-fn visitor() -> Arc<Caller> {
-    Arc::new(Caller {
-        principal: Principal::local(),
-        scope: Scope::shared(Arc::new(SilentPeer)),
-        revision: Revision::NEWEST_MODERN,
-        client_info: None,
-        capabilities: ClientCapabilities::default(),
-        fingerprint: "".into(),
-        log_level: None,
-        answers: Answering::Retry,
-    })
 }
