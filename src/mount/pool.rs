@@ -9,8 +9,8 @@ use std::{
 use tokio::time::Instant;
 
 use crate::{
-    hub::{Answering, Caller, Fault, Peer, Principal, Reason, Scope, SilentPeer},
-    protocol::{ClientCapabilities, Era, Revision},
+    hub::{Caller, Fault, Peer, Principal, Reason},
+    protocol::{Era, Revision},
     upstream::{Connector, Opening, Session, Sharing},
 };
 
@@ -118,7 +118,8 @@ impl Pool {
         let slot = self.slot(&key, caller)?;
         self.sweep();
         let (connector, outside) = (self.connector.clone(), outside());
-        let caller = if self.share == Share::Everybody { nobody() } else { caller.clone() };
+        let caller =
+            if self.share == Share::Everybody { Caller::gateway(Principal::new("everybody")) } else { caller.clone() };
         // In a task of its own: a client that loses patience must not keep a slow server from ever coming up.
         let opened = tokio::spawn(async move {
             let _opening = slot.opening.lock().await;
@@ -193,20 +194,6 @@ impl Pool {
             }
         });
     }
-}
-
-/// The caller for whom a session is opened that everybody shares: it declares nothing.
-fn nobody() -> Arc<Caller> {
-    Arc::new(Caller {
-        principal: Principal::new("everybody"),
-        scope: Scope::shared(Arc::new(SilentPeer)),
-        revision: Revision::NEWEST_MODERN,
-        client_info: None,
-        capabilities: ClientCapabilities::default(),
-        fingerprint: "".into(),
-        log_level: None,
-        answers: Answering::Retry,
-    })
 }
 
 fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
