@@ -84,7 +84,8 @@ async fn use_all(rialto: &Rialto, lifecycle: Lifecycle, wants: &Wants) {
     let (tool, arguments, has) = &wants.call;
     let said = client.said(tool, arguments).await;
     assert!(said.contains(has), "{at}: {said}");
-    let unknown = soon("an unknown tool", client.service.call_tool(call("no_such_tool", &json!({})))).await;
+    let unknown = Box::pin(client.service.call_tool(call("no_such_tool", &json!({}))));
+    let unknown = soon("an unknown tool", unknown).await;
     assert!(unknown.is_err(), "{at}: {unknown:?}");
     contents(&client, wants, &at).await;
 
@@ -121,14 +122,15 @@ async fn lists(client: &Client, wants: &Wants, at: &str) {
 
 async fn contents(client: &Client, wants: &Wants, at: &str) {
     let (uri, has, _) = wants.resource;
-    let read = soon("resources/read", client.service.read_resource(ReadResourceRequestParams::new(uri))).await;
+    let read = Box::pin(client.service.read_resource(ReadResourceRequestParams::new(uri)));
+    let read = soon("resources/read", read).await;
     let read = serde_json::to_value(read.unwrap()).unwrap();
     let text = read["contents"][0]["text"].as_str().unwrap_or_default();
     assert!(text.contains(has), "{at}: {read}");
 
     let (name, arguments, has) = &wants.prompt;
     let request = GetPromptRequestParams::new(*name).with_arguments(arguments.as_object().unwrap().clone());
-    let prompt = soon("prompts/get", client.service.get_prompt(request)).await.unwrap();
+    let prompt = soon("prompts/get", Box::pin(client.service.get_prompt(request))).await.unwrap();
     let prompt = serde_json::to_string(&prompt).unwrap();
     assert!(prompt.contains(has), "{at}: {prompt}");
 

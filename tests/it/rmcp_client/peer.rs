@@ -108,12 +108,14 @@ impl Client {
         let config = StreamableHttpClientTransportConfig::with_uri(url);
         let transport = StreamableHttpClientTransport::with_client(http, config);
         let client = Answering { answer, seen: sender };
-        let service = soon("the client connects", client.serve_with_lifecycle(transport, lifecycle.mode())).await;
+        // Boxed, here and below, because the futures of the SDK are large.
+        let service = Box::pin(client.serve_with_lifecycle(transport, lifecycle.mode()));
+        let service = soon("the client connects", service).await;
         Self { service: service.unwrap_or_else(|e| panic!("{lifecycle:?} at {url}: {e}")), seen, sessions }
     }
 
     pub(super) async fn call(&self, name: &str, arguments: &Value) -> CallToolResult {
-        let result = soon(name, self.service.call_tool(call(name, arguments))).await;
+        let result = soon(name, Box::pin(self.service.call_tool(call(name, arguments)))).await;
         result.unwrap_or_else(|e| panic!("{name}: {e}"))
     }
 
