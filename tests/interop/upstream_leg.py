@@ -9,7 +9,6 @@ A legacy client leaves more to Rialto than a modern one does, such as the header
 
 import argparse
 import asyncio
-import contextlib
 import json
 import logging
 import os
@@ -82,15 +81,17 @@ async def use(url: str, era: str) -> None:
         await asyncio.gather(*(attempt(f"call {name}", client.call_tool(name, values)) for name, values in calls))
 
 
-def wait_until_up(base: str) -> None:
+def wait_until_known(base: str) -> None:
     """Rialto asks the server who it is on its own; nothing is to be sent before that is over."""
     deadline = time.monotonic() + SECONDS
     while time.monotonic() < deadline:
-        with contextlib.suppress(OSError):
-            if urllib.request.urlopen(f"{base}/readyz", timeout=2).status == 200:
-                return
-        time.sleep(0.05)
-    print("the mount did not come up", flush=True)
+        with urllib.request.urlopen(f"{base}/readyz", timeout=5) as response:
+            mount = json.load(response)["mounts"]["judged"]
+        if mount["status"] in ("up", "down"):
+            print(f"the mount is {mount}", flush=True)
+            return
+        time.sleep(0.02)
+    print(f"the mount did not come up: {mount}", flush=True)
 
 
 def main() -> None:
@@ -105,7 +106,7 @@ def main() -> None:
         config.write_text(json.dumps({"mcpServers": {"judged": {"url": args.url}}}))
         rialto = processes.Process("rialto", [args.rialto_bin, "serve", config, "--listen", "127.0.0.1:0"])
         base = f"http://127.0.0.1:{rialto.line(processes.URL, 30).group(1)}"
-        wait_until_up(base)
+        wait_until_known(base)
         try:
             asyncio.run(use(f"{base}/mcp/judged", args.era))
         except BaseException as error:
