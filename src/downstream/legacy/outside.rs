@@ -1,8 +1,13 @@
 //! What reaches a client outside its calls: on the standalone stream, or later where it can wait.
 
-use std::{collections::VecDeque, sync::Weak};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use bytes::Bytes;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::{
     hub::{Answer, BoxFuture, Peer, Question, Refusal},
@@ -20,6 +25,12 @@ use super::{
 const WAITING: usize = 256;
 /// The largest notification that may wait, in bytes.
 const WAITING_BYTES: usize = 2048;
+
+/// How many questions may wait for a stream.
+const EXPECTING: usize = 16;
+/// How long a question waits for a stream. Some servers ask as soon as they are told that the client is initialized,
+/// and clients open their stream only when they have said so.
+const STREAM_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The client outside its calls.
 pub(super) struct Outside(pub(super) Weak<Session>);
@@ -50,9 +61,54 @@ impl Peer for Outside {
         if let Err(missing) = session.caller().capabilities.answers(&question.method, question.params.as_ref()) {
             return refuse(Refusal::Undeclared(missing));
         }
-        match session.listening() {
-            Some(stream) => session.ask(stream, None, question),
-            None => refuse(Refusal::NoOne),
+        if let Some(stream) = session.listening() {
+            return session.ask(stream, None, question);
+        }
+        let opening = session.opening().clone();
+        let session = self.0.clone();
+        Box::pin(async move {
+            let Ok(_expecting) = opening.room.try_acquire() else { return Err(Refusal::NoOne) };
+            let opened = tokio::time::timeout(STREAM_PATIENCE, opening.stream(&session)).await;
+            let Ok(Some((session, stream))) = opened else { return Err(Refusal::NoOne) };
+            let asked = session.ask(stream, None, question);
+            drop(session);
+            asked.await
+        })
+    }
+}
+
+/// Tells those who have something to ask that the client has opened its stream, or will not any more.
+pub(super) struct Opening {
+    told: Notify,
+    room: Semaphore,
+}
+
+impl Opening {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self { told: Notify::new(), room: Semaphore::new(EXPECTING) })
+    }
+
+    /// The standalone stream was opened, or the session has ended.
+    pub(super) fn tell(&self) {
+        self.told.notify_waiters();
+    }
+
+    /// Waits until somebody follows the standalone stream; `None` once the session is over.
+    async fn stream(&self, session: &Weak<Session>) -> Option<(Arc<Session>, Arc<StreamLog>)> {
+        loop {
+            let mut told = std::pin::pin!(self.told.notified());
+            // From here on nothing is missed.
+            told.as_mut().enable();
+            {
+                let session = session.upgrade()?;
+                if let Some(stream) = session.listening() {
+                    return Some((session, stream));
+                }
+                if session.has_ended() {
+                    return None;
+                }
+            }
+            told.await;
         }
     }
 }

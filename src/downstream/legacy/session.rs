@@ -18,7 +18,7 @@ use crate::{
 use super::{
     call::Calling,
     log::{Place, Reader, StreamLog},
-    outside::{Outside, Waiting},
+    outside::{Opening, Outside, Waiting},
     pulse::Pulse,
     question::Pending,
     sessions::Seat,
@@ -41,6 +41,7 @@ pub(super) struct Session {
     /// Ids of questions begin with it, so that they are never used twice, whatever process the session lives in.
     pub(super) nonce: String,
     inner: Mutex<Inner>,
+    opening: Arc<Opening>,
     seat: Mutex<Option<Seat>>,
 }
 
@@ -125,6 +126,7 @@ impl Session {
             remembered_until,
             nonce: random_token::<6>(),
             inner: Mutex::default(),
+            opening: Opening::new(),
             seat: Mutex::new(seat),
         }
     }
@@ -204,7 +206,17 @@ impl Session {
         for stream in streams.iter().chain(&standalone) {
             stream.cut();
         }
+        self.opening.tell();
         self.seat.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.lock().has_ended
+    }
+
+    /// What waits for the client to open its stream.
+    pub(super) fn opening(&self) -> &Arc<Opening> {
+        &self.opening
     }
 
     /// Lets go of what was kept too long.
@@ -283,6 +295,7 @@ impl Session {
         let log = inner.standalone.get_or_insert_with(|| StreamLog::new(revision)).clone();
         let reader = log.attach(Place::Unread, self.pulse.open());
         inner.waiting.flush(&log);
+        self.opening.tell();
         reader
     }
 
@@ -299,6 +312,7 @@ impl Session {
         let Some(reader) = log.attach(Place::After(number), self.pulse.open()) else { return Resumed::Unknown };
         if inner.standalone.as_ref().is_some_and(|s| Arc::ptr_eq(s, &log)) {
             inner.waiting.flush(&log);
+            self.opening.tell();
             return Resumed::Standalone(reader);
         }
         Resumed::Request(reader)

@@ -240,15 +240,49 @@ async fn era_282_a_question_outside_every_call_goes_to_the_standalone_stream() {
         let question = rialto::hub::Question { method: method.into(), params: Some(object(&params)), key: None };
         tokio::spawn(peer.ask(question))
     };
-    assert!(matches!(ask("roots/list", json!({})).await.unwrap(), Err(Refusal::NoOne)), "nobody listens");
+    // Some servers ask before the client had the time to open its stream.
+    let early = ask("roots/list", json!({}));
+    client.ask(1, "ping", json!({})).await;
+    assert!(!early.is_finished());
     let mut stream = client.get(None).await.events();
     stream.next().await.unwrap();
-    let asked = ask("roots/list", json!({}));
-    let question = stream.expect().await;
-    assert_eq!(question["method"], "roots/list");
-    client.answer(&question, json!({"roots": []})).await;
-    assert_eq!(answered(&asked.await.unwrap()), json!({"roots": []}));
+    let asked = [early, ask("roots/list", json!({}))];
+    for _ in &asked {
+        let question = stream.expect().await;
+        assert_eq!(question["method"], "roots/list");
+        client.answer(&question, json!({"roots": []})).await;
+    }
+    for asked in asked {
+        assert_eq!(answered(&asked.await.unwrap()), json!({"roots": []}));
+    }
     assert!(matches!(ask("sampling/createMessage", json!({"tools": []})).await.unwrap(), Err(Refusal::Undeclared(_))));
+}
+
+#[tokio::test]
+async fn a_question_outside_every_call_does_not_wait_for_ever() {
+    let (gateway, mount) = Gateway::start().await;
+    let client = gateway.session(NEWEST).await;
+    let peer = mount.last_caller().scope.peer().clone();
+    let ask = || {
+        let question = rialto::hub::Question { method: "roots/list".into(), params: None, key: None };
+        tokio::spawn(peer.ask(question))
+    };
+    let asked = ask();
+    client.ask(1, "ping", json!({})).await;
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(6)).await;
+    assert!(matches!(asked.await.unwrap(), Err(Refusal::NoOne)), "nobody listens");
+    tokio::time::resume();
+
+    // Only so many wait, and none for a session that has ended.
+    let waiting: Vec<_> = (0..16).map(|_| ask()).collect();
+    client.ask(2, "ping", json!({})).await;
+    assert!(matches!(ask().await.unwrap(), Err(Refusal::NoOne)), "too many wait");
+    assert!(waiting.iter().all(|asked| !asked.is_finished()));
+    client.delete().await;
+    for asked in waiting {
+        assert!(matches!(asked.await.unwrap(), Err(Refusal::NoOne)));
+    }
 }
 
 /// Starts a call, lets it ask, and loses the connection when the question has arrived.
