@@ -17,7 +17,7 @@ use rialto::{
 use serde_json::{Value, json};
 
 use crate::{
-    matrix::process::fixture_path,
+    matrix::process::{self, fixture_path},
     server_kit::{quiet_opening, request, soon, tool, value},
 };
 
@@ -81,15 +81,10 @@ async fn ended(pid: i32) -> Duration {
     until(|| matches!(state(pid).as_deref(), None | Some("Z"))).await
 }
 
-/// Nothing tells when a process ends that is not our own child, so this looks again and again.
+/// Waits until something is so; returns how long that took.
 async fn until(over: impl Fn() -> bool) -> Duration {
     let since = Instant::now();
-    soon("the end of a process", async {
-        while !over() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    })
-    .await;
+    process::until("what becomes of a process", || std::future::ready(over())).await;
     since.elapsed()
 }
 
