@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::Stream;
-use http::{Response, StatusCode};
+use http::Response;
 use tokio::sync::mpsc;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
