@@ -1,7 +1,7 @@
 //! What a server lists and says about itself, kept as long as the protocol allows.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -12,8 +12,8 @@ use std::{
 use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
-    hub::{Caller, Description, Listening, Principal},
-    jsonrpc::{Raw, RawObject},
+    hub::{Caller, Description, Fault, Listening, Principal},
+    jsonrpc::{Raw, RawObject, code},
     protocol::{Method, Revision, headers::ToolHeaders, ladder::Plan, method::notification},
 };
 
@@ -43,7 +43,11 @@ struct Kept<T> {
 
 /// What the gateway needs to know about each tool of a server.
 #[derive(Debug, Default)]
-pub(super) struct Tools(HashMap<String, Tool>);
+pub(super) struct Tools {
+    listed: HashMap<String, Tool>,
+    /// Those that no client is shown, for their annotations are invalid.
+    left_out: HashSet<String>,
+}
 
 /// One tool.
 #[derive(Clone, Debug)]
@@ -78,11 +82,16 @@ impl Tools {
                 known.wrapped = true;
             }
         }
-        Self(tools)
+        let left_out = HashSet::new();
+        Self { listed: tools, left_out }
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<&Tool> {
-        self.0.get(name)
+    /// A tool; `None` for one that the server did not list.
+    ///
+    /// # Errors
+    /// For a tool that was left out of the list. A client cannot know how to call it, and neither can the gateway.
+    pub(super) fn find(&self, name: &str) -> Result<Option<&Tool>, Fault> {
+        Ok(self.listed.get(name))
     }
 }
 
