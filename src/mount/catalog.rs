@@ -82,7 +82,12 @@ impl Tools {
                 known.wrapped = true;
             }
         }
-        let left_out = HashSet::new();
+        let left_out = match server.len() > client.len() {
+            true => {
+                server.iter().filter_map(|tool| name(&tool.to_object()?)).filter(|n| !tools.contains_key(n)).collect()
+            }
+            false => HashSet::new(),
+        };
         Self { listed: tools, left_out }
     }
 
@@ -91,6 +96,10 @@ impl Tools {
     /// # Errors
     /// For a tool that was left out of the list. A client cannot know how to call it, and neither can the gateway.
     pub(super) fn find(&self, name: &str) -> Result<Option<&Tool>, Fault> {
+        if self.left_out.contains(name) {
+            let message = "this tool cannot be called: the `x-mcp-header` annotations of its input schema are invalid";
+            return Err(Fault::error(code::INVALID_PARAMS, message));
+        }
         Ok(self.listed.get(name))
     }
 }

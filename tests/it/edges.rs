@@ -16,6 +16,7 @@ use crate::{
 };
 
 mod forwarded;
+mod headers;
 
 /// The newest revision with sessions.
 const LEGACY: &str = "2025-11-25";
