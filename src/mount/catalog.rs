@@ -14,7 +14,7 @@ use tokio::{sync::mpsc, time::Instant};
 use crate::{
     hub::{Caller, Description, Fault, Listening, Principal},
     jsonrpc::{Raw, RawObject, code},
-    protocol::{Method, Revision, headers::ToolHeaders, ladder::Plan, method::notification},
+    protocol::{Era, Method, Revision, headers::ToolHeaders, ladder::Plan, method::notification},
 };
 
 use super::pages::Pages;
@@ -131,6 +131,8 @@ pub(super) struct Catalog {
     views: Mutex<HashMap<Key, Arc<View>>>,
     /// Raised with each change: tools, prompts, resources.
     epochs: [AtomicU64; 3],
+    /// What the server was last known to speak.
+    era: Mutex<Option<Era>>,
 }
 
 impl Catalog {
@@ -165,6 +167,17 @@ impl Catalog {
             });
         }
         view
+    }
+
+    /// Notes what the server speaks. What it said in the other era was translated for that one, and is forgotten.
+    pub(super) fn speaks(&self, era: Era) {
+        let before = lock(&self.era).replace(era);
+        if before.is_some_and(|before| before != era) {
+            lock(&self.views).clear();
+            for epoch in &self.epochs {
+                epoch.fetch_add(1, Ordering::AcqRel);
+            }
+        }
     }
 
     /// Which epoch a list belongs to now. Taken before it is fetched, so that a change meanwhile makes it stale.

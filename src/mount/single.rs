@@ -165,6 +165,7 @@ impl Mount for Single {
 impl Inner {
     async fn session(&self, caller: &Arc<Caller>) -> Result<Arc<dyn Session>, Fault> {
         let session = self.pool.session(caller, || Outside::of(caller, &self.catalog, &self.listens)).await?;
+        self.catalog.speaks(session.revision().era());
         Ok(session)
     }
 
@@ -216,7 +217,14 @@ impl Inner {
 
     async fn forward(&self, call: &Call) -> Result<Outcome, Fault> {
         let session = self.session(&call.caller).await?;
-        self.forward_to(&session, call).await
+        match self.forward_to(&session, call).await {
+            // The server speaks the other era by now and has run nothing: in that era the call is sent once more.
+            Err(fault) if has_changed(&session, &fault) && matches!(call.attempt, Attempt::First) => {
+                let session = self.session(&call.caller).await?;
+                self.forward_to(&session, call).await
+            }
+            ended => ended,
+        }
     }
 
     async fn forward_to(&self, session: &Arc<dyn Session>, call: &Call) -> Result<Outcome, Fault> {

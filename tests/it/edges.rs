@@ -15,6 +15,8 @@ use crate::{
     },
 };
 
+mod clock;
+mod eras;
 mod forwarded;
 mod headers;
 
