@@ -1,7 +1,7 @@
 //! The clients' side: one MCP endpoint per mount that serves every revision over streamable HTTP at one URL.
 //!
-//! A request is classified once, by its own words, and from there on belongs to one era: [`modern`] requests are
-//! stateless, [`legacy`] ones live in a session. Both turn into calls on the same [`Mount`](crate::hub::Mount).
+//! A request is classified once, by its own words, and from there on belongs to one era: *modern* requests are
+//! stateless, *legacy* ones live in a session. Both turn into calls on the same [`Mount`](crate::hub::Mount).
 
 mod accept;
 mod body;

@@ -19,7 +19,7 @@ pub use call::{Attempt, Call, Outcome, RequestState};
 pub use caller::{Answering, Caller, Principal, Scope};
 pub use fault::{Fault, GatewayFault, Reason};
 pub use gather::Gather;
-pub use life::{Life, LifeLimits};
+pub use life::{Asking, Life, LifeLimits, TimedOut};
 pub use limit::Limit;
 pub use mount::{BoxFuture, Description, Filter, Health, Listening, Mount};
 pub use peer::{Answer, Peer, Question, Refusal, SilentPeer};

@@ -1,4 +1,53 @@
-//! Rialto, an MCP gateway.
+//! Rialto, an MCP gateway: any MCP client reaches any MCP server, whatever protocol revision and transport each side
+//! speaks.
+//!
+//! # Bird's view
+//!
+//! ```text
+//! wire → downstream → Call ─┬─ Limit → Gather → mount (catalog, sessions, ladder) → upstream → wire
+//!                           └─ Peer ◄───────────── notify / ask ──────────────────────┘
+//! ```
+//!
+//! A [downstream](downstream) endpoint turns what a client sends into a [`Call`](hub::Call) and plays the
+//! [`Peer`](hub::Peer), the client as a server sees it while the call runs: it can be notified, and it can be asked. A
+//! [mount](mount) finds or opens a [session](upstream::Session) with its server, leads the message along the
+//! [ladder](protocol::ladder) between the two revisions, and returns an [`Outcome`](hub::Outcome). Nothing in between knows
+//! what either end speaks, so that every pair of client and server works by two adapters, not by a bridge of its own.
+//!
+//! Two mechanisms carry everything that the two eras of the protocol do differently. *Behaviour* goes through the peer: a
+//! legacy server asks in the middle of a call, a modern one answers that it needs input; a legacy client answers on the
+//! spot, a modern one by sending the call again. *Shape* goes through the ladder: one rung for each pair of neighbouring
+//! revisions, and an empty plan where both ends speak the same.
+//!
+//! # Code map
+//!
+//! | room | what it holds |
+//! |---|---|
+//! | [`jsonrpc`] | the envelope over raw JSON; knows nothing of MCP |
+//! | [`protocol`] | revisions, methods, capabilities, mirrored headers, the ladder |
+//! | [`hub`] | `Call`, `Outcome`, `Peer`, `Mount`, and the layers every call passes; knows no transport and no revision |
+//! | [`downstream`] | one endpoint per mount: both eras over streamable HTTP, sessions, parked calls |
+//! | [`upstream`] | servers over streamable HTTP, as child processes, in this process; probing, supervision |
+//! | [`mount`] | what stands between the two: pooled sessions, the catalog, pages, translation |
+//! | [`seal`] | handles that clients keep for us |
+//! | [`config`] | the config file |
+//! | [`app`] | the axum application, its listener and its guard |
+//!
+//! Dependencies point one way: `jsonrpc ← protocol ← hub ← {downstream, upstream, mount} ← app ← cli`. `downstream` and
+//! `upstream` do not know each other.
+//!
+//! # Invariants
+//!
+//! - Messages are never parsed into closed models on the way through: unknown members, key order and the spelling of
+//!   numbers survive, byte for byte where both ends speak the same revision.
+//! - A running call is a future with exactly one owner: the HTTP answer, the parking lot, or a legacy session. Dropping it
+//!   abandons the call, and the upstream session that holds it tells the server, before anything newer.
+//! - A request that may have run is never sent a second time.
+//! - Layers return [`Fault`](hub::Fault)s; they become words on the wire at one place per edge.
+//! - What a client keeps for us (session ids, request states, cursors) is sealed and bound to its principal, mount and
+//!   purpose.
+//! - Every queue, body, wait, session and parked call has a bound.
+//! - There is no `unsafe` here, and the library's public face names no type of the SDK that the demo is written with.
 
 pub mod app;
 pub mod config;

@@ -2,13 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     config::{Config, EraChoice, Kind, Server, Sessions},
-    hub::{Answering, Caller, Health, Mount, Principal, Scope, SilentPeer},
+    hub::{Caller, Health, Mount, Principal},
     mount::{Matching, Share, Single},
-    protocol::{ClientCapabilities, Revision},
     seal::Sealer,
     upstream::{
         Connector, EraChoice as Era, Unavailable,
@@ -22,20 +21,26 @@ use super::gateway::Gateway;
 /// How often servers that are down are tried again.
 const AGAIN: Duration = Duration::from_secs(10);
 
-/// The mount of each server of the configuration, in its order.
+/// The mount of each server of the configuration, in its order. What has to end before the process does is known to
+/// `guardian` and `sessions`.
 #[must_use]
-pub fn mounts(config: &Config, sealer: &Arc<Sealer>, guardian: &Guardian) -> Vec<Arc<dyn Mount>> {
-    config.servers.iter().map(|server| mount(server, sealer, guardian)).collect()
+pub fn mounts(
+    config: &Config,
+    sealer: &Arc<Sealer>,
+    guardian: &Guardian,
+    sessions: &TaskTracker,
+) -> Vec<Arc<dyn Mount>> {
+    config.servers.iter().map(|server| mount(server, sealer, guardian, sessions)).collect()
 }
 
-fn mount(server: &Server, sealer: &Arc<Sealer>, guardian: &Guardian) -> Arc<dyn Mount> {
+fn mount(server: &Server, sealer: &Arc<Sealer>, guardian: &Guardian, sessions: &TaskTracker) -> Arc<dyn Mount> {
     let single = |era| {
         let share = match server.sessions {
             Sessions::Principal => Share::Principal,
             Sessions::Shared => Share::Everybody,
             Sessions::PerRequest => Share::Nobody,
         };
-        Single::new(&server.name, connector(server, era, guardian), share, sealer.clone())
+        Single::new(&server.name, connector(server, era, guardian, sessions), share, sealer.clone())
             .forwarding(server.forward_headers.clone())
     };
     match server.era {
@@ -46,12 +51,13 @@ fn mount(server: &Server, sealer: &Arc<Sealer>, guardian: &Guardian) -> Arc<dyn 
     }
 }
 
-fn connector(server: &Server, era: Era, guardian: &Guardian) -> Arc<dyn Connector> {
+fn connector(server: &Server, era: Era, guardian: &Guardian, sessions: &TaskTracker) -> Arc<dyn Connector> {
     let name: Arc<str> = server.name.as_str().into();
     match &server.kind {
         Kind::Http { url, headers } => {
             let target = HttpTarget { url: url.clone(), headers: headers.clone() };
-            match HttpConnector::new(name.clone(), target, HttpSettings { era, ..HttpSettings::default() }) {
+            let settings = HttpSettings { era, sessions: sessions.clone(), ..HttpSettings::default() };
+            match HttpConnector::new(name.clone(), target, settings) {
                 Ok(connector) => Arc::new(connector),
                 Err(reason) => Arc::new(Unavailable::new(name, reason.to_string())),
             }
@@ -81,7 +87,7 @@ pub fn watch(gateway: &Gateway, draining: &CancellationToken) {
             let mut told = Health::Unknown;
             while let Some(mount) = mount.upgrade() {
                 if mount.health() != Health::Up {
-                    let found = mount.describe(&visitor()).await;
+                    let found = mount.describe(&Caller::gateway(Principal::local())).await;
                     let now = found.map_or_else(|fault| Health::Down(fault.to_string()), |_| Health::Up);
                     match &now {
                         Health::Up => tracing::info!(mount = mount.name(), "up"),
@@ -95,18 +101,4 @@ pub fn watch(gateway: &Gateway, draining: &CancellationToken) {
             }
         }));
     }
-}
-
-/// A caller that only looks. Its scope ends with it, and with the scope whatever was opened to look.
-fn visitor() -> Arc<Caller> {
-    Arc::new(Caller {
-        principal: Principal::local(),
-        scope: Scope::shared(Arc::new(SilentPeer)),
-        revision: Revision::NEWEST_MODERN,
-        client_info: None,
-        capabilities: ClientCapabilities::default(),
-        fingerprint: "".into(),
-        log_level: None,
-        answers: Answering::Retry,
-    })
 }

@@ -23,12 +23,16 @@ use rialto::{
     seal::Sealer,
     upstream::{child::Guardian, in_process::InProcessConnector},
 };
+use tokio_util::task::TaskTracker;
 use tower::Layer;
 
 use super::{ServeArgs, log};
 
 /// How long children get to end once nothing is served any more.
 const CHILDREN: Duration = Duration::from_secs(6);
+
+/// How long servers elsewhere may take to hear that their sessions are over.
+const FAREWELLS: Duration = Duration::from_secs(3);
 
 /// Bad configuration (sysexits: EX_CONFIG).
 const BAD_CONFIG: u8 = 78;
@@ -96,8 +100,9 @@ async fn serve(config: Config, file: Option<&Path>, guardian: Guardian) -> Resul
         draining: shutdown.draining().clone(),
         ..Settings::default()
     };
+    let sessions = TaskTracker::new();
     let mounts = match file {
-        Some(_) => assemble::mounts(&config, &settings.sealer, &guardian),
+        Some(_) => assemble::mounts(&config, &settings.sealer, &guardian, &sessions),
         None => vec![demo(&settings.sealer)],
     };
     let gateway = Gateway::new(mounts, &settings);
@@ -114,8 +119,16 @@ async fn serve(config: Config, file: Option<&Path>, guardian: Guardian) -> Resul
         tracing::warn!(connections = drained.cut, "cut connections that did not end in time");
     }
     drop(gateway);
-    if tokio::time::timeout(CHILDREN, guardian.children_ended()).await.is_err() {
+    sessions.close();
+    let (children, told) = tokio::join!(
+        tokio::time::timeout(CHILDREN, guardian.children_ended()),
+        tokio::time::timeout(FAREWELLS, sessions.wait()),
+    );
+    if children.is_err() {
         tracing::warn!("some children did not end in time; the guardian ends them");
+    }
+    if told.is_err() {
+        tracing::warn!("some servers could not be told in time that their sessions are over");
     }
     Ok(())
 }

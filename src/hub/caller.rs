@@ -10,7 +10,7 @@ use crate::{
     protocol::{ClientCapabilities, Revision},
 };
 
-use super::Peer;
+use super::{Peer, SilentPeer};
 
 /// Who is calling, as the authentication layer established it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -63,6 +63,24 @@ pub struct Caller {
     pub log_level: Option<Raw>,
     /// How it answers questions.
     pub answers: Answering,
+}
+
+impl Caller {
+    /// The gateway itself, calling in the name of `principal`: it declares nothing, can be asked nothing, and has a scope of
+    /// its own, so that what is opened for it ends with it.
+    #[must_use]
+    pub fn gateway(principal: Principal) -> Arc<Self> {
+        Arc::new(Self {
+            principal,
+            scope: Scope::shared(Arc::new(SilentPeer)),
+            revision: Revision::NEWEST_MODERN,
+            client_info: None,
+            capabilities: ClientCapabilities::default(),
+            fingerprint: "".into(),
+            log_level: None,
+            answers: Answering::Retry,
+        })
+    }
 }
 
 impl std::fmt::Debug for Caller {

@@ -49,10 +49,11 @@ impl<M: Mount + Clone> Mount for Limit<M> {
             };
             let life = call.life.clone();
             life.hold(permit);
-            let name: Arc<str> = below.name().into();
             match life.watch(below.call(call)).await {
                 Ok(outcome) => outcome,
-                Err(_) => Err(Fault::upstream(Reason::Timeout, &name, "the server did not answer in time")),
+                Err(_) => {
+                    Err(Fault::upstream(Reason::Timeout, &below.name().into(), "the server did not answer in time"))
+                }
             }
         })
     }

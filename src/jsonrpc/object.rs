@@ -4,16 +4,37 @@ use bytes::Bytes;
 
 use super::{Raw, scan};
 
+/// A key with its quotes, as it was written.
+#[derive(Clone)]
+enum Key {
+    /// A part of the text that the object was split from. Most keys are never looked at again, so they share nothing.
+    Split(usize, usize),
+    /// Put in by us.
+    Set(Bytes),
+}
+
 #[derive(Clone)]
 struct Member {
-    /// The key with its quotes, as it was written.
-    key: Bytes,
+    key: Key,
     value: Raw,
 }
 
 impl Member {
-    fn is(&self, name: &str) -> bool {
-        let inner = &self.key[1..self.key.len() - 1];
+    fn key<'a>(&'a self, text: &'a [u8]) -> &'a [u8] {
+        match &self.key {
+            Key::Split(start, end) => &text[*start..*end],
+            Key::Set(key) => key,
+        }
+    }
+
+    /// The key without its quotes.
+    fn inner<'a>(&'a self, text: &'a [u8]) -> &'a [u8] {
+        let key = self.key(text);
+        &key[1..key.len() - 1]
+    }
+
+    fn is(&self, text: &[u8], name: &str) -> bool {
+        let inner = self.inner(text);
         inner == name.as_bytes()
             || (memchr::memchr(b'\\', inner).is_some() && *scan::unescape(inner) == *name.as_bytes())
     }
@@ -23,8 +44,10 @@ impl Member {
 /// nobody edited at all is written as it came.
 #[derive(Clone, Default)]
 pub struct RawObject {
-    /// The text it came from, until it is edited.
-    source: Option<Bytes>,
+    /// The text it came from; empty where there is none.
+    text: Bytes,
+    /// Whether it still is what the text says.
+    untouched: bool,
     members: Vec<Member>,
 }
 
@@ -44,19 +67,19 @@ impl RawObject {
             let colon = scan::skip_space(text, key_end);
             let start = scan::skip_space(text, colon + 1);
             let end = scan::value_end(text, start);
-            members.push(Member { key: text.slice(at..key_end), value: Raw::slice_of(text, start, end) });
+            members.push(Member { key: Key::Split(at, key_end), value: Raw::slice_of(text, start, end) });
             at = scan::skip_space(text, end);
             if text.get(at) == Some(&b',') {
                 at = scan::skip_space(text, at + 1);
             }
         }
-        Self { source: Some(text.clone()), members }
+        Self { text: text.clone(), untouched: true, members }
     }
 
     /// The value at `name`.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Raw> {
-        self.members.iter().find(|m| m.is(name)).map(|m| &m.value)
+        self.members.iter().find(|m| m.is(&self.text, name)).map(|m| &m.value)
     }
 
     /// The object at `name`, split.
@@ -68,41 +91,42 @@ impl RawObject {
     /// Whether there is a member `name`.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
-        self.members.iter().any(|m| m.is(name))
+        self.members.iter().any(|m| m.is(&self.text, name))
     }
 
     /// Replaces the value at `name` where it stands, or adds it at the end.
     pub fn set(&mut self, name: &str, value: Raw) {
-        self.source = None;
-        match self.members.iter_mut().find(|m| m.is(name)) {
+        self.untouched = false;
+        match self.members.iter_mut().find(|m| m.is(&self.text, name)) {
             Some(member) => member.value = value,
-            None => self.members.push(Member { key: Raw::from(name).bytes(), value }),
+            None => self.members.push(Member { key: Key::Set(Raw::from(name).bytes()), value }),
         }
     }
 
     /// Takes the member `name` out.
     pub fn remove(&mut self, name: &str) -> Option<Raw> {
-        let at = self.members.iter().position(|m| m.is(name))?;
-        self.source = None;
+        let at = self.members.iter().position(|m| m.is(&self.text, name))?;
+        self.untouched = false;
         Some(self.members.remove(at).value)
     }
 
     /// Keeps the members whose decoded name passes.
     pub fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
         let before = self.members.len();
+        let text = &self.text;
         self.members.retain(|m| {
-            let name = scan::unescape(&m.key[1..m.key.len() - 1]);
+            let name = scan::unescape(m.inner(text));
             std::str::from_utf8(&name).map_or(true, &mut keep)
         });
         if self.members.len() != before {
-            self.source = None;
+            self.untouched = false;
         }
     }
 
     /// The members in order, their names decoded.
     pub fn iter(&self) -> impl Iterator<Item = (std::borrow::Cow<'_, str>, &Raw)> {
         self.members.iter().map(|m| {
-            let name = match scan::unescape(&m.key[1..m.key.len() - 1]) {
+            let name = match scan::unescape(m.inner(&self.text)) {
                 std::borrow::Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
                 std::borrow::Cow::Owned(bytes) => String::from_utf8_lossy(&bytes).into_owned().into(),
             };
@@ -125,20 +149,18 @@ impl RawObject {
     /// The object as one value; the very bytes it came in when nothing was edited.
     #[must_use]
     pub fn to_raw(&self) -> Raw {
-        match &self.source {
-            Some(source) => Raw::trusted(source.clone()),
-            None => {
-                let mut text = Vec::with_capacity(self.written_length());
-                self.write(&mut text);
-                Raw::trusted(Bytes::from(text))
-            }
+        if self.untouched {
+            return Raw::trusted(self.text.clone());
         }
+        let mut text = Vec::with_capacity(self.written_length());
+        self.write(&mut text);
+        Raw::trusted(Bytes::from(text))
     }
 
     /// Appends the object to `out`.
     pub fn write(&self, out: &mut Vec<u8>) {
-        if let Some(source) = &self.source {
-            out.extend_from_slice(source);
+        if self.untouched {
+            out.extend_from_slice(&self.text);
             return;
         }
         out.push(b'{');
@@ -146,7 +168,7 @@ impl RawObject {
             if n > 0 {
                 out.push(b',');
             }
-            out.extend_from_slice(&member.key);
+            out.extend_from_slice(member.key(&self.text));
             out.push(b':');
             out.extend_from_slice(member.value.as_bytes());
         }
@@ -156,10 +178,10 @@ impl RawObject {
     /// About how many bytes [`RawObject::write`] appends.
     #[must_use]
     pub fn written_length(&self) -> usize {
-        self.source.as_ref().map_or_else(
-            || 2 + self.members.iter().map(|m| m.key.len() + m.value.as_bytes().len() + 2).sum::<usize>(),
-            Bytes::len,
-        )
+        if self.untouched {
+            return self.text.len();
+        }
+        2 + self.members.iter().map(|m| m.key(&self.text).len() + m.value.as_bytes().len() + 2).sum::<usize>()
     }
 }
 
@@ -177,7 +199,8 @@ impl PartialEq for RawObject {
 
 impl<const N: usize> From<[(&str, Raw); N]> for RawObject {
     fn from(members: [(&str, Raw); N]) -> Self {
-        let members = members.into_iter().map(|(name, value)| Member { key: Raw::from(name).bytes(), value }).collect();
-        Self { source: None, members }
+        let members =
+            members.into_iter().map(|(name, value)| Member { key: Key::Set(Raw::from(name).bytes()), value }).collect();
+        Self { members, ..Self::default() }
     }
 }

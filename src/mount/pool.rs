@@ -9,8 +9,8 @@ use std::{
 use tokio::time::Instant;
 
 use crate::{
-    hub::{Answering, Caller, Fault, Peer, Principal, Reason, Scope, SilentPeer},
-    protocol::{ClientCapabilities, Era, Revision},
+    hub::{Caller, Fault, Peer, Principal, Reason},
+    protocol::{Era, Revision},
     upstream::{Connector, Opening, Session, Sharing},
 };
 
@@ -116,16 +116,22 @@ impl Pool {
         }
         let key = Key::of(caller, sharing, self.share);
         let slot = self.slot(&key, caller)?;
-        let _opening = slot.opening.lock().await;
-        if let Some(session) = slot.ready() {
-            return Ok(session);
-        }
-        let caller = if self.share == Share::Everybody { nobody() } else { caller.clone() };
-        let session = self.connector.open(Opening { caller, outside: outside() }).await?;
-        *lock(&slot.session) = Some(session.clone());
-        *lock(&slot.used) = Instant::now();
         self.sweep();
-        Ok(session)
+        let (connector, outside) = (self.connector.clone(), outside());
+        let caller =
+            if self.share == Share::Everybody { Caller::gateway(Principal::new("everybody")) } else { caller.clone() };
+        // In a task of its own: a client that loses patience must not keep a slow server from ever coming up.
+        let opened = tokio::spawn(async move {
+            let _opening = slot.opening.lock().await;
+            if let Some(session) = slot.ready() {
+                return Ok(session);
+            }
+            let session = connector.open(Opening { caller, outside }).await?;
+            *lock(&slot.session) = Some(session.clone());
+            *lock(&slot.used) = Instant::now();
+            Ok(session)
+        });
+        opened.await.unwrap_or_else(|_| Err(Fault::gateway(Reason::Internal, "opening a session failed")))
     }
 
     fn slot(&self, key: &Key, caller: &Arc<Caller>) -> Result<Arc<Slot>, Fault> {
@@ -188,20 +194,6 @@ impl Pool {
             }
         });
     }
-}
-
-/// The caller for whom a session is opened that everybody shares: it declares nothing.
-fn nobody() -> Arc<Caller> {
-    Arc::new(Caller {
-        principal: Principal::new("everybody"),
-        scope: Scope::shared(Arc::new(SilentPeer)),
-        revision: Revision::NEWEST_MODERN,
-        client_info: None,
-        capabilities: ClientCapabilities::default(),
-        fingerprint: "".into(),
-        log_level: None,
-        answers: Answering::Retry,
-    })
 }
 
 fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

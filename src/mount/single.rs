@@ -54,6 +54,8 @@ struct Inner {
     listens: Arc<Listens>,
     snapshots: Snapshots,
     sealer: Arc<Sealer>,
+    /// The level from which on a legacy client is told about log messages that it did not ask for.
+    unasked_level: Raw,
 }
 
 impl Single {
@@ -69,6 +71,7 @@ impl Single {
             listens: Arc::default(),
             snapshots: Snapshots::default(),
             sealer,
+            unasked_level: Raw::from("info"),
         };
         Self { inner: Arc::new(inner), forwards: Arc::default() }
     }
@@ -143,8 +146,8 @@ impl Mount for Single {
             let session = inner.session(&caller).await?;
             if session.revision().is_modern() {
                 let mut params = RawObject::from([("notifications", filter.0.to_raw())]);
-                let unasked = unasked_level();
-                let envelope = envelope(&caller, &session.description(), &unasked);
+                let server = session.description();
+                let envelope = inner.envelope(&caller, &server);
                 own_words(session.revision()).request(&Method::Listen, &mut params, &envelope);
                 let listening = session.listen(params).await?;
                 return Ok(inner.catalog.clone().overhear(listening));
@@ -281,9 +284,8 @@ impl Inner {
             _ => None,
         };
         let server = session.description();
-        let unasked = unasked_level();
         let mut params = call.params.clone();
-        plan.request(&call.method, &mut params, &envelope(&call.caller, &server, &unasked));
+        plan.request(&call.method, &mut params, &self.envelope(&call.caller, &server));
         if let (true, Attempt::Answers { responses, state }) = (modern, &call.attempt) {
             if !responses.is_empty() {
                 params.set("inputResponses", responses.to_raw());
@@ -361,6 +363,19 @@ impl Inner {
             Some(_) => broken("it answered with a kind of result that the client does not know"),
         }
     }
+
+    /// The envelope of a request to `server`. A legacy client that never chose a level gets log messages from `info` on
+    /// where the server logs: in its era servers may log unasked.
+    fn envelope<'a>(&'a self, caller: &'a Caller, server: &Description) -> Envelope<'a> {
+        let logs = !caller.revision.is_modern() && server.offers(Family::Logging);
+        Envelope {
+            client_info: caller.client_info.as_ref(),
+            capabilities: &caller.capabilities,
+            log_level: caller.log_level.as_ref().or(logs.then_some(&self.unasked_level)),
+            tasks: false,
+            ours: &[],
+        }
+    }
 }
 
 /// Takes back what a server offers and nobody carries across the eras: updates of single resources, and towards legacy
@@ -420,24 +435,6 @@ fn has_changed(session: &Arc<dyn Session>, fault: &Fault) -> bool {
 fn shares_extension(caller: &Caller, server: &Description) -> bool {
     let offered = server.capabilities.get_object("extensions").unwrap_or_default();
     offered.iter().any(|(name, _)| caller.capabilities.extends(&name))
-}
-
-/// The envelope of a request to `server`. A legacy client that never chose a level gets log messages from `info` on where
-/// the server logs: in its era servers may log unasked.
-fn envelope<'a>(caller: &'a Caller, server: &Description, unasked: &'a Raw) -> Envelope<'a> {
-    let logs = !caller.revision.is_modern() && server.offers(Family::Logging);
-    Envelope {
-        client_info: caller.client_info.as_ref(),
-        capabilities: &caller.capabilities,
-        log_level: caller.log_level.as_ref().or(logs.then_some(unasked)),
-        tasks: false,
-        ours: &[],
-    }
-}
-
-/// The level from which on a legacy client is told about log messages that it did not ask for.
-fn unasked_level() -> Raw {
-    Raw::from("info")
 }
 
 /// The plan for requests that the gateway itself words: they have no envelope yet.

@@ -2,7 +2,7 @@
 
 use crate::jsonrpc::{Raw, RawObject};
 
-use super::method::question;
+use super::{Revision, method::question};
 
 /// A family of server features, as the server's capabilities name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,6 +41,16 @@ impl ClientCapabilities {
     /// Takes the object a client sent, in `initialize` or in the envelope.
     #[must_use]
     pub fn new(declared: RawObject) -> Self {
+        Self(declared)
+    }
+
+    /// Takes what a client of `revision` declared, without the questions that its revision has no words for: elicitation
+    /// came with 2025-06-18 (changelog). Such a client could never be asked, whatever it says.
+    #[must_use]
+    pub fn of(revision: Revision, mut declared: RawObject) -> Self {
+        if revision < Revision::R2025_06_18 {
+            declared.remove("elicitation");
+        }
         Self(declared)
     }
 

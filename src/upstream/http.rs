@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue};
+use tokio_util::task::TaskTracker;
 use url::Url;
 
 use crate::hub::{BoxFuture, Fault, Health, Reason};
@@ -62,6 +63,8 @@ pub struct HttpSettings {
     pub max_message: usize,
     /// The TLS configuration; the system's certificates are trusted where none is given.
     pub tls: Option<Arc<rustls::ClientConfig>>,
+    /// The tasks of the open sessions. Whoever ends the process waits for them, so that each says goodbye to its server.
+    pub sessions: TaskTracker,
 }
 
 impl Default for HttpSettings {
@@ -79,6 +82,7 @@ impl Default for HttpSettings {
             idle_connections: 256,
             max_message: 16 << 20,
             tls: None,
+            sessions: TaskTracker::new(),
         }
     }
 }

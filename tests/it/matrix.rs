@@ -15,6 +15,7 @@ pub(crate) mod process;
 mod questions;
 pub(crate) mod sse;
 mod suite;
+mod traffic;
 mod wire;
 
 use client::MODERN;

@@ -105,7 +105,7 @@ fn identity(params: Option<&RawObject>) -> Result<Identity, ErrorObject> {
     }
     let client_info = client_info.filter(|i| i.written_length() <= KEPT).map(|i| compact(&i.to_raw()));
     let revision = Revision::negotiate(&requested);
-    Ok(Identity { revision, capabilities: ClientCapabilities::new(capabilities), client_info })
+    Ok(Identity { revision, capabilities: ClientCapabilities::of(revision, capabilities), client_info })
 }
 
 /// A new session id.

@@ -17,9 +17,8 @@ use super::{
         catalog::{Tools, View, list_index},
         pages::{Owner, Pages},
     },
-    Inner, envelope, has_changed, own_words,
+    Inner, has_changed, own_words,
     travelling::{Header, own_headers},
-    unasked_level,
 };
 
 /// How long a list of a legacy server is kept that announces its changes.
@@ -107,7 +106,6 @@ impl Inner {
         let epoch = self.catalog.epoch(method);
         let plan = Plan::between(caller.revision, session.revision());
         let broken = |what: &str| Fault::upstream(Reason::UpstreamProtocol, &self.name, what);
-        let unasked = unasked_level();
         let mut items: Vec<Raw> = Vec::new();
         let mut frame: Option<RawObject> = None;
         let mut ttl = u64::MAX;
@@ -120,11 +118,7 @@ impl Inner {
             if let Some(cursor) = &cursor {
                 params.set("cursor", cursor.clone());
             }
-            own_words(session.revision()).request(
-                method,
-                &mut params,
-                &envelope(caller, &session.description(), &unasked),
-            );
+            own_words(session.revision()).request(method, &mut params, &self.envelope(caller, &session.description()));
             let outgoing = Outgoing {
                 method: method.clone(),
                 params,

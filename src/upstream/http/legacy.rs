@@ -140,7 +140,7 @@ impl LegacySession {
             replies: Arc::new(Semaphore::new(REPLIES)),
             closing: closing.clone(),
         });
-        tokio::spawn(writer::write(core.clone(), queue));
+        core.server.settings.sessions.spawn(writer::write(core.clone(), queue));
         core.listen(&epoch);
         Ok(Self(Arc::new(Handle { core, commands, _closing: closing.drop_guard() })))
     }

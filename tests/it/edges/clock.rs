@@ -47,7 +47,9 @@ impl InProcess {
         let address = listener.local_addr();
         let service = Guard::new(address, &[], None).layer(gateway.router());
         let mut serving = JoinSet::new();
-        serving.spawn(async move { drop(listener.serve(service, Shutdown::new()).await) });
+        serving.spawn(async move {
+            listener.serve(service, Shutdown::new()).await;
+        });
         Self { url: format!("http://{address}/mcp/docs"), _serving: serving }
     }
 }

@@ -173,7 +173,7 @@ impl Client {
         let reply = client.read("0", "initialize", response).await;
         client.greeting = reply.result();
         client.session = session;
-        client.notify("notifications/initialized").await;
+        client.notify("notifications/initialized", None).await;
         client.open_standalone().await;
         client
     }
@@ -203,8 +203,11 @@ impl Client {
     }
 
     /// Posts a notification.
-    pub(crate) async fn notify(&self, method: &str) {
-        let body = json!({ "jsonrpc": "2.0", "method": method });
+    pub(crate) async fn notify(&self, method: &str, params: Option<Value>) {
+        let mut body = json!({ "jsonrpc": "2.0", "method": method });
+        if let Some(params) = params {
+            body["params"] = params;
+        }
         let response = self.post(body.to_string()).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::ACCEPTED, "{method}");
     }
@@ -226,9 +229,26 @@ impl Client {
         }));
     }
 
-    /// Opens a modern subscription to the changes of the lists, and waits until it is acknowledged.
+    /// Starts a call whose answer nobody waits for, and gives its id. The task holds the connection.
+    pub(crate) fn start(&self, tool: &str, arguments: Value) -> (String, JoinHandle<()>) {
+        let params = json!({ "name": tool, "arguments": arguments }).to_string();
+        let (id, method) = (self.id(), "tools/call");
+        let ask = Ask { id: id.clone(), method, params: params.clone(), token: None, headers: &[] };
+        let request = self.framed(&id, &ask, &params);
+        let reading = async move {
+            if let Ok(response) = request.send().await {
+                let _ = response.bytes().await;
+            }
+        };
+        (id, tokio::spawn(reading))
+    }
+
+    /// Opens a modern subscription to the changes of the lists and one resource, and waits until it is acknowledged.
     pub(crate) async fn listen(&self) -> Events {
-        let filter = json!({ "notifications": { "toolsListChanged": true, "resourcesListChanged": true } }).to_string();
+        let filter = json!({
+            "toolsListChanged": true, "resourcesListChanged": true, "resourceSubscriptions": ["test://text"],
+        });
+        let filter = json!({ "notifications": filter }).to_string();
         let method = "subscriptions/listen";
         let ask = Ask { id: self.id(), method, params: filter.clone(), token: None, headers: &[] };
         let response = self.framed(&ask.id, &ask, &filter).send().await.unwrap();

@@ -49,3 +49,17 @@ async fn use_all(client: &Client, revision: &str) {
     let error = client.request("resources/read", json!({ "uri": "rialto://docs/nothing" })).await.error();
     assert!([-32602, -32002].contains(&error["code"].as_i64().unwrap()), "{revision}: {error}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_is_not_asked_what_its_revision_has_no_words_for() {
+    let rialto = Rialto::demo().await;
+    for revision in [OLDEST, K3] {
+        let never = std::sync::Arc::new(|method: &str, _: &Value| panic!("asked {method}"));
+        let declares = json!({ "elicitation": {} });
+        let client = Client::connect_with(&rialto.mount("docs"), revision, declares, never).await;
+        let recommended = client.call("recommend", json!({})).await;
+        assert_eq!(recommended.asked, 0, "{revision}: {}", recommended.text);
+        assert!(!recommended.said().is_empty(), "{revision}");
+        client.close().await;
+    }
+}

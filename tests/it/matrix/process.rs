@@ -207,10 +207,9 @@ impl Rialto {
     }
 }
 
-/// The processes that have this argument, by their id.
-#[cfg(target_os = "linux")]
+/// The processes that have this argument, by their id. None where there is no `/proc` to look into.
 pub(crate) fn processes_with(argument: &str) -> Vec<u32> {
-    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let named = entries.filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path())));
     let found = named.filter(|(_, path)| {
         // What has ended in between has no arguments any more.

@@ -8,7 +8,7 @@ use super::{
     client::{Ask, Client, MODERN},
     fidelity,
     process::{processes_with, status, until},
-    questions,
+    questions, traffic,
 };
 
 const TOOLS: [&str; 11] =
@@ -37,6 +37,10 @@ pub(super) async fn run(cell: &Cell) -> Vec<String> {
         cell.step("b10", parallel(c)).await,
         cell.step("headers", mirrored(cell, c)).await,
         cell.step("sessions", sessions(cell, c)).await,
+        cell.step("cancelling", traffic::cancelling(cell, c)).await,
+        cell.step("changes", traffic::changes(cell, c)).await,
+        cell.step("updates", traffic::updates(cell, c)).await,
+        cell.step("resuming", traffic::resuming(cell, c)).await,
         cell.step("questions", questions::run(cell, c)).await,
         cell.step("ERA-432_433", fidelity::run(cell, c)).await,
         cell.step("upstream", fidelity::upstream(cell, c)).await,
@@ -83,7 +87,7 @@ async fn lists(cell: &Cell, client: &Client) {
 }
 
 /// How often a tool was run.
-async fn executions(client: &Client, tool: &str) -> u64 {
+pub(super) async fn executions(client: &Client, tool: &str) -> u64 {
     let said = client.call("executions", json!({})).await.said();
     let counts: Value = serde_json::from_str(&said).unwrap();
     counts[tool].as_u64().unwrap_or(0)
