@@ -17,8 +17,12 @@ use crate::{
 
 mod clock;
 mod eras;
+mod errors;
+mod fidelity;
 mod forwarded;
 mod headers;
+mod lists;
+mod smuggling;
 
 /// The newest revision with sessions.
 const LEGACY: &str = "2025-11-25";
