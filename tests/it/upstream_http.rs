@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 mod legacy;
 mod modern;
 mod probe;
-mod scripted;
+pub(crate) mod scripted;
 
 use scripted::{Piece, Reply, Scripted, Seen};
 
@@ -161,7 +161,7 @@ fn wrong<T>(outcome: Result<T, Fault>) -> String {
 }
 
 /// The answer of a modern server to the question who it is.
-fn discovered(seen: &Seen) -> Reply {
+pub(crate) fn discovered(seen: &Seen) -> Reply {
     Reply::json(
         200,
         &seen.result(json!({
@@ -173,7 +173,7 @@ fn discovered(seen: &Seen) -> Reply {
 
 /// The answers of a legacy server to all that is no call: the handshake, notifications, replies, the end of a session.
 /// `GET` and calls are left to the test.
-fn housekeeping(seen: &Seen, version: &str, session: Option<&str>) -> Option<Reply> {
+pub(crate) fn housekeeping(seen: &Seen, version: &str, session: Option<&str>) -> Option<Reply> {
     match (seen.verb.as_str(), seen.method()) {
         ("DELETE", _) => Some(Reply::empty(204)),
         ("POST", "initialize") => {

@@ -64,7 +64,7 @@ async fn a_request_carries_its_headers_and_one_connection_serves_many() {
 }
 
 #[tokio::test]
-async fn answers_in_every_form_are_read() {
+async fn era_418_420_423_424_426_427_428_429_answers_in_every_form_are_read() {
     // The number of the scenario, the answer, and what the call makes of it.
     type Case = (&'static str, fn(&Seen) -> Reply, &'static str);
     let cases: &[Case] = &[

@@ -31,6 +31,8 @@ pub(crate) struct Seen {
     pub(crate) headers: HeaderMap,
     /// The body, `null` where it is no JSON.
     pub(crate) body: Value,
+    /// The body as it came.
+    pub(crate) text: String,
     pub(crate) at: Instant,
     /// Which connection it came on.
     pub(crate) connection: usize,
@@ -216,8 +218,9 @@ async fn answer(
 ) -> Result<Response<BoxBody<Bytes, std::io::Error>>, Infallible> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map(|b| b.to_bytes()).unwrap_or_default();
+    let text = String::from_utf8_lossy(&body).into_owned();
     let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
-    let seen = Seen { verb: head.method, headers: head.headers, body, at: Instant::now(), connection };
+    let seen = Seen { verb: head.method, headers: head.headers, body, text, at: Instant::now(), connection };
     log.seen.lock().unwrap().push(seen.clone());
     log.changed.notify_waiters();
     let Reply { status, headers, body } = handler(seen).await;
