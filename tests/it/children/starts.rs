@@ -27,7 +27,23 @@ async fn sec_114_only_a_few_variables_of_ours_and_its_own_reach_a_program() {
     let env = env.as_object().expect("an object");
     assert_eq!((&env["TOKEN"], &env["NODE_OPTIONS"]), (&json!("its own"), &json!("explicit")));
     assert!(env.contains_key("PATH"));
-    let safe = ["PATH", "HOME", "LANG", "TZ", "TMPDIR", "USER", "LOGNAME", "SHELL", "TERM", "TOKEN", "NODE_OPTIONS"];
+    let safe = [
+        "PATH",
+        "HOME",
+        "LANG",
+        "TZ",
+        "TMPDIR",
+        "USER",
+        "LOGNAME",
+        "SHELL",
+        "TERM",
+        "TOKEN",
+        "NODE_OPTIONS",
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+        "NODE_EXTRA_CA_CERTS",
+        "REQUESTS_CA_BUNDLE",
+    ];
     for name in env.keys() {
         assert!(safe.contains(&&**name) || name.starts_with("LC_"), "{name} leaked");
     }
