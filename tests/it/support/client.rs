@@ -1,6 +1,6 @@
 //! A modern client that sends what the test says, right or wrong.
 
-use std::{convert::Infallible, pin::Pin, time::Duration};
+use std::{convert::Infallible, pin::Pin};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
@@ -10,14 +10,13 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::{net::TcpStream, task::JoinSet};
 
+pub(crate) use super::within;
 use super::{
     gateway::{Gateway, PRINCIPAL},
     schema,
 };
 
 const VERSION: &str = "2026-07-28";
-/// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A request to be.
 #[derive(Clone, Debug)]
@@ -200,11 +199,6 @@ impl Sent {
         assert_eq!(response["error"]["code"], code, "{self:?}\n{response}");
         response["error"].clone()
     }
-}
-
-/// Waits, but not for ever.
-pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, future).await.expect("it takes too long")
 }
 
 type Chunks = Pin<Box<dyn Stream<Item = Bytes> + Send>>;
