@@ -38,7 +38,18 @@ export function samplingAnswer({ messages }) {
     const text = `You said: ${[messages[0].content].flat()[0].text}`;
     return { role: 'assistant', content: { type: 'text', text }, model: 'test', stopReason: 'endTurn' };
 }
-export const ROOTS = [{ uri: 'file:///workspace', name: 'workspace' }];
+export const ROOTS = [{ uri: process.env.INTEROP_ROOT ?? 'file:///workspace', name: 'workspace' }];
+
+/** A `fetch` that notes what is sent: the HTTP method, and for a POST the method of its message. */
+export function noting() {
+    const sent = [];
+    const fetchAndNote = (url, init) => {
+        const method = init?.method ?? 'GET';
+        sent.push(method === 'POST' ? `POST ${JSON.parse(init.body).method ?? 'an answer'}` : method);
+        return fetch(url, init);
+    };
+    return { sent, fetch: fetchAndNote };
+}
 
 // --- the checks ---
 
@@ -99,9 +110,12 @@ async function prompt(client, want) {
 const ask = async (client, want) => shorten(texts(await expectCall(client, want)));
 
 const checks = {
-    connect(client) {
+    async connect(client) {
         const { revision, era, server } = client.info;
         need(!client.expectEra || era === client.expectEra, `negotiated ${revision}, wanted the ${client.expectEra} era`);
+        const { sent } = client;
+        if (sent.length > 0 && era === 'modern') need(!sent.includes('POST initialize'), `a handshake was not needed: ${sent}`);
+        if (sent.length > 0 && era === 'legacy') await until(() => sent.includes('GET'), 'stream opened with GET after the handshake', () => sent);
         return `${revision} with ${server}`;
     },
     async ping(client) {

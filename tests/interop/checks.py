@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import base64
 import json
+import os
 import pathlib
 import sys
 import time
@@ -68,7 +69,7 @@ def sampling_answer(text: str) -> dict:
     return {"role": "assistant", "content": {"type": "text", "text": f"You said: {text}"}, "model": "test", "stopReason": "endTurn"}
 
 
-ROOTS = [{"uri": "file:///workspace", "name": "workspace"}]
+ROOTS = [{"uri": os.environ.get("INTEROP_ROOT", "file:///workspace"), "name": "workspace"}]
 
 # --- the checks -----------------------------------------------------------------------------------------------------
 
@@ -84,6 +85,8 @@ async def expect_call(client, want, **more):
 async def connect(client, want):
     info = client.info
     need(client.expect_era in (None, info["era"]), f"negotiated {info['revision']}, wanted the {client.expect_era} era")
+    if getattr(client, "opens_stream", False):
+        await until(lambda: "GET" in client.sent, "stream opened with GET after the handshake", lambda: client.sent)
     return f"{info['revision']} with {info['server']}"
 
 

@@ -8,6 +8,7 @@ import mcp.types as types
 from mcp import ClientSession, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
+from mcp.shared._httpx_utils import create_mcp_http_client
 from mcp.shared.exceptions import McpError
 
 import checks
@@ -37,8 +38,11 @@ async def pages(fetch, key):
 
 class Client:
     def __init__(self):
-        self.logs, self.updates, self.changes = [], [], []
+        self.logs, self.updates, self.changes, self.sent = [], [], [], []
         self.session: ClientSession = None
+
+    async def on_request(self, request):
+        self.sent.append(request.method)
 
     async def on_log(self, params):
         self.logs.append(f"{params.level}: {params.data}")
@@ -124,7 +128,10 @@ async def connect(args):
     client = Client()
     async with contextlib.AsyncExitStack() as stack:
         if args.target.startswith("http"):
-            read, write, _ = await stack.enter_async_context(streamable_http_client(args.target))
+            http = await stack.enter_async_context(create_mcp_http_client())
+            http.event_hooks = {"request": [client.on_request]}
+            streams = await stack.enter_async_context(streamable_http_client(args.target, http_client=http))
+            read, write, session = streams
         else:
             command, *rest = shlex.split(args.target)
             read, write = await stack.enter_async_context(stdio_client(StdioServerParameters(command=command, args=rest)))
@@ -141,6 +148,8 @@ async def connect(args):
         )
         async with asyncio.timeout(checks.DEADLINE):
             result = await client.session.initialize()
+        # Without a session there is nothing to open a stream for.
+        client.opens_stream = args.target.startswith("http") and session() is not None
         client.info = {"revision": result.protocolVersion, "era": "legacy", "server": result.serverInfo.name}
         yield client
 

@@ -1,5 +1,5 @@
 // The TypeScript SDK 1.x as a client: `client_ts1.mjs URL [--profile P] [--skip a,b]`. It speaks the legacy era only.
-import { elicitationAnswer, main, ROOTS, samplingAnswer } from './checks.mjs';
+import { elicitationAnswer, main, noting, ROOTS, samplingAnswer } from './checks.mjs';
 
 const { Client } = await import('@modelcontextprotocol/sdk/client/index.js');
 const { StreamableHTTPClientTransport } = await import('@modelcontextprotocol/sdk/client/streamableHttp.js');
@@ -32,7 +32,9 @@ async function connect({ target }) {
     client.setNotificationHandler(types.ResourceUpdatedNotificationSchema, ({ params }) => void updates.push(params.uri));
     client.setNotificationHandler(types.ToolListChangedNotificationSchema, () => void changes.push('tools'));
     const [command, ...args] = target.split(' ');
-    const transport = target.startsWith('http') ? new StreamableHTTPClientTransport(new URL(target)) : new StdioClientTransport({ command, args });
+    const { sent, fetch } = noting();
+    const http = () => new StreamableHTTPClientTransport(new URL(target), { fetch });
+    const transport = target.startsWith('http') ? http() : new StdioClientTransport({ command, args });
     let revision;
     const remember = transport.setProtocolVersion?.bind(transport);
     transport.setProtocolVersion = version => {
@@ -43,6 +45,7 @@ async function connect({ target }) {
     return {
         info: { revision, era: 'legacy', server: client.getServerVersion()?.name },
         logs,
+        sent,
         ping: () => client.ping(),
         tools: () => pages(params => client.listTools(params), 'tools'),
         resources: () => pages(params => client.listResources(params), 'resources'),

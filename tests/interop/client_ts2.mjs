@@ -1,5 +1,5 @@
 // The TypeScript SDK 2.x as a client: `client_ts2.mjs URL --mode legacy|auto|pinned [--profile P] [--skip a,b]`.
-import { elicitationAnswer, main, ROOTS, samplingAnswer } from './checks.mjs';
+import { elicitationAnswer, main, noting, ROOTS, samplingAnswer } from './checks.mjs';
 
 const { Client, StreamableHTTPClientTransport } = await import('@modelcontextprotocol/client');
 const { StdioClientTransport } = await import('@modelcontextprotocol/client/stdio');
@@ -21,7 +21,9 @@ async function connect({ target, mode }) {
     client.setNotificationHandler('notifications/resources/updated', ({ params }) => void updates.push(params.uri));
     client.setNotificationHandler('notifications/tools/list_changed', () => void changes.push('tools'));
     const [command, ...args] = target.split(' ');
-    const transport = target.startsWith('http') ? new StreamableHTTPClientTransport(new URL(target)) : new StdioClientTransport({ command, args });
+    const { sent, fetch } = noting();
+    const http = () => new StreamableHTTPClientTransport(new URL(target), { fetch });
+    const transport = target.startsWith('http') ? http() : new StdioClientTransport({ command, args });
     await client.connect(transport);
     const modern = client.getProtocolEra() === 'modern';
     // A modern client states with every request which log messages it wants.
@@ -29,6 +31,7 @@ async function connect({ target, mode }) {
     return {
         info: { revision: client.getNegotiatedProtocolVersion(), era: client.getProtocolEra(), server: client.getServerVersion()?.name },
         logs,
+        sent,
         ping: () => client.ping(),
         tools: async () => (await client.listTools()).tools,
         resources: async () => (await client.listResources()).resources,

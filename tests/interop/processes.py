@@ -105,9 +105,9 @@ def end_with_us() -> None:
         signal.signal(number, _on_signal)
 
 
-def run(name: str, command: list, seconds: float) -> tuple[int, str, str]:
+def run(name: str, command: list, seconds: float, env: dict | None = None) -> tuple[int, str, str]:
     """Runs a child to its end, or ends it: exit code, standard output, standard error."""
-    process = Process(name, command)
+    process = Process(name, command, env)
     process.process.stdin.close()
     output, deadline = [], time.monotonic() + seconds
     try:

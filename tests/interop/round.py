@@ -1,12 +1,13 @@
 """Real MCP clients against real MCP servers, through Rialto.
 
     round.py short [--rialto-bin PATH]    one client of each SDK line, one server of each era
-    round.py full [--rialto-bin PATH]     every client, every server
+    round.py full [--rialto-bin PATH]     every client, every server, and what people put between the two
     round.py short|full --direct          the same without Rialto, as far as eras and transports meet
 
-It runs the cells one after the other, then the conformance suite (see `conformance.py`), prints a table, and ends with
-1 when anything failed. `--clients`, `--servers` and `--checks` (each a,b,c) narrow a round; narrowed to clients or
-checks it leaves the suite out. `--report FILE` writes everything as JSON. Run `setup.sh` first.
+It runs the cells (see `cells.py`) one after the other, then the conformance suite (see `conformance.py`), prints a
+table, and ends with 1 when anything failed. `--clients`, `--servers`, `--fronts` and `--checks` (each a,b,c) narrow a
+round; narrowed to clients, fronts or checks it leaves the suite out. `--report FILE` writes everything as JSON. Run
+`setup.sh` first.
 """
 
 import argparse
@@ -17,79 +18,15 @@ import socket
 import sys
 import tempfile
 import time
-import uuid
 
 import conformance
 import processes
+from cells import (
+    CHAINS, CLIENTS, COMMON, COMMON_CLIENTS, CONFORMANCE, DIR, FRONTS, MARK, NODE, NUMBERS, ROOT, SERVERS, SHORT,
+    UPSTREAM_NUMBER, bridge, client_environment, environment, skips,
+)  # fmt: skip
 
-HERE = pathlib.Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
-FIXTURES = HERE.parent / "fixtures"
-DIR = conformance.DIR
-NODE = DIR / "bin/node"
-EVERYTHING = DIR / "npm/node_modules/@modelcontextprotocol/server-everything/dist/index.js"
 CELL_SECONDS = 240
-MARK = f"RIALTO_INTEROP_ROUND={uuid.uuid4().hex}"
-
-# A client: its program, its mode, and the era that it ends up with when a server offers both.
-PY1 = [DIR / "mcp130/bin/python", HERE / "client_py1.py"]
-PY2 = [DIR / "mcp230/bin/python", HERE / "client_py2.py"]
-TS1 = [NODE, HERE / "client_ts1.mjs"]
-TS2 = [NODE, HERE / "client_ts2.mjs"]
-INSPECTOR = [sys.executable, HERE / "client_inspector.py"]
-CLIENTS = {
-    "py1": (PY1, "legacy", "legacy"),
-    "py2-legacy": (PY2, "legacy", "legacy"),
-    "py2-auto": (PY2, "auto", "modern"),
-    "py2-pinned": (PY2, "pinned", "modern"),
-    "ts1": (TS1, "legacy", "legacy"),
-    "ts2-legacy": (TS2, "legacy", "legacy"),
-    "ts2-auto": (TS2, "auto", "modern"),
-    "ts2-pinned": (TS2, "pinned", "modern"),
-    "inspector-legacy": (INSPECTOR, "legacy", "legacy"),
-    "inspector-auto": (INSPECTOR, "auto", "modern"),
-    "inspector-modern": (INSPECTOR, "modern", "modern"),
-}
-
-# A server: how it starts, whether it prints the URL it listens at or speaks over stdio, its profile and its eras.
-LEGACY = [DIR / "mcp130/bin/python", FIXTURES / "legacy.py"]
-MODERN = [NODE, FIXTURES / "modern.mjs"]
-SERVERS = {
-    "legacy-http": ("http", [*LEGACY, "--port", "0", "--watch-stdin"], "fixture", {"legacy"}),
-    "legacy-stdio": ("stdio", [*LEGACY, "--stdio"], "fixture", {"legacy"}),
-    "legacy-stateless": ("http", [*LEGACY, "--port", "0", "--watch-stdin", "--stateless"], "fixture", {"legacy"}),
-    "modern-http": ("http", [*MODERN, "--port", "0", "--watch-stdin"], "fixture", {"modern"}),
-    "modern-stdio": ("stdio", [*MODERN, "--stdio"], "fixture", {"modern"}),
-    "everything-http": ("http", [NODE, EVERYTHING, "streamableHttp"], "everything", {"legacy"}),
-    "everything-stdio": ("stdio", [NODE, EVERYTHING, "stdio"], "everything", {"legacy"}),
-    "time-stdio": ("stdio", [DIR / "tools/bin/mcp-server-time"], "time", {"legacy", "modern"}),
-}
-SHORT = (["py1", "py2-auto", "ts1", "ts2-auto"], ["legacy-http", "modern-http"])
-
-# Checks that a cell leaves out, with the reason.
-CROSS_ERA = {
-    "elicitation_twice", "elicitation_prompt", "sampling", "roots", "roots_standalone", "questions_at_once", "subscribe",
-    "list_changed", "declared",
-}  # fmt: skip
-STATELESS = {
-    "elicitation", "elicitation_declined", "elicitation_twice", "elicitation_prompt", "sampling", "roots",
-    "roots_standalone", "questions_at_once", "subscribe", "list_changed", "cancel", "logging", "undeclared", "declared",
-}  # fmt: skip
-
-# What the conformance suite judges: revision and server. The direct results are in `conformance/`.
-CONFORMANCE = [("2025-06-18", "legacy-http"), ("2025-11-25", "legacy-http"), ("2026-07-28", "modern-http")]
-
-
-def skips(client: str, server: str, era: str) -> dict[str, str]:
-    """What a client that speaks this era leaves out with this server, and why."""
-    wanted = {}
-    if client == "inspector-legacy" and SERVERS[server][0] == "stdio":
-        wanted["exactly_once"] = "each command of the inspector is a session, and each session has a process of its own"
-    if era not in SERVERS[server][3]:
-        wanted |= dict.fromkeys(CROSS_ERA, "cross-era")
-    if server == "legacy-stateless":
-        wanted |= dict.fromkeys(STATELESS, "a server without sessions cannot")
-    return wanted
 
 
 def start_server(name: str) -> tuple[processes.Process, str]:
@@ -121,33 +58,54 @@ def wait_for_port(process: processes.Process, port: int) -> None:
             time.sleep(0.05)
 
 
-def start_rialto(binary: pathlib.Path, servers: list[str], urls: dict[str, str], folder: str):
-    """Starts Rialto with every server behind a mount of its name; gives it and the URL of each mount."""
-    entries = {}
-    for name in servers:
-        kind, command, *_ = SERVERS[name]
-        if kind == "http":
-            entries[name] = {"url": urls[name]}
-        else:
-            key, value = MARK.split("=")
-            env = {key: value, "RIALTO_INTEROP_DIR": str(DIR)}
-            entries[name] = {"command": str(command[0]), "args": [str(part) for part in command[1:]], "env": env}
-    config = pathlib.Path(folder) / "mcp.json"
+def start_rialto(binary: pathlib.Path, entries: dict, folder: str, name="rialto"):
+    """Starts Rialto with these entries of `mcpServers`; gives it and the URL of each mount."""
+    config = pathlib.Path(folder) / f"{name}.json"
     config.write_text(json.dumps({"mcpServers": entries}, indent=2))
-    process = processes.Process("rialto", [binary, "serve", config, "--listen", "127.0.0.1:0"])
+    process = processes.Process(name, [binary, "serve", config, "--listen", "127.0.0.1:0"])
     base = f"http://127.0.0.1:{process.line(processes.URL, 30).group(1)}"
-    return process, {name: f"{base}/mcp/{name}" for name in servers}
+    return process, {mount: f"{base}/mcp/{mount}" for mount in entries}
 
 
-def run_cell(client: str, server: str, url: str, era: str, checks: str) -> list[dict]:
+def entry(name: str, urls: dict[str, str], folder: str) -> dict:
+    """A server as Rialto's file names it."""
+    kind, command, *_ = SERVERS[name]
+    if kind == "http":
+        return {"url": urls[name]}
+    program, *args = map(str, command)
+    return {"command": program, "args": args, "env": environment(name, folder), "cwd": str(ROOT)}
+
+
+class Fronts:
+    """What stands between clients and the mounts, started when it is first wanted."""
+
+    def __init__(self, binary: pathlib.Path, urls: dict[str, str], folder: str):
+        self.binary, self.urls, self.folder = binary, urls, folder
+        self.rialto, self.mounts = None, {}
+
+    def target(self, front: str, server: str) -> str:
+        """What a client connects to in order to reach the server's mount this way."""
+        if not front:
+            return self.urls[server]
+        if front.startswith("mcp-remote"):
+            return bridge(front, self.urls[server], self.folder)
+        if front == "fastmcp-proxy":
+            return processes.Process(front, [*FRONTS[front], self.urls[server]]).url()
+        if self.rialto is None:
+            entries = {name: {"url": url} for name, url in self.urls.items()}
+            self.rialto, self.mounts = start_rialto(self.binary, entries, self.folder, "rialto-in-front")
+        return self.mounts[server]
+
+
+def run_cell(client: str, server: str, target: str, era: str, checks: str, front="") -> list[dict]:
     program, mode, _ = CLIENTS[client]
-    left_out = skips(client, server, era)
-    command = [*program, url, "--mode", mode, "--profile", SERVERS[server][2], "--expect-era", era]
+    left_out = skips(client, server, era, front)
+    command = [*program, target, "--mode", mode, "--profile", SERVERS[server][2], "--expect-era", era]
     if left_out:
         command += ["--skip", ",".join(sorted(left_out))]
     if checks:
         command += ["--only", checks]
-    code, output, errors = processes.run(client, command, CELL_SECONDS)
+    code, output, errors = processes.run(client, command, CELL_SECONDS, client_environment(server))
     results = [json.loads(line) for line in output.split("\n") if line.startswith("{")]
     for result in results:
         if result.get("skipped") and result["check"] in left_out:
@@ -171,6 +129,8 @@ def table(report: dict, clients: list[str], servers: list[str]) -> str:
         passed, failed, skipped = counts(results)
         return f"{'FAIL ' + str(failed) + ', ' if failed else ''}{passed} ok" + (f", {skipped} skipped" if skipped else "")
 
+    clients = [client for client in clients if any(f"{client} × {server}" in report for server in servers)]
+    servers = [server for server in servers if any(f"{client} × {server}" in report for client in clients)]
     rows = [["", *servers]] + [[client, *(cell(client, server) for server in servers)] for client in clients]
     widths = [max(len(row[column]) for row in rows) for column in range(len(servers) + 1)]
     return "\n".join("  ".join(text.ljust(width) for text, width in zip(row, widths)).rstrip() for row in rows)
@@ -178,7 +138,7 @@ def table(report: dict, clients: list[str], servers: list[str]) -> str:
 
 def run_conformance(urls: dict[str, str], report: dict, direct: bool) -> bool:
     all_ok = True
-    for revision, server in CONFORMANCE:
+    for number, revision, server in CONFORMANCE:
         if server not in urls:
             continue
         name = f"{revision}-{server.removesuffix('-http')}"
@@ -188,75 +148,130 @@ def run_conformance(urls: dict[str, str], report: dict, direct: bool) -> bool:
             faults = [] if results == expected else [f"the committed direct results differ: {conformance.text(results)}"]
         else:
             faults = conformance.compare(expected, results, conformance.exceptions_for(name))
-        report[f"conformance {name}"] = {"results": results, "faults": faults}
-        print(f"conformance {name}: {conformance.summary(results)}: {'FAIL' if faults else 'as directly'}", flush=True)
-        for fault in faults:
-            print(f"  {fault}")
-            for words in said.get(fault.split(":")[0], []):
-                print(f"    {words}")
+        report[f"conformance {name}"] = {"number": number, "results": results, "faults": faults}
+        tell_conformance(f"{number} conformance {name}".strip(), results, faults, said)
         all_ok = all_ok and not faults
     return all_ok
+
+
+def run_upstream_conformance(binary: pathlib.Path, report: dict) -> bool:
+    """The suite's client leg, with Rialto as the client."""
+    expectations, all_ok = json.loads(conformance.UPSTREAM.read_text()), True
+    for name, expected in expectations["runs"].items():
+        results, said = conformance.run_upstream(binary, expected)
+        faults = conformance.compare_upstream(expected, results, expectations["left_out"])
+        report[f"conformance upstream {name}"] = {"number": UPSTREAM_NUMBER, "results": results, "faults": faults}
+        tell_conformance(f"{UPSTREAM_NUMBER} conformance of the upstream half, {name}", results, faults, said)
+        all_ok = all_ok and not faults
+    return all_ok
+
+
+def tell_conformance(name: str, results: dict, faults: list[str], said: dict) -> None:
+    print(f"{name}: {conformance.summary(results)}: {'FAIL' if faults else 'as expected'}", flush=True)
+    for fault in faults:
+        print(f"  {fault}")
+        for words in said.get(fault.split(":")[0], []):
+            print(f"    {words}")
 
 
 def children_ended(seconds=5.0) -> list[int]:
     """The server processes that outlive Rialto."""
     deadline = time.monotonic() + seconds
-    while (left := processes.carrying(MARK)) and time.monotonic() < deadline:
+    while (left := processes.carrying("=".join(MARK))) and time.monotonic() < deadline:
         time.sleep(0.05)
     return left
 
 
-def run_round(args) -> bool:
+def selected(args) -> tuple[list[str], list[str], list[tuple]]:
+    """The clients, the servers, and the cells: number, client, front, server."""
+    narrowed = [[name for name in names.split(",") if name] for names in (args.clients, args.servers, args.fronts)]
     clients, servers = SHORT if args.round == "short" else (list(CLIENTS), list(SERVERS))
-    clients = [name for name in args.clients.split(",") if name] or clients
-    servers = [name for name in args.servers.split(",") if name] or servers
-    if args.direct:
-        servers = [name for name in servers if SERVERS[name][0] == "http"]
-    report, all_ok, upstream_urls = {}, True, {}
-    rialto = None
+    clients, servers = narrowed[0] or clients, narrowed[1] or servers
+    cells = []
+    if not narrowed[2]:
+        for server in servers:
+            for client in clients:
+                if server not in COMMON or client in COMMON_CLIENTS or (narrowed[0] and narrowed[1]):
+                    cells.append((NUMBERS.get(client, ""), client, "", server))
+    if args.round == "full":
+        for number, client, front, server in CHAINS:
+            if client in clients and server in servers and front in (narrowed[2] or FRONTS):
+                cells.append((number, client, front, server))
+    return clients, servers, cells
+
+
+def possible_directly(client: str, front: str, server: str) -> str:
+    """The era that a cell has without Rialto; empty when the two have none in common, or the front is Rialto."""
+    _, mode, era = CLIENTS[client]
+    if SERVERS[server][0] != "http" or front == "rialto":
+        return ""
+    if front == "mcp-remote-auto":
+        return era
+    if era in SERVERS[server][3]:
+        return era
+    return "legacy" if mode == "auto" else ""  # a client that tries the modern era first falls back
+
+
+def run_cells(cells: list[tuple], fronts: Fronts, args, report: dict) -> bool:
+    all_ok = True
+    for number, client, front, server in cells:
+        era = possible_directly(client, front, server) if args.direct else CLIENTS[client][2]
+        if not era:
+            continue
+        name = f"{client} → {front} × {server}" if front else f"{client} × {server}"
+        started = time.monotonic()
+        results = run_cell(client, server, fronts.target(front, server), era, args.checks, front)
+        report[name] = results
+        passed, failed, skipped = counts(results)
+        words = f"{passed} ok, {failed} failed, {skipped} skipped"
+        print(f"{number} {name}: {words} ({time.monotonic() - started:.1f} s)".strip(), flush=True)
+        for result in results:
+            if not result["ok"]:
+                print(f"  {result['check']}: {result['detail']}", flush=True)
+        all_ok = all_ok and not failed
+    return all_ok
+
+
+def ended_well(rialto: processes.Process) -> bool:
+    """Tells Rialto to stop, and sees that it does."""
+    rialto.process.terminate()
+    try:
+        code = rialto.process.wait(15)
+    except Exception:
+        print(f"{rialto.name} did not end within 15 s of being told to")
+        return False
+    if code != 0:
+        print(f"{rialto.name} ended with {code} when it was told to stop")
+    return code == 0
+
+
+def run_round(args) -> bool:
+    clients, servers, cells = selected(args)
+    report, upstream_urls, rialto = {}, {}, None
+    used = {server for *_, server in cells}
+    whole = not (args.checks or args.clients or args.fronts)
     with tempfile.TemporaryDirectory(prefix="rialto-round-") as folder:
         for name in servers:
-            if SERVERS[name][0] == "http":
+            if SERVERS[name][0] == "http" and name in used:
                 _, upstream_urls[name] = start_server(name)
         if args.direct:
             urls = upstream_urls
         else:
-            rialto, urls = start_rialto(args.rialto_bin, servers, upstream_urls, folder)
-        for server in servers:
-            for client in clients:
-                _, mode, own_era = CLIENTS[client]
-                era = own_era
-                if args.direct and own_era not in SERVERS[server][3]:
-                    if mode != "auto":
-                        continue
-                    era = "legacy"  # a client that tries the modern era first falls back
-                started = time.monotonic()
-                results = run_cell(client, server, urls[server], era, args.checks)
-                report[f"{client} × {server}"] = results
-                passed, failed, skipped = counts(results)
-                words = f"{passed} ok, {failed} failed, {skipped} skipped"
-                print(f"{client} × {server}: {words} ({time.monotonic() - started:.1f} s)", flush=True)
-                for result in results:
-                    if not result["ok"]:
-                        print(f"  {result['check']}: {result['detail']}", flush=True)
-                all_ok = all_ok and not failed
-        if not args.checks and not args.clients:
+            entries = {name: entry(name, upstream_urls, folder) for name in servers if name in used}
+            rialto, urls = start_rialto(args.rialto_bin, entries, folder)
+        fronts = Fronts(args.rialto_bin, urls, folder)
+        all_ok = run_cells(cells, fronts, args, report)
+        if whole:
             all_ok = run_conformance(urls, report, args.direct) and all_ok
-        if rialto is not None:
+        if whole and args.round == "full" and not args.servers and not args.direct:
+            all_ok = run_upstream_conformance(args.rialto_bin, report) and all_ok
+        for process in filter(None, (fronts.rialto, rialto)):
             if not all_ok:
-                print(f"\nthe last that Rialto said:\n{rialto.tail(6000)}")
-            rialto.process.terminate()
-            try:
-                code = rialto.process.wait(15)
-                if code != 0:
-                    print(f"Rialto ended with {code} when it was told to stop")
-                    all_ok = False
-            except Exception:
-                print("Rialto did not end within 15 s of being told to")
-                all_ok = False
-            if left := children_ended():
-                print(f"{len(left)} server process(es) outlived Rialto: {left}")
-                all_ok = False
+                print(f"\nthe last that {process.name} said:\n{process.tail(6000)}")
+            all_ok = ended_well(process) and all_ok
+        if rialto is not None and (left := children_ended()):
+            print(f"{len(left)} server process(es) outlived Rialto: {left}")
+            all_ok = False
     print("\n" + table(report, clients, servers))
     skipped = sum(counts(results)[2] for name, results in report.items() if isinstance(results, list))
     print(f"\n{'everything works' if all_ok else 'FAILED'}; {skipped} checks skipped")
@@ -273,10 +288,11 @@ def main() -> None:
     parser.add_argument("--direct", action="store_true", help="without Rialto")
     parser.add_argument("--clients", default="", help=", ".join(CLIENTS))
     parser.add_argument("--servers", default="", help=", ".join(SERVERS))
+    parser.add_argument("--fronts", default="", help=f"only cells with one of these between: {', '.join(FRONTS)}")
     parser.add_argument("--checks", default="", help="only these checks")
     parser.add_argument("--report", type=pathlib.Path)
     args = parser.parse_args()
-    for asked, known in ((args.clients, CLIENTS), (args.servers, SERVERS)):
+    for asked, known in ((args.clients, CLIENTS), (args.servers, SERVERS), (args.fronts, FRONTS)):
         for name in filter(None, asked.split(",")):
             if name not in known:
                 parser.error(f"unknown name `{name}`; there are: {', '.join(known)}")

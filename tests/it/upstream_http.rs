@@ -27,7 +27,7 @@ pub(crate) mod scripted;
 
 use crate::support::{
     json::{object, raw, value},
-    within,
+    wait::within,
 };
 use scripted::{Piece, Reply, Scripted, Seen};
 

@@ -86,12 +86,7 @@ async fn sec_105_standard_error_goes_to_the_log_within_bounds() {
     let pid = pid(&*session).await;
     drop(session);
     gone(pid).await;
-    soon("the count of what was left out", async {
-        while !log.text().contains("left out lines") {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    })
-    .await;
+    until(|| log.text().contains("left out lines")).await;
     let text = log.text();
     let of_stderr: Vec<_> = text.lines().filter(|l| l.contains("rialto::stderr") && l.contains("INFO")).collect();
     assert!(of_stderr.len() < 500, "{} lines", of_stderr.len());

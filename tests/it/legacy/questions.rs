@@ -32,6 +32,9 @@ async fn era_246_247_249_255_a_question_is_asked_on_the_calls_stream() {
                 json!({"role": "assistant", "model": "m", "content": {"type": "text", "text": "ho"}}),
             ),
         ] {
+            if method == "elicitation/create" && revision < "2025-06-18" {
+                continue; // That revision has no words for it.
+            }
             let reply = client.call(1, "hold");
             let arrived = mount.next().await;
             let asked = arrived.ask(method, &params);

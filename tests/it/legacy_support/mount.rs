@@ -19,7 +19,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-pub(crate) use crate::support::json::{object, raw};
+use crate::support::json::{object, raw};
 
 /// A call that has arrived at the server's side.
 pub(crate) struct Arrived {

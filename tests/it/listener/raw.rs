@@ -27,8 +27,7 @@ use tokio::time::{Instant, timeout};
 use tower::Layer;
 use url::Url;
 
-use crate::support::PATIENCE;
-pub(super) use crate::support::within;
+use crate::support::wait::{SOON, within};
 
 /// The cap on bodies of `POST /mcp/docs`.
 pub(super) const BODY_LIMIT: usize = 4096;
@@ -43,7 +42,7 @@ pub(super) struct Setup {
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { limits: Limits::default(), hosts: Vec::new(), public_url: None, body_time: PATIENCE }
+        Self { limits: Limits::default(), hosts: Vec::new(), public_url: None, body_time: SOON }
     }
 }
 

@@ -10,10 +10,10 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::{net::TcpStream, task::JoinSet};
 
-pub(crate) use super::within;
 use super::{
     gateway::{Gateway, PRINCIPAL},
     schema,
+    wait::within,
 };
 
 const VERSION: &str = "2026-07-28";
@@ -270,7 +270,8 @@ impl Streaming {
             while let Some(chunk) = self.body.next().await {
                 text.push_str(std::str::from_utf8(&chunk).unwrap());
             }
-            if !text.is_empty() {
+            let is_json = self.headers.get("content-type").is_some_and(|t| t == "application/json");
+            if is_json && !text.is_empty() {
                 let message: Value = serde_json::from_str(&text).unwrap();
                 schema::assert_modern(&self.method, &message);
                 messages.push(message);

@@ -1,21 +1,19 @@
-//! JSON of the tests, and JSON as the library carries it.
+//! JSON of the test, and as the library carries it.
 
-use bytes::Bytes;
 use rialto::jsonrpc::{Raw, RawObject, scan::ScanLimits};
 use serde_json::Value;
 
-/// A value as the library carries it.
+/// JSON of the test as the library carries it.
 pub(crate) fn raw(value: &Value) -> Raw {
-    Raw::scan(Bytes::from(value.to_string()), ScanLimits::ANSWER).unwrap()
+    Raw::scan(value.to_string().into(), ScanLimits::ANSWER).expect("valid JSON")
 }
 
-/// An object as the library carries it.
-#[track_caller]
+/// The same for an object.
 pub(crate) fn object(value: &Value) -> RawObject {
-    raw(value).to_object().unwrap()
+    raw(value).to_object().expect("an object")
 }
 
-/// What the library carries, for the test to look at.
+/// What the library carries as JSON of the test.
 pub(crate) fn value(raw: &Raw) -> Value {
-    raw.parse().unwrap()
+    raw.parse().expect("valid JSON")
 }

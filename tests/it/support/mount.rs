@@ -17,7 +17,7 @@ use rialto::{
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 
-pub(crate) use super::json::{object, raw, value};
+use super::json::{object, raw, value};
 
 type Handler = Box<dyn Fn(Call) -> BoxFuture<Result<Outcome, Fault>> + Send + Sync>;
 type Listener = Box<dyn Fn(Filter) -> Result<Listening, Fault> + Send + Sync>;

@@ -20,7 +20,7 @@ use tokio::{
     time::Instant,
 };
 
-use crate::support::PATIENCE;
+use crate::support::wait::SOON;
 
 /// A request that arrived.
 #[derive(Clone, Debug)]
@@ -214,7 +214,7 @@ impl Scripted {
                 changed.await;
             }
         };
-        match tokio::time::timeout(PATIENCE, waiting).await {
+        match tokio::time::timeout(SOON, waiting).await {
             Ok(found) => found,
             Err(_) => panic!("`{what}` did not arrive; there was {:?}", self.trail()),
         }

@@ -1,0 +1,154 @@
+"""What a round is made of: the clients, the servers, what may stand between, and what each pair leaves out."""
+
+import os
+import pathlib
+import sys
+import uuid
+
+import conformance
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+FIXTURES = HERE.parent / "fixtures"
+DIR = conformance.DIR
+NODE = DIR / "bin/node"
+PACKAGES = DIR / "npm/node_modules"
+OFFICIAL = PACKAGES / "@modelcontextprotocol"
+# Every child of Rialto carries it, so that those which outlive Rialto are found.
+MARK = ("RIALTO_INTEROP_ROUND", uuid.uuid4().hex)
+
+# A client: its program, its mode, and the era that it ends up with when a server offers both.
+PY1 = [DIR / "mcp130/bin/python", HERE / "client_py1.py"]
+PY2 = [DIR / "mcp230/bin/python", HERE / "client_py2.py"]
+FAST = [DIR / "fastmcp/bin/python", HERE / "client_fastmcp.py"]
+TS1 = [NODE, HERE / "client_ts1.mjs"]
+TS2 = [NODE, HERE / "client_ts2.mjs"]
+INSPECTOR = [sys.executable, HERE / "client_inspector.py"]
+CLIENTS = {
+    "py1": (PY1, "legacy", "legacy"),
+    "py2-legacy": (PY2, "legacy", "legacy"),
+    "py2-auto": (PY2, "auto", "modern"),
+    "py2-pinned": (PY2, "pinned", "modern"),
+    "ts1": (TS1, "legacy", "legacy"),
+    "ts2-legacy": (TS2, "legacy", "legacy"),
+    "ts2-auto": (TS2, "auto", "modern"),
+    "ts2-pinned": (TS2, "pinned", "modern"),
+    "fastmcp-legacy": (FAST, "legacy", "legacy"),
+    "fastmcp-auto": (FAST, "auto", "modern"),
+    "inspector-legacy": (INSPECTOR, "legacy", "legacy"),
+    "inspector-auto": (INSPECTOR, "auto", "modern"),
+    "inspector-modern": (INSPECTOR, "modern", "modern"),
+}
+
+# A server: how it starts, whether it prints the URL it listens at or speaks over stdio, its profile and its eras.
+LEGACY = [DIR / "mcp130/bin/python", FIXTURES / "legacy.py"]
+MODERN = [NODE, FIXTURES / "modern.mjs"]
+FASTMCP = [DIR / "fastmcp/bin/python", FIXTURES / "fast.py"]
+EVERYTHING = OFFICIAL / "server-everything/dist/index.js"
+BOTH = {"legacy", "modern"}
+SERVERS = {
+    "legacy-http": ("http", [*LEGACY, "--port", "0", "--watch-stdin"], "fixture", {"legacy"}),
+    "legacy-stdio": ("stdio", [*LEGACY, "--stdio"], "fixture", {"legacy"}),
+    "legacy-stateless": ("http", [*LEGACY, "--port", "0", "--watch-stdin", "--stateless"], "fixture", {"legacy"}),
+    "modern-http": ("http", [*MODERN, "--port", "0", "--watch-stdin"], "fixture", {"modern"}),
+    "modern-stdio": ("stdio", [*MODERN, "--stdio"], "fixture", {"modern"}),
+    "fastmcp-http": ("http", [*FASTMCP, "--port", "0", "--watch-stdin"], "fast", BOTH),
+    "fastmcp-stdio": ("stdio", [*FASTMCP, "--stdio"], "fast", BOTH),
+    "everything-http": ("http", [NODE, EVERYTHING, "streamableHttp"], "everything", {"legacy"}),
+    "everything-stdio": ("stdio", [NODE, EVERYTHING, "stdio"], "everything", {"legacy"}),
+    "time-stdio": ("stdio", [DIR / "tools/bin/mcp-server-time"], "time", BOTH),
+    "filesystem-stdio": ("stdio", [NODE, OFFICIAL / "server-filesystem/dist/index.js", FIXTURES], "filesystem", {"legacy"}),
+    "memory-stdio": ("stdio", [NODE, OFFICIAL / "server-memory/dist/index.js"], "memory", {"legacy"}),
+    "git-stdio": ("stdio", [DIR / "tools/bin/mcp-server-git", "--repository", ROOT], "git", BOTH),
+    "fetch-stdio": ("stdio", [DIR / "tools/bin/mcp-server-fetch", "--ignore-robots-txt"], "fetch", BOTH),
+}
+# Servers that people have and that hold no surprises: one client of each era is enough.
+COMMON = {"filesystem-stdio", "memory-stdio", "git-stdio", "fetch-stdio"}
+COMMON_CLIENTS = {"py1", "ts2-auto"}
+SHORT = (["py1", "py2-auto", "ts1", "ts2-auto"], ["legacy-http", "modern-http"])
+
+# The numbers of the scenarios that the clients play, each with every server.
+NUMBERS = {
+    "ts1": "ERA-081",
+    "ts2-legacy": "ERA-083",
+    "ts2-auto": "ERA-084",
+    "ts2-pinned": "ERA-086",
+    "py1": "ERA-087",
+    "py2-legacy": "ERA-090",
+}
+
+# What the conformance suite judges: the number, the revision and the server. `conformance/` has the direct results.
+CONFORMANCE = [
+    ("", "2025-06-18", "legacy-http"),
+    ("ERA-093", "2025-11-25", "legacy-http"),
+    ("ERA-096", "2026-07-28", "modern-http"),
+]
+UPSTREAM_NUMBER = "ERA-097"
+
+# Something between a client and Rialto's mount: another Rialto, FastMCP's proxy, or the bridge of those whose client
+# knows stdio only. The bridge keeps what it knows of servers in a folder, which is one of the round's own.
+FRONTS = {
+    "rialto": None,
+    "fastmcp-proxy": [*FASTMCP, "--port", "0", "--watch-stdin", "--proxy"],
+    "mcp-remote": [NODE, PACKAGES / "mcp-remote/dist/proxy.js"],
+    "mcp-remote-auto": [NODE, PACKAGES / "mcp-remote/dist/proxy.js"],
+}
+CHAINS = [
+    ("ERA-098", "fastmcp-legacy", "fastmcp-proxy", "fastmcp-http"),
+    ("ERA-098", "fastmcp-auto", "fastmcp-proxy", "fastmcp-http"),
+    ("ERA-099", "ts2-auto", "rialto", "legacy-http"),
+    ("ERA-099", "py2-auto", "rialto", "legacy-stdio"),
+    ("ERA-100", "ts1", "rialto", "modern-http"),
+    ("ERA-100", "py1", "rialto", "modern-stdio"),
+    ("", "ts2-auto", "rialto", "modern-http"),
+    ("", "ts1", "rialto", "legacy-http"),
+    ("", "ts1", "mcp-remote", "legacy-http"),
+    ("", "py1", "mcp-remote", "modern-http"),
+    ("", "py1", "mcp-remote-auto", "modern-http"),
+]
+
+# Checks that a cell leaves out, with the reason.
+STATELESS = {
+    "elicitation", "elicitation_declined", "elicitation_twice", "elicitation_prompt", "sampling", "roots",
+    "roots_standalone", "questions_at_once", "subscribe", "list_changed", "cancel", "logging", "undeclared", "declared",
+}  # fmt: skip
+# What a front does without Rialto, too.
+FRONT_SKIPS = {
+    "fastmcp-proxy": {"completion": "FastMCP's proxy passes no completion on"},
+    "mcp-remote": {"big_numbers": "the bridge writes -0 as 0"},
+    "mcp-remote-auto": {"cancel": "the bridge lets the call of a modern server go on"},
+}
+
+
+def skips(client: str, server: str, era: str, front: str = "") -> dict[str, str]:
+    """What a client that speaks this era leaves out with this server, and why."""
+    wanted = {}
+    if client == "inspector-legacy" and SERVERS[server][0] == "stdio":
+        wanted["exactly_once"] = "each command of the inspector is a session, and each session has a process of its own"
+    # Two Rialtos speak the modern era to each other.
+    if era not in SERVERS[server][3] or (front == "rialto" and era == "legacy"):
+        wanted |= dict.fromkeys({"subscribe"} | ({"list_changed"} if era == "legacy" else set()), "cross-era")
+    if server == "filesystem-stdio" and era == "modern":
+        wanted["roots"] = "the server asks before there is any call, and a modern client is asked in calls only"
+    if server == "legacy-stateless":
+        wanted |= dict.fromkeys(STATELESS, "a server without sessions cannot")
+    return wanted | FRONT_SKIPS.get(front, {})
+
+
+def environment(server: str, folder: str) -> dict[str, str]:
+    """What a server finds in its environment besides what every child has."""
+    wanted = {MARK[0]: MARK[1], "RIALTO_INTEROP_DIR": str(DIR)}
+    if server == "memory-stdio":
+        wanted["MEMORY_FILE_PATH"] = str(pathlib.Path(folder) / "memory.jsonl")
+    return wanted
+
+
+def client_environment(server: str) -> dict[str, str]:
+    """The root that a client has to offer: one that exists, for a server that looks."""
+    return {"INTEROP_ROOT": HERE.as_uri()} if server == "filesystem-stdio" else {}
+
+
+def bridge(front: str, url: str, folder: str) -> str:
+    """The command line that a client of stdio starts to reach this URL."""
+    words = ["env", f"MCP_REMOTE_CONFIG_DIR={folder}", *map(str, FRONTS[front]), url, "--transport", "http-only", "--silent"]
+    return " ".join(words + (["--protocol", "auto"] if front == "mcp-remote-auto" else []))
