@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     matrix::{
-        client::{Ask, Client, MODERN, Reply as Answer},
+        client::{Ask, Client, MODERN, Reply as Answer, http_client},
         process::Rialto,
     },
     upstream_http::{
@@ -63,18 +63,11 @@ async fn server<F>(speaks: Speaks, tools: Value, call: impl Fn(Seen) -> F + Send
 where
     F: Future<Output = Reply> + Send + 'static,
 {
-    let call = Arc::new(call);
-    Scripted::start(move |seen| {
-        let (call, tools) = (call.clone(), tools.clone());
-        async move {
-            match (speaks.greets(&seen), seen.method()) {
-                (Some(reply), _) => reply,
-                (None, "tools/list") => Reply::json(200, &seen.result(speaks.tools(&tools))),
-                (None, _) => call(seen).await,
-            }
-        }
-    })
-    .await
+    let greets = move |seen: &Seen| match seen.method() {
+        "tools/list" => Some(Reply::json(200, &seen.result(speaks.tools(&tools)))),
+        _ => speaks.greets(seen),
+    };
+    Scripted::greeting(greets, call).await
 }
 
 /// A tool that takes anything.
@@ -119,4 +112,28 @@ async fn call_with(client: &Client, tool: &str, arguments: &str, headers: &[(&st
 /// The calls of tools that reached the server.
 fn calls(server: &Scripted) -> Vec<Seen> {
     server.seen().into_iter().filter(|seen| seen.method() == "tools/call").collect()
+}
+
+/// A modern call of a tool, as far as its headers go.
+fn modern_call(url: &str, tool: &str) -> reqwest::RequestBuilder {
+    legacy_call(url).header("mcp-protocol-version", MODERN).header("mcp-method", "tools/call").header("mcp-name", tool)
+}
+
+/// A legacy request, as far as its headers go.
+fn legacy_call(url: &str) -> reqwest::RequestBuilder {
+    let accept = "application/json, text/event-stream";
+    http_client().post(url).header("content-type", "application/json").header("accept", accept)
+}
+
+/// The least that every modern request says about itself.
+fn envelope() -> Value {
+    json!({"io.modelcontextprotocol/protocolVersion": MODERN, "io.modelcontextprotocol/clientCapabilities": {}})
+}
+
+/// The answer to a request that comes in one piece.
+async fn answered(request: reqwest::RequestBuilder, body: impl ToString) -> (u16, Value) {
+    let response = request.body(body.to_string()).send().await.unwrap();
+    let status = response.status().as_u16();
+    let text = response.text().await.unwrap();
+    (status, serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}")))
 }

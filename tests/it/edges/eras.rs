@@ -14,33 +14,16 @@ use super::*;
 
 /// A modern request that nothing was asked before.
 pub(super) async fn first_call(url: &str) -> (u16, Value) {
-    let meta = json!({
-        "io.modelcontextprotocol/protocolVersion": MODERN, "io.modelcontextprotocol/clientCapabilities": {},
-    });
-    let params = json!({"_meta": meta, "name": "t", "arguments": {}});
+    let params = json!({"_meta": envelope(), "name": "t", "arguments": {}});
     let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
-    let request = crate::matrix::client::http_client()
-        .post(url)
-        .header("content-type", "application/json")
-        .header("accept", "application/json, text/event-stream")
-        .header("mcp-protocol-version", MODERN)
-        .header("mcp-method", "tools/call")
-        .header("mcp-name", "t");
-    let response = request.body(body.to_string()).send().await.unwrap();
-    (response.status().as_u16(), serde_json::from_str(&response.text().await.unwrap()).unwrap())
+    answered(modern_call(url, "t"), body).await
 }
 
 /// What `initialize` is answered with.
 async fn first_hello(rialto: &Rialto) -> Value {
     let params = json!({"protocolVersion": LEGACY, "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}});
     let body = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params});
-    let request = crate::matrix::client::http_client()
-        .post(rialto.mount("docs"))
-        .header("content-type", "application/json")
-        .header("accept", "application/json, text/event-stream");
-    let response = request.body(body.to_string()).send().await.unwrap();
-    assert_eq!(response.headers().get("mcp-session-id"), None);
-    serde_json::from_str(&response.text().await.unwrap()).unwrap()
+    answered(legacy_call(&rialto.mount("docs")), body).await.1
 }
 
 /// A server whose probe is answered so; everything else as in the legacy era.

@@ -157,21 +157,11 @@ async fn era_277_kinds_of_results_pass_between_those_who_share_the_extension() {
     let rialto = gateway(&server).await;
     // The client of these tests knows the results of the protocol alone.
     for (extensions, passes) in [(json!({"example.com/acme": {}}), true), (json!({}), false)] {
-        let meta = json!({
-            "io.modelcontextprotocol/protocolVersion": MODERN,
-            "io.modelcontextprotocol/clientCapabilities": {"extensions": extensions},
-        });
+        let mut meta = envelope();
+        meta["io.modelcontextprotocol/clientCapabilities"]["extensions"] = extensions;
         let params = json!({"_meta": meta, "name": "t", "arguments": {}});
         let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
-        let request = crate::matrix::client::http_client()
-            .post(rialto.mount("docs"))
-            .header("content-type", "application/json")
-            .header("accept", "application/json, text/event-stream")
-            .header("mcp-protocol-version", MODERN)
-            .header("mcp-method", "tools/call")
-            .header("mcp-name", "t");
-        let text = request.body(body.to_string()).send().await.unwrap().text().await.unwrap();
-        let reply: Value = serde_json::from_str(&text).unwrap();
+        let (_, reply) = answered(modern_call(&rialto.mount("docs"), "t"), body).await;
         if passes {
             assert_eq!(
                 (&reply["result"]["resultType"], &reply["result"]["acme"]),

@@ -179,16 +179,10 @@ async fn era_434_keys_of_meta_pass_unless_they_are_of_this_hop() {
 async fn raw_call(rialto: &Rialto, client: &Client, meta: &Value) -> Value {
     let params = json!({"name": "t", "arguments": {}, "_meta": meta});
     let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
-    let mut request = crate::matrix::client::http_client()
-        .post(rialto.mount("docs"))
-        .header("content-type", "application/json")
-        .header("accept", "application/json, text/event-stream");
-    request = match client.session() {
-        Some(session) => request.header("mcp-session-id", session),
-        None => {
-            request.header("mcp-protocol-version", MODERN).header("mcp-method", "tools/call").header("mcp-name", "t")
-        }
+    let url = rialto.mount("docs");
+    let request = match client.session() {
+        Some(session) => legacy_call(&url).header("mcp-session-id", session),
+        None => modern_call(&url, "t"),
     };
-    let text = request.body(body.to_string()).send().await.unwrap().text().await.unwrap();
-    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+    answered(request, body).await.1
 }

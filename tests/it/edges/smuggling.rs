@@ -7,10 +7,7 @@ use tokio::{
 };
 
 use super::*;
-use crate::{
-    matrix::{client::http_client, sse::Events},
-    server_kit::soon,
-};
+use crate::{matrix::sse::Events, server_kit::soon};
 
 /// Sends bytes as they are and reads until the gateway closes.
 async fn exchange(rialto: &Rialto, bytes: &[u8]) -> String {
@@ -20,10 +17,6 @@ async fn exchange(rialto: &Rialto, bytes: &[u8]) -> String {
     let mut read = Vec::new();
     soon("the end of the answer", stream.read_to_end(&mut read)).await.unwrap();
     String::from_utf8_lossy(&read).into_owned()
-}
-
-fn envelope() -> Value {
-    json!({"io.modelcontextprotocol/protocolVersion": MODERN, "io.modelcontextprotocol/clientCapabilities": {}})
 }
 
 /// A modern call of a tool, framed by hand, with these header lines besides those of the transport.
@@ -250,13 +243,8 @@ async fn era_192_bodies_that_are_none_are_refused() {
         "params": {"_meta": envelope(), "name": "t", "arguments": {}}})
     .to_string();
     let post = |kind: &str, encoding: Option<&str>, body: Vec<u8>| {
-        let mut request = http_client()
-            .post(rialto.mount("docs"))
-            .header("content-type", kind)
-            .header("accept", "application/json, text/event-stream")
-            .header("mcp-protocol-version", MODERN)
-            .header("mcp-method", "tools/call")
-            .header("mcp-name", "t");
+        let mut request = modern_call(&rialto.mount("docs"), "t");
+        request = request.headers([(reqwest::header::CONTENT_TYPE, kind.parse().unwrap())].into_iter().collect());
         if let Some(encoding) = encoding {
             request = request.header("content-encoding", encoding);
         }

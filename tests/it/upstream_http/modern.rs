@@ -9,17 +9,7 @@ async fn modern<F>(call: impl Fn(Seen) -> F + Send + Sync + 'static) -> Scripted
 where
     F: Future<Output = Reply> + Send + 'static,
 {
-    let call = Arc::new(call);
-    Scripted::start(move |seen| {
-        let call = call.clone();
-        async move {
-            match seen.method() {
-                "server/discover" => discovered(&seen),
-                _ => call(seen).await,
-            }
-        }
-    })
-    .await
+    Scripted::greeting(|seen| (seen.method() == "server/discover").then(|| discovered(seen)), call).await
 }
 
 #[tokio::test]

@@ -5,7 +5,6 @@ use std::{
     future::Future,
     pin::Pin,
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -21,8 +20,7 @@ use tokio::{
     time::Instant,
 };
 
-/// How long a test waits for something that has to happen.
-const PATIENCE: Duration = Duration::from_secs(10);
+use crate::support::wait::SOON;
 
 /// A request that arrived.
 #[derive(Clone, Debug)]
@@ -162,6 +160,27 @@ impl Scripted {
         Self { port, log, _serving: serving }
     }
 
+    /// A server that answers what `greets` does not by `call`.
+    pub(crate) async fn greeting<F>(
+        greets: impl Fn(&Seen) -> Option<Reply> + Send + Sync + 'static,
+        call: impl Fn(Seen) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Reply> + Send + 'static,
+    {
+        let call = Arc::new(call);
+        Self::start(move |seen| {
+            let (greeted, call) = (greets(&seen), call.clone());
+            async move {
+                match greeted {
+                    Some(reply) => reply,
+                    None => call(seen).await,
+                }
+            }
+        })
+        .await
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}/mcp?x=1", self.port)
     }
@@ -195,7 +214,7 @@ impl Scripted {
                 changed.await;
             }
         };
-        match tokio::time::timeout(PATIENCE, waiting).await {
+        match tokio::time::timeout(SOON, waiting).await {
             Ok(found) => found,
             Err(_) => panic!("`{what}` did not arrive; there was {:?}", self.trail()),
         }
