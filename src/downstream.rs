@@ -6,6 +6,7 @@
 mod accept;
 mod body;
 mod endpoint;
+mod forwarded;
 mod legacy;
 mod modern;
 mod reply;

@@ -112,7 +112,7 @@ pub struct Outgoing {
     /// The parameters, with the envelope where the server is modern. A progress token in them is the client's; the session
     /// puts its own in its place.
     pub params: RawObject,
-    /// `Mcp-Param-*` for a modern server over HTTP.
+    /// `Mcp-Param-*` for a modern server over HTTP, and what of the client's headers goes on to a server over HTTP.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Who is notified and asked.
     pub peer: Arc<dyn Peer>,

@@ -41,6 +41,7 @@ fn mount(server: &Server, sealer: &Arc<Sealer>, guardian: &Guardian, sessions: &
             Sessions::PerRequest => Share::Nobody,
         };
         Single::new(&server.name, connector(server, era, guardian, sessions), share, sealer.clone())
+            .forwarding(server.forward_headers.clone())
     };
     match server.era {
         EraChoice::Auto => Arc::new(single(Era::Auto)),

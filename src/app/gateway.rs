@@ -79,7 +79,7 @@ impl Service<Request<Body>> for Mcp {
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let Some(endpoint) = self.0.endpoint(request.uri().path()).cloned() else {
-            let mut response = Response::new(Body::empty());
+            let mut response = Response::new(Body::from("there is no mount of this name; /readyz lists them\n"));
             *response.status_mut() = StatusCode::NOT_FOUND;
             return Either::Left(ready(Ok(response)));
         };

@@ -12,6 +12,7 @@ use super::reader::Reader;
 use super::server::Named;
 use super::tree::{Entry, Node};
 use super::{Config, EraChoice, HostName, Kind, Secret, Server, Sessions, duration};
+use crate::protocol::headers;
 
 const KEYS: [&str; 5] = ["listen", "hosts", "public_url", "seal_keys", "servers"];
 const SERVER_KEYS: [&str; 4] = ["era", "sessions", "forward_headers", "start_timeout"];
@@ -31,34 +32,6 @@ const LONGEST_START: Duration = Duration::from_secs(3600);
 
 /// The shortest text that may serve as a key, in bytes: what 32 of them hold is enough for AES-256.
 const SHORTEST_KEY: usize = 32;
-
-/// Headers that no setting can forward: they prove who the caller is to Rialto and to nobody else,
-/// or belong to the connection, or to the protocol.
-const NEVER_FORWARDED: [&str; 23] = [
-    "accept",
-    "authorization",
-    "connection",
-    "content-encoding",
-    "content-length",
-    "content-type",
-    "cookie",
-    "expect",
-    "host",
-    "keep-alive",
-    "last-event-id",
-    "mcp-method",
-    "mcp-name",
-    "mcp-protocol-version",
-    "mcp-session-id",
-    "origin",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
 
 /// An address cannot be listened on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -277,7 +250,7 @@ fn read_forwarded(reader: &mut Reader<'_>, node: &Node, key: &Key) -> Vec<Header
                 .hint("use letters, digits and `-`; there are no wildcards");
             continue;
         };
-        if NEVER_FORWARDED.contains(&name.as_str()) || name.as_str().starts_with("mcp-param-") {
+        if !headers::may_forward(&name) {
             reader.fault(item.at, &key, format!("`{name}` is never forwarded")).hint(
                 "give the server credentials of its own in `headers`; headers of the protocol travel by themselves",
             );

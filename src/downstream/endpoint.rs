@@ -136,10 +136,11 @@ impl Endpoint {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         if !accept::sends_json(context.headers) || context.headers.contains_key(header::CONTENT_ENCODING) {
-            return reply::empty(StatusCode::UNSUPPORTED_MEDIA_TYPE);
+            let words = "the body must be `Content-Type: application/json`, without `Content-Encoding`\n";
+            return reply::text(StatusCode::UNSUPPORTED_MEDIA_TYPE, words);
         }
         if !context.accept.json {
-            return reply::empty(StatusCode::NOT_ACCEPTABLE);
+            return reply::not_acceptable();
         }
         let text = match read_body(body, self.settings.body_limit, Instant::now() + self.settings.body_time).await {
             Ok(text) => text,
@@ -207,7 +208,9 @@ fn is_modern(headers: &HeaderMap, message: &Message) -> bool {
 
 /// A 405 that names what is allowed.
 pub(super) fn not_allowed(allow: &'static str) -> Response<Body> {
-    let mut response = reply::empty(StatusCode::METHOD_NOT_ALLOWED);
+    let words =
+        "this is an MCP endpoint: clients POST to it; GET and DELETE belong to sessions that `initialize` began\n";
+    let mut response = reply::text(StatusCode::METHOD_NOT_ALLOWED, words);
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
     response
 }

@@ -145,7 +145,7 @@ impl Legacy {
 
     pub(super) fn get(&self, context: &Context<'_>) -> Response<Body> {
         if !context.accept.events {
-            return reply::empty(StatusCode::NOT_ACCEPTABLE);
+            return reply::not_acceptable();
         }
         let last = match single(context.headers, &LAST_EVENT_ID) {
             Ok(last) => last,

@@ -27,7 +27,7 @@ pub use held::Held;
 
 use std::sync::Arc;
 
-use http::{Response, StatusCode};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
 
 use crate::{
     hub::{Attempt, Call, Life, Mount},
@@ -36,13 +36,13 @@ use crate::{
 };
 
 use self::{
-    callers::Callers, envelope::Envelope, exchange::Exchange, leg::Leg, outlet::Outlet, parking::Answers,
-    peer::CallPeer, refused::Refused, retry::Next, state::Clock,
+    callers::Callers, envelope::Envelope, exchange::Exchange, gate::Admitted, leg::Leg, outlet::Outlet,
+    parking::Answers, peer::CallPeer, refused::Refused, retry::Next, state::Clock,
 };
 use super::{
     Body,
     endpoint::{self, Context, Settings},
-    reply,
+    forwarded, reply,
 };
 
 /// The modern side of one endpoint.
@@ -86,7 +86,7 @@ impl Modern {
         let (envelope, mut params) = Envelope::read(params)?;
         envelope.check(context.headers, &method, &params)?;
         let caller = self.callers.caller(&context.settings.scopes, context.principal, &envelope);
-        let description = gate::admit(context, &caller, &method, &params).await?;
+        let Admitted { description, tool } = gate::admit(context, &caller, &method, &params).await?;
         match method {
             Method::Discover => return Ok(reply::result(&id, &discover::result(&description.unwrap_or_default()))),
             Method::Listen => return listen::listen(&self.shared, context, caller, id, &params, description).await,
@@ -97,7 +97,11 @@ impl Modern {
         let exchange = Exchange { shared: self.shared.clone(), caller, method, text, server_info };
         let outlet = Outlet::new(context.accept, &envelope);
         let leg = match retry::read(&exchange, &mut params)? {
-            Next::Call(attempt) => self.call(exchange, params, attempt, outlet),
+            Next::Call(attempt) => {
+                let mut headers = forwarded::named(context.headers, self.shared.mount.forwards());
+                forwarded::add_unrecognised(&mut headers, context.headers, tool.as_deref());
+                self.call(exchange, params, attempt, headers, outlet)
+            }
             Next::Attach { call, generation, answers } => {
                 let digest = digest::of_object(&answers);
                 let capabilities = exchange.caller.capabilities.clone();
@@ -110,7 +114,14 @@ impl Modern {
         Ok(respond::respond(id, context.accept, leg).await)
     }
 
-    fn call(&self, exchange: Exchange, params: RawObject, attempt: Attempt, outlet: Arc<Outlet>) -> Leg {
+    fn call(
+        &self,
+        exchange: Exchange,
+        params: RawObject,
+        attempt: Attempt,
+        headers: Vec<(HeaderName, HeaderValue)>,
+        outlet: Arc<Outlet>,
+    ) -> Leg {
         let peer = CallPeer::new(exchange.method.may_ask());
         peer.attach(&outlet);
         let life = Life::new(self.shared.settings.life);
@@ -120,6 +131,7 @@ impl Modern {
             params,
             attempt,
             peer: peer.clone(),
+            headers,
             life: life.clone(),
         });
         Leg::first(exchange, call, life, peer, outlet)

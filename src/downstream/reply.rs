@@ -79,6 +79,19 @@ pub(super) fn empty(status: StatusCode) -> Response<Body> {
     response
 }
 
+/// A refusal below the protocol, in words for whoever looks.
+pub(super) fn text(status: StatusCode, words: &'static str) -> Response<Body> {
+    let mut response = Response::new(Body::whole(Bytes::from_static(words.as_bytes())));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}
+
+/// The client takes no answer that could be given.
+pub(super) fn not_acceptable() -> Response<Body> {
+    text(StatusCode::NOT_ACCEPTABLE, "`Accept` must allow application/json and text/event-stream\n")
+}
+
 /// A JSON body.
 pub(super) fn json(status: StatusCode, text: Bytes) -> Response<Body> {
     let mut response = Response::new(Body::whole(text));

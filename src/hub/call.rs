@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use http::{HeaderName, HeaderValue};
+
 use crate::{
     jsonrpc::{Raw, RawObject},
     protocol::Method,
@@ -22,6 +24,9 @@ pub struct Call {
     pub attempt: Attempt,
     /// Who is told about progress and asked questions while the call runs.
     pub peer: Arc<dyn Peer>,
+    /// Headers of the client's request for a server over HTTP: those that [`Mount::forwards`](super::Mount::forwards) names,
+    /// and `Mcp-Param-*` that mirror nothing known here. Never credentials.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
     /// How long the call may last, and why it ended early.
     pub life: Life,
 }

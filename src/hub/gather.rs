@@ -7,6 +7,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
+use http::HeaderName;
 
 use crate::{
     jsonrpc::{ErrorObject, Notification, Raw, RawObject},
@@ -41,6 +42,10 @@ impl<M> Gather<M> {
 impl<M: Mount + Clone> Mount for Gather<M> {
     fn name(&self) -> &str {
         self.0.name()
+    }
+
+    fn forwards(&self) -> &[HeaderName] {
+        self.0.forwards()
     }
 
     fn call(&self, call: Call) -> BoxFuture<Result<Outcome, Fault>> {

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use http::HeaderName;
 use tokio::sync::Semaphore;
 
 use crate::{jsonrpc::Notification, protocol::headers::ToolHeaders};
@@ -29,6 +30,10 @@ impl<M> Limit<M> {
 impl<M: Mount + Clone> Mount for Limit<M> {
     fn name(&self) -> &str {
         self.below.name()
+    }
+
+    fn forwards(&self) -> &[HeaderName] {
+        self.below.forwards()
     }
 
     fn call(&self, call: Call) -> BoxFuture<Result<Outcome, Fault>> {

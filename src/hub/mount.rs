@@ -2,6 +2,7 @@
 
 use std::{pin::Pin, sync::Arc};
 
+use http::HeaderName;
 use tokio::sync::mpsc;
 
 use crate::{
@@ -63,6 +64,11 @@ pub trait Mount: Send + Sync + 'static {
     /// Its name, as in `/mcp/{name}`.
     fn name(&self) -> &str;
 
+    /// The headers of a client's request that travel with its calls; none, unless the operator names some.
+    fn forwards(&self) -> &[HeaderName] {
+        &[]
+    }
+
     /// Passes a call on. Dropping the future abandons the call.
     fn call(&self, call: Call) -> BoxFuture<Result<Outcome, Fault>>;
 
@@ -85,6 +91,10 @@ pub trait Mount: Send + Sync + 'static {
 impl<M: Mount + ?Sized> Mount for Arc<M> {
     fn name(&self) -> &str {
         (**self).name()
+    }
+
+    fn forwards(&self) -> &[HeaderName] {
+        (**self).forwards()
     }
 
     fn call(&self, call: Call) -> BoxFuture<Result<Outcome, Fault>> {

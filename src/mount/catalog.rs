@@ -1,7 +1,7 @@
 //! What a server lists and says about itself, kept as long as the protocol allows.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -12,9 +12,9 @@ use std::{
 use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
-    hub::{Caller, Description, Listening, Principal},
-    jsonrpc::{Raw, RawObject},
-    protocol::{Method, Revision, headers::ToolHeaders, ladder::Plan, method::notification},
+    hub::{Caller, Description, Fault, Listening, Principal},
+    jsonrpc::{Raw, RawObject, code},
+    protocol::{Era, Method, Revision, headers::ToolHeaders, ladder::Plan, method::notification},
 };
 
 use super::pages::Pages;
@@ -43,7 +43,11 @@ struct Kept<T> {
 
 /// What the gateway needs to know about each tool of a server.
 #[derive(Debug, Default)]
-pub(super) struct Tools(HashMap<String, Tool>);
+pub(super) struct Tools {
+    listed: HashMap<String, Tool>,
+    /// Those that no client is shown, for their annotations are invalid.
+    left_out: HashSet<String>,
+}
 
 /// One tool.
 #[derive(Clone, Debug)]
@@ -78,11 +82,25 @@ impl Tools {
                 known.wrapped = true;
             }
         }
-        Self(tools)
+        let left_out = match server.len() > client.len() {
+            true => {
+                server.iter().filter_map(|tool| name(&tool.to_object()?)).filter(|n| !tools.contains_key(n)).collect()
+            }
+            false => HashSet::new(),
+        };
+        Self { listed: tools, left_out }
     }
 
-    pub(super) fn get(&self, name: &str) -> Option<&Tool> {
-        self.0.get(name)
+    /// A tool; `None` for one that the server did not list.
+    ///
+    /// # Errors
+    /// For a tool that was left out of the list. A client cannot know how to call it, and neither can the gateway.
+    pub(super) fn find(&self, name: &str) -> Result<Option<&Tool>, Fault> {
+        if self.left_out.contains(name) {
+            let message = "this tool cannot be called: the `x-mcp-header` annotations of its input schema are invalid";
+            return Err(Fault::error(code::INVALID_PARAMS, message));
+        }
+        Ok(self.listed.get(name))
     }
 }
 
@@ -113,6 +131,8 @@ pub(super) struct Catalog {
     views: Mutex<HashMap<Key, Arc<View>>>,
     /// Raised with each change: tools, prompts, resources.
     epochs: [AtomicU64; 3],
+    /// What the server was last known to speak.
+    era: Mutex<Option<Era>>,
 }
 
 impl Catalog {
@@ -147,6 +167,17 @@ impl Catalog {
             });
         }
         view
+    }
+
+    /// Notes what the server speaks. What it said in the other era was translated for that one, and is forgotten.
+    pub(super) fn speaks(&self, era: Era) {
+        let before = lock(&self.era).replace(era);
+        if before.is_some_and(|before| before != era) {
+            lock(&self.views).clear();
+            for epoch in &self.epochs {
+                epoch.fetch_add(1, Ordering::AcqRel);
+            }
+        }
     }
 
     /// Which epoch a list belongs to now. Taken before it is fetched, so that a change meanwhile makes it stale.

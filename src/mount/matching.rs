@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use http::HeaderName;
+
 use crate::{
     hub::{BoxFuture, Call, Caller, Description, Fault, Filter, Health, Listening, Mount, Outcome},
     jsonrpc::Notification,
@@ -33,6 +35,10 @@ impl Matching {
 impl Mount for Matching {
     fn name(&self) -> &str {
         self.modern.name()
+    }
+
+    fn forwards(&self) -> &[HeaderName] {
+        self.modern.forwards()
     }
 
     fn call(&self, call: Call) -> BoxFuture<Result<Outcome, Fault>> {

@@ -2,17 +2,17 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::{HeaderName, HeaderValue};
+use http::HeaderName;
 
 use crate::{
     hub::{
         Attempt, BoxFuture, Call, Caller, Description, Fault, Filter, Health, Life, Listening, Mount, Outcome, Reason,
-        RequestState, SilentPeer,
+        RequestState,
     },
     jsonrpc::{ErrorObject, Notification, Raw, RawObject, code},
     protocol::{
         ClientCapabilities, Family, Method, Revision,
-        headers::ToolHeaders,
+        headers::{self, ToolHeaders},
         ladder::{Envelope, Facts, Plan},
         method::notification,
     },
@@ -20,25 +20,30 @@ use crate::{
     upstream::{Connector, Outgoing, Session},
 };
 
+mod lists;
+mod travelling;
+
+use lists::Wanted;
+use travelling::{Header, own_headers, travelling};
+
 use super::{
-    catalog::{Catalog, Tool, Tools, View, list_index},
+    catalog::{Catalog, Tool, View},
     listens::Listens,
     outside::Outside,
-    pages::{Owner, Pages, Snapshots},
+    pages::Snapshots,
     pool::{Pool, Share},
     translate::{Translated, fresh_elicitation_id},
 };
 
 /// How long a description is kept where the server does not say.
 const DESCRIBED: Duration = Duration::from_secs(300);
-/// How long a list of a legacy server is kept that announces its changes.
-const LISTED: Duration = Duration::from_secs(60);
-/// How many pages of one list are fetched.
-const PAGES: usize = 1000;
 
 /// A mount in front of one server. Cloning shares it.
 #[derive(Clone)]
-pub struct Single(Arc<Inner>);
+pub struct Single {
+    inner: Arc<Inner>,
+    forwards: Arc<[HeaderName]>,
+}
 
 struct Inner {
     name: Arc<str>,
@@ -57,7 +62,7 @@ impl Single {
     /// Mounts the server behind `connector` as `name`.
     #[must_use]
     pub fn new(name: &str, connector: Arc<dyn Connector>, share: Share, sealer: Arc<Sealer>) -> Self {
-        Self(Arc::new(Inner {
+        let inner = Inner {
             name: name.into(),
             pool: Pool::new(connector.clone(), share),
             share,
@@ -67,44 +72,56 @@ impl Single {
             snapshots: Snapshots::default(),
             sealer,
             unasked_level: Raw::from("info"),
-        }))
+        };
+        Self { inner: Arc::new(inner), forwards: Arc::default() }
+    }
+
+    /// Lets these headers of clients pass to the server, where it is there over HTTP. Those that never may
+    /// ([`headers::may_forward`]) are left out.
+    #[must_use]
+    pub fn forwarding(self, names: Vec<HeaderName>) -> Self {
+        Self { forwards: names.into_iter().filter(headers::may_forward).collect(), ..self }
     }
 }
 
 impl std::fmt::Debug for Single {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Single").field("name", &self.0.name).finish_non_exhaustive()
+        f.debug_struct("Single").field("name", &self.inner.name).finish_non_exhaustive()
     }
 }
 
 impl Mount for Single {
     fn name(&self) -> &str {
-        &self.0.name
+        &self.inner.name
+    }
+
+    fn forwards(&self) -> &[HeaderName] {
+        &self.forwards
     }
 
     fn call(&self, call: Call) -> BoxFuture<Result<Outcome, Fault>> {
-        let inner = self.0.clone();
+        let inner = self.inner.clone();
         Box::pin(async move {
             match call.method.list_member() {
                 Some(member) => inner.list(&call, member).await,
-                None => inner.forward(call).await,
+                None => inner.forward(&call).await,
             }
         })
     }
 
     fn describe(&self, caller: &Arc<Caller>) -> BoxFuture<Result<Arc<Description>, Fault>> {
-        let (inner, caller) = (self.0.clone(), caller.clone());
+        let (inner, caller) = (self.inner.clone(), caller.clone());
         Box::pin(async move { inner.describe(&caller).await })
     }
 
     fn tool_headers(&self, caller: &Arc<Caller>, tool: &str) -> BoxFuture<Result<Option<Arc<ToolHeaders>>, Fault>> {
-        let (inner, caller) = (self.0.clone(), caller.clone());
+        let (inner, caller) = (self.inner.clone(), caller.clone());
         if let Some(tools) = inner.view(&caller).tools(inner.catalog.epoch(&Method::ToolsList)) {
-            let headers = tools.get(tool).map(|t| t.headers.clone());
-            return Box::pin(std::future::ready(Ok(headers)));
+            let headers = tools.find(tool).map(|tool| tool.map(|t| t.headers.clone()));
+            return Box::pin(std::future::ready(headers));
         }
         let tool = tool.to_owned();
-        Box::pin(async move { Ok(inner.tool(&caller, &tool).await?.map(|t| t.headers)) })
+        Box::pin(async move { Ok(inner.tool(&caller, &tool, &[]).await?.map(|t| t.headers)) })
     }
 
     fn notify(&self, caller: &Arc<Caller>, notification: Notification) {
@@ -116,7 +133,7 @@ impl Mount for Single {
         if !caller.scope.is_session() {
             return;
         }
-        if let Some(session) = self.0.pool.ready(caller).filter(|s| !s.revision().is_modern()) {
+        if let Some(session) = self.inner.pool.ready(caller).filter(|s| !s.revision().is_modern()) {
             let plan = Plan::between(caller.revision, session.revision());
             let params = plan.notification(&notification.method, notification.params);
             session.notify(Notification { method: notification.method, params });
@@ -124,7 +141,7 @@ impl Mount for Single {
     }
 
     fn listen(&self, caller: &Arc<Caller>, filter: Filter) -> BoxFuture<Result<Listening, Fault>> {
-        let (inner, caller) = (self.0.clone(), caller.clone());
+        let (inner, caller) = (self.inner.clone(), caller.clone());
         Box::pin(async move {
             let session = inner.session(&caller).await?;
             if session.revision().is_modern() {
@@ -144,13 +161,15 @@ impl Mount for Single {
     }
 
     fn health(&self) -> Health {
-        self.0.connector.health()
+        self.inner.connector.health()
     }
 }
 
 impl Inner {
     async fn session(&self, caller: &Arc<Caller>) -> Result<Arc<dyn Session>, Fault> {
-        self.pool.session(caller, || Outside::of(caller, &self.catalog, &self.listens)).await
+        let session = self.pool.session(caller, || Outside::of(caller, &self.catalog, &self.listens)).await?;
+        self.catalog.speaks(session.revision().era());
+        Ok(session)
     }
 
     fn view(&self, caller: &Arc<Caller>) -> Arc<View> {
@@ -178,7 +197,7 @@ impl Inner {
     }
 
     /// What is known about a tool, its list fetched where nothing is known.
-    async fn tool(&self, caller: &Arc<Caller>, name: &str) -> Result<Option<Tool>, Fault> {
+    async fn tool(&self, caller: &Arc<Caller>, name: &str, headers: &[Header]) -> Result<Option<Tool>, Fault> {
         let view = self.view(caller);
         let tools = match view.tools(self.catalog.epoch(&Method::ToolsList)) {
             Some(tools) => tools,
@@ -186,46 +205,64 @@ impl Inner {
                 if !self.describe(caller).await?.offers(Family::Tools) {
                     return Ok(None);
                 }
-                self.fetch(caller, &view, &Method::ToolsList, "tools", &Life::default()).await?;
-                match view.tools(self.catalog.epoch(&Method::ToolsList)) {
-                    Some(tools) => tools,
-                    None => return Ok(None),
-                }
+                // What is listed under a client's own headers is not for others.
+                let own = if headers.is_empty() { view.clone() } else { Arc::default() };
+                let (method, life) = (&Method::ToolsList, &Life::default());
+                self.fetch(&Wanted { caller, method, member: "tools", life, headers }, &own).await?;
+                let epoch = self.catalog.epoch(&Method::ToolsList);
+                let Some(tools) = own.tools(epoch) else { return Ok(None) };
+                view.keep_tools(epoch, tools.clone());
+                tools
             }
         };
-        Ok(tools.get(name).cloned())
+        Ok(tools.find(name)?.cloned())
     }
 
-    async fn forward(&self, call: Call) -> Result<Outcome, Fault> {
+    async fn forward(&self, call: &Call) -> Result<Outcome, Fault> {
         let session = self.session(&call.caller).await?;
+        match self.forward_to(&session, call).await {
+            // The server speaks the other era by now and has run nothing: in that era the call is sent once more.
+            Err(fault) if has_changed(&session, &fault) && matches!(call.attempt, Attempt::First) => {
+                let session = self.session(&call.caller).await?;
+                self.forward_to(&session, call).await
+            }
+            ended => ended,
+        }
+    }
+
+    async fn forward_to(&self, session: &Arc<dyn Session>, call: &Call) -> Result<Outcome, Fault> {
         let plan = Plan::between(call.caller.revision, session.revision());
         if !call.method.exists_in(session.revision().era()) {
-            return match call.method {
+            return match &call.method {
                 // The level is the session's downstream; a modern server hears of it with each request.
                 Method::SetLevel | Method::Ping => Ok(Outcome::Complete(Raw::constant("{}"))),
                 method => Err(Fault::method_not_found(method.as_str())),
             };
         }
-        let tool = match (&call.method, session.mirrors_headers() || plan.crosses_eras()) {
-            (Method::ToolsCall, true) => match call.params.get("name").and_then(Raw::as_text) {
-                Some(name) => self.tool(&call.caller, &name).await?,
-                None => None,
-            },
+        let named = match call.method {
+            Method::ToolsCall => call.params.get("name").and_then(Raw::as_text),
             _ => None,
         };
-        let sent = self.send(&call, &session, plan, tool.as_ref()).await;
-        let disputed = |sent: &Result<_, Fault>| matches!(sent, Err(Fault::Answered(e)) if is_disputed(&session, e));
+        let own = own_headers(call);
+        let tool = match &named {
+            Some(name) if session.mirrors_headers() || plan.crosses_eras() => {
+                self.tool(&call.caller, name, &own).await?
+            }
+            _ => None,
+        };
+        let sent = self.send(call, session, plan, tool.as_ref()).await;
+        let disputed = |sent: &Result<_, Fault>| matches!(sent, Err(Fault::Answered(e)) if is_disputed(session, e));
         if !disputed(&sent) {
             return sent;
         }
         // The server did not run it: it knows other annotations than we do. Once more with what it lists now.
-        let retried = match call.params.get("name").and_then(Raw::as_text) {
-            Some(name) if call.method == Method::ToolsCall => {
+        let retried = match &named {
+            Some(name) => {
                 self.view(&call.caller).forget_tools();
-                let tool = self.tool(&call.caller, &name).await?;
-                self.send(&call, &session, plan, tool.as_ref()).await
+                let tool = self.tool(&call.caller, name, &own).await?;
+                self.send(call, session, plan, tool.as_ref()).await
             }
-            _ => sent,
+            None => sent,
         };
         if disputed(&retried) {
             let message = "the server says that the headers do not match the body; something between may change them";
@@ -259,7 +296,7 @@ impl Inner {
         }
         let outgoing = Outgoing {
             method: call.method.clone(),
-            headers: if session.mirrors_headers() { mirrored(tool, &params) } else { Vec::new() },
+            headers: travelling(call, session, tool, &params),
             params,
             peer: Translated::peer(plan, call.peer.clone()),
             capabilities: match self.share {
@@ -327,45 +364,6 @@ impl Inner {
         }
     }
 
-    async fn list(&self, call: &Call, member: &'static str) -> Result<Outcome, Fault> {
-        let (caller, method) = (&call.caller, &call.method);
-        if let Some(cursor) = call.params.get("cursor").filter(|c| !c.is_null()) {
-            let page = self.snapshots.at(&self.owner(caller, method), cursor)?;
-            return Ok(Outcome::Complete(page.to_raw()));
-        }
-        let view = self.view(caller);
-        if let Some((pages, left)) = view.list(method, self.catalog.epoch(method)) {
-            return Ok(first_page(&pages, Some(left)));
-        }
-        // Callers of a list that can be kept wait for one fetch; others fetch for themselves.
-        let _one = match self.keeps(caller, method) {
-            true => Some(view.fetching[list_index(method)].lock().await),
-            false => None,
-        };
-        if let Some((pages, left)) = view.list(method, self.catalog.epoch(method)) {
-            return Ok(first_page(&pages, Some(left)));
-        }
-        let pages = self.fetch(caller, &view, method, member, &call.life).await?;
-        Ok(first_page(&pages, None))
-    }
-
-    /// Whether a list will be kept, as far as that is known before it is fetched.
-    fn keeps(&self, caller: &Arc<Caller>, method: &Method) -> bool {
-        match self.pool.ready(caller) {
-            Some(session) if !session.revision().is_modern() => announces(&session.description(), method),
-            _ => true,
-        }
-    }
-
-    fn owner(&self, caller: &Caller, method: &Method) -> Owner<'_> {
-        Owner {
-            sealer: &self.sealer,
-            principal: "",
-            mount: &self.name,
-            view: format!("{} {} {} {}", caller.principal.as_str(), method, caller.revision, caller.fingerprint),
-        }
-    }
-
     /// The envelope of a request to `server`. A legacy client that never chose a level gets log messages from `info` on
     /// where the server logs: in its era servers may log unasked.
     fn envelope<'a>(&'a self, caller: &'a Caller, server: &Description) -> Envelope<'a> {
@@ -377,91 +375,6 @@ impl Inner {
             tasks: false,
             ours: &[],
         }
-    }
-
-    /// Fetches a whole list, all its pages, and keeps it as long as it may be kept.
-    async fn fetch(
-        &self,
-        caller: &Arc<Caller>,
-        view: &View,
-        method: &Method,
-        member: &'static str,
-        life: &Life,
-    ) -> Result<Arc<Pages>, Fault> {
-        let epoch = self.catalog.epoch(method);
-        let session = self.session(caller).await?;
-        let plan = Plan::between(caller.revision, session.revision());
-        let broken = |what: &str| Fault::upstream(Reason::UpstreamProtocol, &self.name, what);
-        let mut items: Vec<Raw> = Vec::new();
-        let mut frame: Option<RawObject> = None;
-        let mut ttl = u64::MAX;
-        let mut cursor: Option<Raw> = None;
-        for page in 0.. {
-            if page == PAGES {
-                return Err(broken("its list has too many pages"));
-            }
-            let mut params = RawObject::new();
-            if let Some(cursor) = &cursor {
-                params.set("cursor", cursor.clone());
-            }
-            own_words(session.revision()).request(method, &mut params, &self.envelope(caller, &session.description()));
-            let outgoing = Outgoing {
-                method: method.clone(),
-                params,
-                headers: Vec::new(),
-                peer: Arc::new(SilentPeer),
-                capabilities: caller.capabilities.clone(),
-                life: life.clone(),
-            };
-            let result = match session.call(outgoing).await {
-                Ok(result) => result.to_object().ok_or_else(|| broken("its list is not an object"))?,
-                Err(Fault::Answered(error)) => {
-                    return Err(Fault::Answered(plan.error(method, error, &Facts::default())));
-                }
-                Err(fault) => return Err(fault),
-            };
-            if result.get("resultType").is_some_and(|t| session.revision().is_modern() && !t.is_text("complete")) {
-                return Err(broken("it answered a list with something else"));
-            }
-            let part = result.get(member).and_then(Raw::to_array).ok_or_else(|| broken("its list has no items"))?;
-            items.extend(part);
-            ttl = ttl.min(result.get("ttlMs").and_then(|t| t.parse().ok()).unwrap_or(0));
-            let next = result.get("nextCursor").filter(|c| !c.is_null()).cloned();
-            frame.get_or_insert(result);
-            match next {
-                None => break,
-                // A server that hands out the same cursor twice would be asked for ever.
-                Some(next) if cursor.as_ref() == Some(&next) => {
-                    tracing::warn!(mount = &*self.name, %method, "the server repeats a cursor; its list ends here");
-                    break;
-                }
-                Some(next) => cursor = Some(next),
-            }
-        }
-        let server = session.description();
-        if !session.revision().is_modern() {
-            ttl = if announces(&server, method) { millis(LISTED) } else { 0 };
-        }
-        let facts = Facts {
-            server_info: server.server_info.as_ref(),
-            http: session.mirrors_headers(),
-            ttl_ms: ttl,
-            ..Facts::default()
-        };
-        let mut whole = frame.unwrap_or_default();
-        whole.remove("nextCursor");
-        whole.set(member, Raw::array(&items));
-        if whole.has("ttlMs") {
-            whole.set("ttlMs", Raw::of(&ttl));
-        }
-        let whole = plan.result(method, whole, &facts);
-        let shown = whole.get(member).and_then(Raw::to_array).unwrap_or_default();
-        if *method == Method::ToolsList {
-            view.keep_tools(epoch, Arc::new(Tools::read(plan, &items, &shown)));
-        }
-        let pages = self.snapshots.cut(&self.owner(caller, method), &whole, member, &shown);
-        view.keep_list(method, epoch, &pages, Duration::from_millis(ttl));
-        Ok(pages)
     }
 }
 
@@ -481,27 +394,6 @@ fn only_what_is_bridged(plan: Plan, capabilities: &mut RawObject) {
 /// Whether a modern server disputes the headers of a request. It has not run it then.
 fn is_disputed(session: &Arc<dyn Session>, error: &ErrorObject) -> bool {
     session.revision().is_modern() && error.code == code::HEADER_MISMATCH
-}
-
-/// The first page of a list; one that was kept says how long it still holds.
-fn first_page(pages: &Pages, left: Option<Duration>) -> Outcome {
-    let mut page = pages.pages.first().cloned().unwrap_or_default();
-    if let Some(left) = left
-        && page.has("ttlMs")
-    {
-        page.set("ttlMs", Raw::of(&millis(left)));
-    }
-    Outcome::Complete(page.to_raw())
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// Whether a legacy server announces changes of this list.
-fn announces(server: &Description, method: &Method) -> bool {
-    let family = method.family().and_then(|f| server.capabilities.get_object(f.as_str()));
-    family.and_then(|f| f.get("listChanged").and_then(Raw::as_bool)).unwrap_or(false)
 }
 
 /// A result of a legacy server. What names no `resultType` and crosses nothing is passed on as it is.
@@ -535,13 +427,9 @@ fn questions(plan: Plan, requests: RawObject) -> RawObject {
     translated
 }
 
-fn mirrored(tool: Option<&Tool>, params: &RawObject) -> Vec<(HeaderName, HeaderValue)> {
-    match tool {
-        Some(tool) if !tool.headers.is_empty() => {
-            tool.headers.encode(&params.get_object("arguments").unwrap_or_default())
-        }
-        _ => Vec::new(),
-    }
+/// Whether a session failed because its server speaks another revision by now.
+fn has_changed(session: &Arc<dyn Session>, fault: &Fault) -> bool {
+    fault.reason() == Some(Reason::UpstreamVersion) && !session.is_open()
 }
 
 fn shares_extension(caller: &Caller, server: &Description) -> bool {

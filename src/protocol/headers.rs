@@ -7,12 +7,14 @@ use http::HeaderName;
 
 mod annotations;
 mod encoding;
+mod forward;
 mod mismatch;
 mod standard;
 mod tool;
 
 pub use annotations::{InvalidAnnotation, may_annotate, repair};
 pub use encoding::{Malformed, decode_value, encode_value, header_value};
+pub use forward::{is_nominated, may_forward};
 pub use mismatch::Mismatch;
 pub use standard::{check_standard, standard};
 pub use tool::ToolHeaders;

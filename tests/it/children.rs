@@ -16,30 +16,25 @@ use rialto::{
 };
 use serde_json::{Value, json};
 
-use crate::server_kit::{quiet_opening, request, soon, tool, value};
+use crate::{
+    matrix::process::{self, fixture_path},
+    server_kit::{quiet_opening, request, soon, tool, value},
+};
 
 mod endings;
 mod guardian;
 mod speech;
 mod starts;
 
-/// Python itself: what is called `python3` may be a script that sets variables and opens files before it.
-fn python() -> &'static str {
-    static PYTHON: std::sync::OnceLock<String> = std::sync::OnceLock::new();
-    PYTHON.get_or_init(|| {
-        let script = "import sys; print(sys.executable)";
-        let said =
-            std::process::Command::new("python3").args(["-c", script]).output().expect("these tests need python3");
-        String::from_utf8(said.stdout).expect("a path").trim().to_owned()
-    })
-}
-
-/// The server made of plain Python.
+/// The server that misbehaves as it is told, which cargo builds beside the other fixture.
 fn raw(options: &[&str]) -> CommandTarget {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/raw_server.py");
-    let mut args = vec!["-S".to_owned(), script.to_owned()];
-    args.extend(options.iter().map(|&o| o.to_owned()));
-    CommandTarget { command: python().to_owned(), args, ..CommandTarget::default() }
+    let path = fixture_path().with_file_name(format!("raw-server{}", std::env::consts::EXE_SUFFIX));
+    assert!(path.exists(), "{} is missing: run `cargo build --example raw-server`", path.display());
+    CommandTarget {
+        command: path.to_str().expect("a path that is text").to_owned(),
+        args: options.iter().map(|&o| o.to_owned()).collect(),
+        ..CommandTarget::default()
+    }
 }
 
 fn connector(options: &[&str]) -> ChildConnector {
@@ -86,15 +81,10 @@ async fn ended(pid: i32) -> Duration {
     until(|| matches!(state(pid).as_deref(), None | Some("Z"))).await
 }
 
-/// Nothing tells when a process ends that is not our own child, so this looks again and again.
+/// Waits until something is so; returns how long that took.
 async fn until(over: impl Fn() -> bool) -> Duration {
     let since = Instant::now();
-    soon("the end of a process", async {
-        while !over() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    })
-    .await;
+    process::until("what becomes of a process", || std::future::ready(over())).await;
     since.elapsed()
 }
 

@@ -5,6 +5,7 @@
 mod children;
 mod config;
 mod coverage;
+mod edges;
 mod legacy;
 mod legacy_support;
 mod lifecycle;

@@ -1,43 +1,20 @@
 //! Playing the gateway's part towards one server: callers, peers and calls for the tests of the servers' side.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex};
 
 use rialto::{
     hub::{Answer, Answering, BoxFuture, Caller, Fault, Life, Peer, Principal, Question, Refusal, Scope, SilentPeer},
-    jsonrpc::{Kind, Notification, Raw, RawObject, scan::ScanLimits},
+    jsonrpc::Notification,
     protocol::{ClientCapabilities, Method, Revision},
     upstream::{Opening, Outgoing, Session},
 };
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-/// How long anything in these tests may take that should happen at once.
-pub(crate) const SOON: Duration = Duration::from_secs(20);
-
-/// Waits for something that should happen soon.
-pub(crate) async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(SOON, future).await {
-        Ok(done) => done,
-        Err(_) => panic!("waited in vain: {what}"),
-    }
-}
-
-pub(crate) fn raw(value: &Value) -> Raw {
-    Raw::scan(value.to_string().into_bytes().into(), ScanLimits::REQUEST).expect("valid JSON")
-}
-
-pub(crate) fn object(value: &Value) -> RawObject {
-    let raw = raw(value);
-    assert_eq!(raw.kind(), Kind::Object);
-    raw.to_object().expect("an object")
-}
-
-pub(crate) fn value(raw: &Raw) -> Value {
-    raw.parse().expect("valid JSON")
-}
+pub(crate) use crate::support::{
+    json::{object, raw, value},
+    wait::soon,
+};
 
 /// Every capability that a server can make use of.
 pub(crate) fn able() -> Value {

@@ -1,6 +1,9 @@
-//! What several suites use: a mount that does as the test says, clients that send what the test says, and the official schemas.
+//! What several suites use: mounts behind a socket, clients that send what the test says, the official schemas, and waits
+//! that end.
 
 pub(crate) mod client;
 pub(crate) mod gateway;
+pub(crate) mod json;
 pub(crate) mod mount;
 pub(crate) mod schema;
+pub(crate) mod wait;

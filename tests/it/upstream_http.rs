@@ -10,7 +10,7 @@ use rialto::{
         Answer, Answering, BoxFuture, Caller, Fault, Life, Peer, Principal, Question, Reason, Refusal, Scope,
         SilentPeer,
     },
-    jsonrpc::{Notification, Raw, RawObject, scan::ScanLimits},
+    jsonrpc::Notification,
     protocol::{ClientCapabilities, Method, Revision},
     upstream::{
         Connector, Opening, Outgoing, Session,
@@ -23,28 +23,13 @@ use tokio::sync::mpsc;
 mod legacy;
 mod modern;
 mod probe;
-mod scripted;
+pub(crate) mod scripted;
 
+use crate::support::{
+    json::{object, raw, value},
+    wait::within,
+};
 use scripted::{Piece, Reply, Scripted, Seen};
-
-/// Nothing in these tests may take longer.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-async fn within<T>(what: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, what).await.expect("it took too long")
-}
-
-fn raw(value: &Value) -> Raw {
-    Raw::scan(value.to_string().into(), ScanLimits::ANSWER).unwrap()
-}
-
-fn object(value: &Value) -> RawObject {
-    raw(value).to_object().unwrap()
-}
-
-fn value(raw: &Raw) -> Value {
-    raw.parse().unwrap()
-}
 
 fn settings() -> HttpSettings {
     HttpSettings { backoff: Duration::from_millis(50), ..HttpSettings::default() }
@@ -161,7 +146,7 @@ fn wrong<T>(outcome: Result<T, Fault>) -> String {
 }
 
 /// The answer of a modern server to the question who it is.
-fn discovered(seen: &Seen) -> Reply {
+pub(crate) fn discovered(seen: &Seen) -> Reply {
     Reply::json(
         200,
         &seen.result(json!({
@@ -173,7 +158,7 @@ fn discovered(seen: &Seen) -> Reply {
 
 /// The answers of a legacy server to all that is no call: the handshake, notifications, replies, the end of a session.
 /// `GET` and calls are left to the test.
-fn housekeeping(seen: &Seen, version: &str, session: Option<&str>) -> Option<Reply> {
+pub(crate) fn housekeeping(seen: &Seen, version: &str, session: Option<&str>) -> Option<Reply> {
     match (seen.verb.as_str(), seen.method()) {
         ("DELETE", _) => Some(Reply::empty(204)),
         ("POST", "initialize") => {
@@ -200,16 +185,9 @@ async fn legacy<F>(call: impl Fn(Seen) -> F + Send + Sync + 'static) -> Scripted
 where
     F: Future<Output = Reply> + Send + 'static,
 {
-    let call = Arc::new(call);
-    Scripted::start(move |seen| {
-        let call = call.clone();
-        async move {
-            match housekeeping(&seen, "2025-11-25", Some("s-1")) {
-                Some(reply) => reply,
-                None if seen.verb == http::Method::GET => Reply::empty(405),
-                None => call(seen).await,
-            }
-        }
-    })
-    .await
+    let greets = |seen: &Seen| match seen.verb {
+        http::Method::GET => Some(Reply::empty(405)),
+        _ => housekeeping(seen, "2025-11-25", Some("s-1")),
+    };
+    Scripted::greeting(greets, call).await
 }

@@ -23,7 +23,7 @@ use crate::{
 };
 
 use super::{
-    super::{endpoint::Context, reply},
+    super::{endpoint::Context, forwarded, reply},
     level,
     log::Weight,
     post::Post,
@@ -94,7 +94,9 @@ pub(super) fn begin(context: &Context<'_>, session: &Arc<Session>, request: Requ
     }
     let caller = session.caller();
     let peer: Arc<dyn Peer> = calling.clone();
-    let call = Call { caller: caller.clone(), method: method.clone(), params, attempt: Attempt::First, peer, life };
+    let headers = forwarded::named(context.headers, context.mount.forwards());
+    let attempt = Attempt::First;
+    let call = Call { caller: caller.clone(), method: method.clone(), params, attempt, peer, headers, life };
     let leave = Leave { session: session.clone(), calling, _open: session.pulse().open() };
     let mount = context.mount.clone();
     Begun::Runs(Box::pin(async move {

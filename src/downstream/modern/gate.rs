@@ -6,7 +6,7 @@ use crate::{
     downstream::endpoint::Context,
     hub::{Caller, Description, Fault},
     jsonrpc::{ErrorObject, Raw, RawObject, code},
-    protocol::{Era, Family, Method},
+    protocol::{Era, Family, Method, headers::ToolHeaders},
 };
 
 use super::{envelope, refused::Refused};
@@ -14,13 +14,22 @@ use super::{envelope, refused::Refused};
 /// The extension that brings tasks.
 pub(super) const TASKS: &str = "io.modelcontextprotocol/tasks";
 
-/// Lets a request pass, with the description of the mount where it was needed.
+/// What was learnt about a request on its way through.
+#[derive(Default)]
+pub(super) struct Admitted {
+    /// The description of the mount, where it was needed.
+    pub(super) description: Option<Arc<Description>>,
+    /// The headers that the tool's callers mirror arguments in, for the call of a tool that is known.
+    pub(super) tool: Option<Arc<ToolHeaders>>,
+}
+
+/// Lets a request pass.
 pub(super) async fn admit(
     context: &Context<'_>,
     caller: &Arc<Caller>,
     method: &Method,
     params: &RawObject,
-) -> Result<Option<Arc<Description>>, Refused> {
+) -> Result<Admitted, Refused> {
     if !method.exists_in(Era::Modern) || method.as_str().starts_with("notifications/") {
         return Err(unknown(method));
     }
@@ -39,10 +48,11 @@ pub(super) async fn admit(
     {
         return Err(Refused::from(Fault::method_not_found(method.as_str())));
     }
-    if *method == Method::ToolsCall {
-        mirrored_arguments(context, caller, params).await?;
-    }
-    Ok(description)
+    let tool = match method {
+        Method::ToolsCall => mirrored_arguments(context, caller, params).await?,
+        _ => None,
+    };
+    Ok(Admitted { description, tool })
 }
 
 fn unknown(method: &Method) -> Refused {
@@ -66,12 +76,15 @@ fn needs_tasks(method: &Method, params: &RawObject) -> bool {
 
 /// A tool whose headers nobody can tell is not called: the check must not be passed by making the server unreachable. A tool
 /// that nobody knows has none, and the server says so itself.
-async fn mirrored_arguments(context: &Context<'_>, caller: &Arc<Caller>, params: &RawObject) -> Result<(), Refused> {
-    let Some(tool) = params.get("name").and_then(Raw::as_text) else { return Ok(()) };
-    match context.mount.tool_headers(caller, &tool).await? {
-        Some(expected) if !expected.is_empty() => {
-            Ok(expected.check(context.headers, params.get_object("arguments").as_ref())?)
-        }
-        _ => Ok(()),
+async fn mirrored_arguments(
+    context: &Context<'_>,
+    caller: &Arc<Caller>,
+    params: &RawObject,
+) -> Result<Option<Arc<ToolHeaders>>, Refused> {
+    let Some(tool) = params.get("name").and_then(Raw::as_text) else { return Ok(None) };
+    let expected = context.mount.tool_headers(caller, &tool).await?;
+    if let Some(expected) = expected.as_ref().filter(|expected| !expected.is_empty()) {
+        expected.check(context.headers, params.get_object("arguments").as_ref())?;
     }
+    Ok(expected)
 }

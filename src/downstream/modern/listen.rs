@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::Stream;
-use http::{Response, StatusCode};
+use http::Response;
 use tokio::sync::mpsc;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
@@ -35,7 +35,7 @@ pub(super) async fn listen(
 ) -> Result<Response<Body>, Refused> {
     let filter = read_filter(params)?;
     if !context.accept.events {
-        return Ok(reply::empty(StatusCode::NOT_ACCEPTABLE));
+        return Ok(reply::not_acceptable());
     }
     let place = shared.settings.held.listens.take(&caller.principal);
     let place = place.ok_or_else(|| Fault::gateway(Reason::Limit, "too many subscriptions are open"))?;

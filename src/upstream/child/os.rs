@@ -8,8 +8,12 @@ pub(super) use group::{Group, separate};
 /// a program loads.
 pub(super) fn passes(name: &OsStr) -> bool {
     let Some(name) = name.to_str() else { return false };
-    SAFE.contains(&name) || (cfg!(unix) && name.starts_with("LC_"))
+    SAFE.contains(&name) || TRUST.contains(&name) || (cfg!(unix) && name.starts_with("LC_"))
 }
+
+/// Where the certificates of a company's own authority are: without them package runners such as `npx` and `uvx` cannot
+/// reach their registry. They name files, and hold no secret.
+const TRUST: &[&str] = &["SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE"];
 
 #[cfg(unix)]
 const SAFE: &[&str] = &["PATH", "HOME", "LANG", "TZ", "TMPDIR", "USER", "LOGNAME", "SHELL", "TERM"];

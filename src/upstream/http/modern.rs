@@ -135,9 +135,7 @@ impl Inner {
         replace_token(params, id);
         let mut headers = self.headers.clone();
         mirror(&mut headers, method, params).map_err(Failed::Final)?;
-        for (name, value) in more {
-            headers.append(name, value.clone());
-        }
+        self.server.add(&mut headers, more);
         let body = encode_request(&RequestId::number(id), method.as_str(), Some(params));
         let request = self.server.post(headers, body);
         let answer = self.server.send(purpose, request).await.map_err(|error| match error {

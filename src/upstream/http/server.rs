@@ -83,6 +83,15 @@ impl Server {
         headers
     }
 
+    /// Adds the headers of one call to those of every request. What the operator gave the server stays as it is.
+    pub(super) fn add(&self, headers: &mut HeaderMap, more: &[(HeaderName, HeaderValue)]) {
+        for (name, value) in more {
+            if !self.common.contains_key(name) {
+                headers.append(name, value.clone());
+            }
+        }
+    }
+
     /// A POST of one message.
     pub(super) fn post(&self, headers: HeaderMap, body: Bytes) -> Request<Full<Bytes>> {
         self.request(Method::POST, headers, body)

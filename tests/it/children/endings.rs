@@ -2,9 +2,9 @@
 
 use super::*;
 
-/// SEC-107, ERA-422: every pending call fails once, within a second; the next session is a new process.
+/// Every pending call fails once, within a second; the next session is a new process.
 #[tokio::test]
-async fn a_killed_process_fails_each_pending_call_within_a_second() {
+async fn era_422_sec_107_a_killed_process_fails_each_pending_call_within_a_second() {
     let connector = connector(&[]);
     let session = open(&connector).await;
     let pid = pid(&*session).await;
@@ -56,9 +56,8 @@ async fn the_end_of_a_process_is_noticed_though_its_output_stays_open() {
     ended(i32::try_from(grandchild).expect("a pid")).await;
 }
 
-/// SEC-111
 #[tokio::test]
-async fn nothing_stays_of_processes_that_ended() {
+async fn sec_111_nothing_stays_of_processes_that_ended() {
     let connector = connector(&["--era", "modern"]);
     let mut pids = Vec::new();
     for n in 0..12 {
@@ -98,9 +97,9 @@ async fn nothing_stays_of_processes_that_ended() {
     }
 }
 
-/// SEC-112: the end of the input, SIGTERM and SIGKILL reach the whole group, grandchildren that ignore SIGTERM included.
+/// The end of the input, SIGTERM and SIGKILL reach the whole group, grandchildren that ignore SIGTERM included.
 #[tokio::test]
-async fn a_stubborn_family_is_gone_within_six_seconds() {
+async fn sec_112_a_stubborn_family_is_gone_within_six_seconds() {
     let connector = connector(&["--deaf"]);
     let session = open(&connector).await;
     let pid = pid(&*session).await;

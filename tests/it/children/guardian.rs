@@ -46,9 +46,8 @@ fn plays_the_gateway() {
     }
 }
 
-/// SEC-113
 #[tokio::test]
-async fn a_gateway_that_is_killed_leaves_no_process() {
+async fn sec_113_a_gateway_that_is_killed_leaves_no_process() {
     let mut gateway = again("children::guardian::plays_the_gateway", "gateway")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -4,9 +4,9 @@ use std::io::Write;
 
 use super::*;
 
-/// ERA-157: ends at the probe; started again, initialised without it, and never probed again.
+/// Ends at the probe; started again, initialised without it, and never probed again.
 #[tokio::test]
-async fn a_server_that_ends_at_the_probe_is_started_again_without_it() {
+async fn era_157_a_server_that_ends_at_the_probe_is_started_again_without_it() {
     let directory = tempfile::tempdir().expect("a directory");
     let record = directory.path().join("record");
     let connector = connector(&["--era", "exits", "--record", record.to_str().expect("text")]);
@@ -25,9 +25,8 @@ async fn a_server_that_ends_at_the_probe_is_started_again_without_it() {
     assert_eq!(said[6..8], handshake[..2]);
 }
 
-/// ERA-158
 #[tokio::test]
-async fn a_server_that_ignores_the_probe_is_initialised() {
+async fn era_158_a_server_that_ignores_the_probe_is_initialised() {
     let settings = ChildSettings { probe_timeout: Duration::from_millis(100), ..ChildSettings::default() };
     let connector = with_settings(&["--era", "silent"], settings);
     let session = open(&connector).await;
@@ -35,9 +34,8 @@ async fn a_server_that_ignores_the_probe_is_initialised() {
     ask(&*session, "echo", json!({})).await.expect("an echo");
 }
 
-/// ERA-159
 #[tokio::test]
-async fn a_modern_server_that_starts_slowly_is_modern_in_the_end() {
+async fn era_159_a_modern_server_that_starts_slowly_is_modern_in_the_end() {
     let settings = ChildSettings { probe_timeout: Duration::from_millis(100), ..ChildSettings::default() };
     let connector = with_settings(&["--era", "modern", "--late", "0.6"], settings);
     let session = open(&connector).await;
@@ -46,9 +44,8 @@ async fn a_modern_server_that_starts_slowly_is_modern_in_the_end() {
     ask(&*session, "echo", json!({})).await.expect("an echo");
 }
 
-/// ERA-160, ERA-161, SEC-106
 #[tokio::test]
-async fn banners_and_carriage_returns_do_not_matter() {
+async fn era_160_161_sec_106_banners_and_carriage_returns_do_not_matter() {
     for era in ["legacy", "modern"] {
         let connector = connector(&["--era", era, "--banner", "150", "--crlf"]);
         let session = open(&connector).await;
@@ -57,9 +54,8 @@ async fn banners_and_carriage_returns_do_not_matter() {
     }
 }
 
-/// SEC-104
 #[tokio::test]
-async fn lines_beyond_the_cap_cost_their_call_and_no_more() {
+async fn sec_104_lines_beyond_the_cap_cost_their_call_and_no_more() {
     let settings = ChildSettings { line_cap: 1024 * 1024, ..ChildSettings::default() };
     let connector = with_settings(&["--era", "modern"], settings);
     let session = open(&connector).await;
@@ -70,9 +66,9 @@ async fn lines_beyond_the_cap_cost_their_call_and_no_more() {
     assert_eq!(fits.as_str().map(str::len), Some(1000 * 1000));
 }
 
-/// SEC-105: standard error never stops the server, and the log takes what it can.
+/// Standard error never stops the server, and the log takes what it can.
 #[tokio::test]
-async fn standard_error_goes_to_the_log_within_bounds() {
+async fn sec_105_standard_error_goes_to_the_log_within_bounds() {
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
@@ -90,12 +86,7 @@ async fn standard_error_goes_to_the_log_within_bounds() {
     let pid = pid(&*session).await;
     drop(session);
     gone(pid).await;
-    soon("the count of what was left out", async {
-        while !log.text().contains("left out lines") {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    })
-    .await;
+    until(|| log.text().contains("left out lines")).await;
     let text = log.text();
     let of_stderr: Vec<_> = text.lines().filter(|l| l.contains("rialto::stderr") && l.contains("INFO")).collect();
     assert!(of_stderr.len() < 500, "{} lines", of_stderr.len());
@@ -125,9 +116,8 @@ impl Write for Log {
     }
 }
 
-/// SEC-110
 #[tokio::test]
-async fn a_process_that_stops_reading_and_floods_is_ended() {
+async fn sec_110_a_process_that_stops_reading_and_floods_is_ended() {
     let settings = ChildSettings { write_timeout: Duration::from_millis(500), ..ChildSettings::default() };
     let connector = with_settings(&["--era", "modern"], settings);
     let session = open(&connector).await;

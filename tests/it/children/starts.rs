@@ -2,9 +2,8 @@
 
 use super::*;
 
-/// SEC-072
 #[tokio::test]
-async fn arguments_reach_the_program_as_they_are() {
+async fn sec_072_arguments_reach_the_program_as_they_are() {
     let nasty = ["a; id", "$(id)", "`id`", "| && > *", "two\nlines", "\u{201c}quotes\u{201d} 'and' \"more\"", ""];
     let mut options = vec!["--"];
     options.extend(nasty);
@@ -16,9 +15,8 @@ async fn arguments_reach_the_program_as_they_are() {
     assert_eq!(ask(&*session, "env", json!({})).await.expect("env")["TRICKY"], "$(id) `id`; true");
 }
 
-/// SEC-114
 #[tokio::test]
-async fn only_a_few_variables_of_ours_and_its_own_reach_a_program() {
+async fn sec_114_only_a_few_variables_of_ours_and_its_own_reach_a_program() {
     // Cargo sets this for its tests: it stands for everything that is not on the list.
     assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some());
     let mut target = raw(&[]);
@@ -29,15 +27,30 @@ async fn only_a_few_variables_of_ours_and_its_own_reach_a_program() {
     let env = env.as_object().expect("an object");
     assert_eq!((&env["TOKEN"], &env["NODE_OPTIONS"]), (&json!("its own"), &json!("explicit")));
     assert!(env.contains_key("PATH"));
-    let safe = ["PATH", "HOME", "LANG", "TZ", "TMPDIR", "USER", "LOGNAME", "SHELL", "TERM", "TOKEN", "NODE_OPTIONS"];
+    let safe = [
+        "PATH",
+        "HOME",
+        "LANG",
+        "TZ",
+        "TMPDIR",
+        "USER",
+        "LOGNAME",
+        "SHELL",
+        "TERM",
+        "TOKEN",
+        "NODE_OPTIONS",
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+        "NODE_EXTRA_CA_CERTS",
+        "REQUESTS_CA_BUNDLE",
+    ];
     for name in env.keys() {
         assert!(safe.contains(&&**name) || name.starts_with("LC_"), "{name} leaked");
     }
 }
 
-/// SEC-115
 #[tokio::test]
-async fn a_program_inherits_three_descriptors() {
+async fn sec_115_a_program_inherits_three_descriptors() {
     let sockets: Vec<_> = (0..200).map(|_| std::net::UdpSocket::bind("127.0.0.1:0").expect("a socket")).collect();
     let connector = connector(&[]);
     let session = open(&connector).await;
@@ -71,9 +84,9 @@ async fn a_program_runs_in_its_directory() {
     assert!(fault.to_string().contains("`cwd` does not exist"), "{fault}");
 }
 
-/// SEC-109: a program that is not there.
+/// A program that is not there.
 #[tokio::test]
-async fn a_missing_program_is_named() {
+async fn sec_109_a_missing_program_is_named() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("no-program");
     std::fs::write(&file, "text").expect("written");
@@ -94,9 +107,9 @@ async fn a_missing_program_is_named() {
     }
 }
 
-/// SEC-109: a program that ends at once is started a few times, further and further apart, and then calls fail at once.
+/// A program that ends at once is started a few times, further and further apart, and then calls fail at once.
 #[tokio::test]
-async fn a_program_that_ends_at_once_is_not_started_for_every_call() {
+async fn sec_109_a_program_that_ends_at_once_is_not_started_for_every_call() {
     let directory = tempfile::tempdir().expect("a directory");
     let record = directory.path().join("record");
     let script = format!("echo \"start $$\" >> '{}'; exit 7", record.display());

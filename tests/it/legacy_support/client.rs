@@ -7,7 +7,7 @@ use futures_util::{Stream, StreamExt};
 use reqwest::{Method, RequestBuilder, StatusCode, header::HeaderMap};
 use serde_json::{Value, json};
 
-use super::{gateway::PRINCIPAL, schema::assert_valid};
+use crate::support::{gateway::PRINCIPAL, schema::assert_valid};
 
 /// What the client can do unless the test says otherwise.
 pub(crate) fn able() -> Value {

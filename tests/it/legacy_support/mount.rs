@@ -5,13 +5,12 @@ use std::sync::{
     atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
-use bytes::Bytes;
 use rialto::{
     hub::{
         Answer, BoxFuture, Call, Caller, Description, Fault, Filter, Health, Listening, Mount, Outcome, Question,
         Reason,
     },
-    jsonrpc::{Notification, Raw, RawObject, scan::ScanLimits},
+    jsonrpc::Notification,
     protocol::{Method, headers::ToolHeaders},
 };
 use serde_json::{Value, json};
@@ -20,15 +19,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// A value as raw JSON.
-pub(crate) fn raw(value: &Value) -> Raw {
-    Raw::scan(Bytes::from(value.to_string()), ScanLimits::ANSWER).unwrap()
-}
-
-/// An object as raw JSON.
-pub(crate) fn object(value: &Value) -> RawObject {
-    raw(value).to_object().unwrap()
-}
+use crate::support::json::{object, raw};
 
 /// A call that has arrived at the server's side.
 pub(crate) struct Arrived {

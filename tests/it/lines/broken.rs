@@ -6,9 +6,9 @@ fn exited(fault: &Fault) -> bool {
     fault.reason() == Some(Reason::UpstreamExited)
 }
 
-/// SEC-096, SEC-106, ERA-160: noise is skipped, and nothing is written back.
+/// Noise is skipped, and nothing is written back.
 #[tokio::test]
-async fn what_is_no_message_is_skipped() {
+async fn era_160_sec_096_106_what_is_no_message_is_skipped() {
     let (connector, mut started) = played(LineSettings::default());
     let (session, mut server) = shake_hands(&connector, quiet_opening(), &mut started, async |server| {
         for n in 0..300 {
@@ -55,9 +55,8 @@ async fn a_broken_answer_costs_its_own_call() {
     soon("the result", fine).await.expect("no panic").expect("a result");
 }
 
-/// SEC-098, SEC-099
 #[tokio::test]
-async fn the_first_answer_counts() {
+async fn sec_098_099_the_first_answer_counts() {
     let (session, mut server) = legacy_session().await;
     let call = tokio::spawn(session.call(tool("x", Arc::new(SilentPeer))));
     let sent = server.expect("tools/call").await;
@@ -73,9 +72,9 @@ async fn the_first_answer_counts() {
     soon("the result", next).await.expect("no panic").expect("a result");
 }
 
-/// SEC-104: the line is thrown away, its call hears of it, the session goes on.
+/// The line is thrown away, its call hears of it, the session goes on.
 #[tokio::test]
-async fn an_answer_beyond_the_cap_costs_its_own_call() {
+async fn sec_104_an_answer_beyond_the_cap_costs_its_own_call() {
     let cap = 64 * 1024;
     let settings = LineSettings { line_cap: cap, ..LineSettings::default() };
     let (connector, mut started) = played(settings);
@@ -151,9 +150,9 @@ async fn a_server_that_writes_too_much_rubbish_is_given_up() {
     assert!(server.ended().await);
 }
 
-/// SEC-110: calls to a server that does not read are given up, or never sent; it counts as hung after a while.
+/// Calls to a server that does not read are given up, or never sent; it counts as hung after a while.
 #[tokio::test]
-async fn a_server_that_does_not_read_holds_nothing_up() {
+async fn sec_110_a_server_that_does_not_read_holds_nothing_up() {
     let settings = LineSettings { write_timeout: Duration::from_millis(300), ..LineSettings::default() };
     let (connector, mut started) = played(settings);
     let (session, mut server) = shake_hands(&connector, quiet_opening(), &mut started, async |server| {
@@ -197,9 +196,8 @@ async fn what_was_given_up_before_it_was_written_is_never_sent() {
     server.expect("notifications/cancelled").await;
 }
 
-/// SEC-118
 #[tokio::test]
-async fn a_panic_of_a_server_in_process_ends_its_own_session() {
+async fn sec_118_a_panic_of_a_server_in_process_ends_its_own_session() {
     let connector = InProcessConnector::new("panics", |stream| async move {
         let (reader, mut writer) = tokio::io::split(stream);
         let mut lines = BufReader::new(reader).lines();

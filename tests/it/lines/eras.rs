@@ -68,9 +68,9 @@ async fn a_clients_own_session_is_opened_as_the_client_opened_its_own() {
     assert_eq!(session.revision(), Revision::R2025_03_26);
 }
 
-/// ERA-146, the pipe's part: whatever the probe is answered with, a legacy server works.
+/// The pipe's part: whatever the probe is answered with, a legacy server works.
 #[tokio::test]
-async fn any_refusal_of_the_probe_leads_to_initialize() {
+async fn era_146_any_refusal_of_the_probe_leads_to_initialize() {
     for code in [-32601, -32602, -32600, -32000, -32001, -32700, 0] {
         let (connector, mut started) = played(LineSettings::default());
         let (session, _server) = shake_hands(&connector, quiet_opening(), &mut started, async |server| {
@@ -85,9 +85,8 @@ async fn any_refusal_of_the_probe_leads_to_initialize() {
     }
 }
 
-/// ERA-148
 #[tokio::test]
-async fn a_server_that_discovers_only_legacy_revisions_is_legacy() {
+async fn era_148_a_server_that_discovers_only_legacy_revisions_is_legacy() {
     let (connector, mut started) = played(LineSettings::default());
     let (session, _server) = shake_hands(&connector, quiet_opening(), &mut started, async |server| {
         let probe = server.expect("server/discover").await;
@@ -98,9 +97,8 @@ async fn a_server_that_discovers_only_legacy_revisions_is_legacy() {
     assert!(!session.revision().is_modern());
 }
 
-/// ERA-150
 #[tokio::test]
-async fn a_server_that_is_newer_than_we_are_is_told_apart() {
+async fn era_150_a_server_that_is_newer_than_we_are_is_told_apart() {
     let (connector, mut started) = played(LineSettings::default());
     let open = tokio::spawn(connector.open(quiet_opening()));
     let mut server = start(&mut started).await;
@@ -113,9 +111,8 @@ async fn a_server_that_is_newer_than_we_are_is_told_apart() {
     assert!(matches!(connector.health(), Health::Down(_)));
 }
 
-/// ERA-158
 #[tokio::test]
-async fn silence_leads_to_initialize_and_the_probe_is_never_cancelled() {
+async fn era_158_silence_leads_to_initialize_and_the_probe_is_never_cancelled() {
     let (connector, mut started) = played(quick());
     let (session, _server) = shake_hands(&connector, quiet_opening(), &mut started, async |server| {
         server.expect("server/discover").await;
@@ -126,9 +123,9 @@ async fn silence_leads_to_initialize_and_the_probe_is_never_cancelled() {
     assert_eq!(connector.known_sharing(), Some(Sharing::ScopeAndCapabilities));
 }
 
-/// ERA-159, first half: the probe is answered late.
+/// The probe is answered late.
 #[tokio::test]
-async fn a_late_answer_to_the_probe_is_the_verdict() {
+async fn era_159_a_late_answer_to_the_probe_is_the_verdict() {
     let (connector, mut started) = played(quick());
     let (session, mut server) = shake_hands(&connector, quiet_opening(), &mut started, async |server| {
         let probe = server.expect("server/discover").await;
@@ -143,9 +140,9 @@ async fn a_late_answer_to_the_probe_is_the_verdict() {
     server.expect("tools/call").await;
 }
 
-/// ERA-159, second half: the probe was lost, and `initialize` is refused.
+/// The probe was lost, and `initialize` is refused.
 #[tokio::test]
-async fn a_refused_initialize_leads_to_one_more_probe() {
+async fn era_159_a_refused_initialize_leads_to_one_more_probe() {
     for code in [-32022, -32600, -32601] {
         let (connector, mut started) = played(quick());
         let (session, _server) = shake_hands(&connector, quiet_opening(), &mut started, async |server| {
@@ -169,9 +166,8 @@ async fn a_refused_initialize_leads_to_one_more_probe() {
     assert_eq!(fault.reason(), Some(Reason::UpstreamProtocol));
 }
 
-/// ERA-165
 #[tokio::test]
-async fn many_who_ask_cause_one_probe() {
+async fn era_165_many_who_ask_cause_one_probe() {
     let (connector, mut started) = played(LineSettings::default());
     let asking: Vec<_> = (0..10).map(|_| tokio::spawn(connector.sharing())).collect();
     let mut server = start(&mut started).await;
@@ -286,9 +282,9 @@ async fn calls_and_capabilities_of_others_do_not_matter_to_a_session_of_its_own(
     assert_eq!(told["capabilities"]["roots"], able()["roots"], "and the second start needs no probe");
 }
 
-/// ERA-164, the pipe's part: a legacy server is probed again at its first start after an hour, and until then it is not.
+/// The pipe's part: a legacy server is probed again at its first start after an hour, and until then it is not.
 #[tokio::test(start_paused = true)]
-async fn a_legacy_verdict_does_not_last_for_ever() {
+async fn era_164_a_legacy_verdict_does_not_last_for_ever() {
     let (connector, mut started) = played(LineSettings::default());
     let shake = async |server: &mut Server| {
         server.legacy().await;
@@ -306,9 +302,9 @@ async fn a_legacy_verdict_does_not_last_for_ever() {
     assert_eq!(connector.known_sharing(), Some(Sharing::Everybody));
 }
 
-/// ERA-163, the pipe's part: what was modern at the last start need not be at the next.
+/// The pipe's part: what was modern at the last start need not be at the next.
 #[tokio::test]
-async fn a_modern_verdict_is_checked_at_every_start() {
+async fn era_163_a_modern_verdict_is_checked_at_every_start() {
     let (connector, mut started) = played(LineSettings::default());
     let _first = shake_hands(&connector, quiet_opening(), &mut started, async |server| server.modern().await).await;
     let shake = async |server: &mut Server| {

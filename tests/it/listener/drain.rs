@@ -5,7 +5,8 @@ use std::time::Duration;
 use rialto::app::listener::{Drained, Limits};
 use tokio::net::TcpStream;
 
-use super::raw::{Gateway, Setup, within};
+use super::raw::{Gateway, Setup};
+use crate::support::wait::within;
 
 #[tokio::test]
 async fn sec_161_streams_end_properly_and_calls_finish() {

@@ -65,7 +65,7 @@ async fn sec_001_names_are_ours_only_where_they_were_configured() {
 }
 
 #[tokio::test]
-async fn sec_002_foreign_pages_are_refused_for_every_method() {
+async fn era_136_sec_002_foreign_pages_are_refused_for_every_method() {
     let gateway = published().await;
     for method in ["GET", "POST", "DELETE", "OPTIONS", "PUT"] {
         let request = format!("{method} /mcp/docs HTTP/1.1\r\nhost: localhost\r\norigin: https://evil.example\r\n\r\n");
@@ -128,7 +128,7 @@ async fn sec_003_origins_count_only_as_exact_tuples() {
 }
 
 #[tokio::test]
-async fn sec_004_no_origin_is_no_page() {
+async fn era_136_sec_004_no_origin_is_no_page() {
     let gateway = published().await;
     assert_eq!(gateway.post("host: gw.example\r\n").await, 200);
 }
@@ -175,7 +175,7 @@ async fn sec_005_there_is_exactly_one_host() {
 }
 
 #[tokio::test]
-async fn sec_007_preflights_name_what_mcp_needs_and_share_with_nobody_else() {
+async fn era_137_sec_007_preflights_name_what_mcp_needs_and_share_with_nobody_else() {
     let gateway = published().await;
     let preflight = |origin: &str| {
         format!(

@@ -5,7 +5,8 @@ use std::time::Duration;
 use rialto::app::listener::Limits;
 use tokio::time::Instant;
 
-use super::raw::{BODY_LIMIT, Gateway, Setup, within};
+use super::raw::{BODY_LIMIT, Gateway, Setup};
+use crate::support::wait::within;
 
 const SHORT: Duration = Duration::from_millis(200);
 

@@ -27,8 +27,7 @@ use tokio::time::{Instant, timeout};
 use tower::Layer;
 use url::Url;
 
-/// Longer than anything here takes, so that a test that hangs fails instead.
-const PATIENCE: Duration = Duration::from_secs(20);
+use crate::support::wait::{SOON, within};
 
 /// The cap on bodies of `POST /mcp/docs`.
 pub(super) const BODY_LIMIT: usize = 4096;
@@ -43,7 +42,7 @@ pub(super) struct Setup {
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { limits: Limits::default(), hosts: Vec::new(), public_url: None, body_time: PATIENCE }
+        Self { limits: Limits::default(), hosts: Vec::new(), public_url: None, body_time: SOON }
     }
 }
 
@@ -173,10 +172,6 @@ async fn streaming(app: Arc<App>) -> Body {
 async fn flood() -> Body {
     let chunk = Bytes::from(vec![b'x'; 64 * 1024]);
     Body::from_stream(stream::repeat_with(move || Ok::<_, Infallible>(chunk.clone())))
-}
-
-pub(super) async fn within<F: Future>(future: F) -> F::Output {
-    timeout(PATIENCE, future).await.expect("took too long")
 }
 
 /// A client's end of a connection.

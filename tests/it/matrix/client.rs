@@ -346,9 +346,9 @@ impl Client {
             if let Some(name) = name {
                 request = request.header("mcp-name", encoded(&name));
             }
-            for (name, value) in ask.headers {
-                request = request.header(*name, encoded(value));
-            }
+        }
+        for (name, value) in ask.headers {
+            request = request.header(*name, encoded(value));
         }
         request
     }

@@ -12,14 +12,9 @@ use crate::support::{
     mount::{Scripted, says},
 };
 
-async fn plain() -> (Gateway, Arc<Scripted>) {
-    let mount = Arc::new(Scripted::plain());
-    (Gateway::start(&[&mount]).await, mount)
-}
-
 #[tokio::test]
 async fn era_106_107_requests_without_an_envelope_hear_what_is_missing() {
-    let (gateway, mount) = plain().await;
+    let (gateway, mount) = Gateway::plain().await;
     let (version, capabilities) =
         ("io.modelcontextprotocol/protocolVersion", "io.modelcontextprotocol/clientCapabilities");
     let bare = |method: &str| {
@@ -37,7 +32,7 @@ async fn era_106_107_requests_without_an_envelope_hear_what_is_missing() {
 
 #[tokio::test]
 async fn era_108_109_the_envelope_has_to_be_whole() {
-    let (gateway, mount) = plain().await;
+    let (gateway, mount) = Gateway::plain().await;
     let key = |name: &str| format!("io.modelcontextprotocol/{name}");
     let list = || modern("tools/list", json!({}));
     let broken = [
@@ -61,7 +56,7 @@ async fn era_108_109_the_envelope_has_to_be_whole() {
 
 #[tokio::test]
 async fn era_110_other_versions_hear_which_are_served() {
-    let (gateway, _) = plain().await;
+    let (gateway, _) = Gateway::plain().await;
     let discovered = modern("server/discover", json!({})).response(&gateway, 200).await;
     let served = discovered["result"]["supportedVersions"].clone();
     for version in ["2099-01-01", "2025-11-25", "tomorrow"] {
@@ -80,7 +75,7 @@ async fn era_110_other_versions_hear_which_are_served() {
 
 #[tokio::test]
 async fn era_111_112_only_post_is_served() {
-    let (gateway, _) = plain().await;
+    let (gateway, _) = Gateway::plain().await;
     for verb in [Method::GET, Method::DELETE, Method::PUT] {
         let answer = modern("tools/list", json!({})).verb(verb.clone()).text("").send(&gateway).await;
         assert_eq!(answer.status, 405);
@@ -90,7 +85,7 @@ async fn era_111_112_only_post_is_served() {
 
 #[tokio::test]
 async fn era_113_114_sessions_and_event_ids_mean_nothing() {
-    let (gateway, _) = plain().await;
+    let (gateway, _) = Gateway::plain().await;
     let sent = tool("x", json!({})).header("mcp-session-id", "garbage").header("last-event-id", "s1-4");
     let answer = sent.send(&gateway).await;
     assert_eq!(answer.status, 200);
@@ -99,7 +94,7 @@ async fn era_113_114_sessions_and_event_ids_mean_nothing() {
 
 #[tokio::test]
 async fn era_115_only_single_requests_may_be_posted() {
-    let (gateway, mount) = plain().await;
+    let (gateway, mount) = Gateway::plain().await;
     let list = modern("tools/list", json!({}));
     let response = json!({"jsonrpc": "2.0", "id": 1, "result": {}});
     for text in [response.to_string(), json!([list.body()]).to_string(), json!([response]).to_string()] {
@@ -134,7 +129,7 @@ async fn era_116_notifications_are_accepted_and_do_nothing() {
 
 #[tokio::test]
 async fn era_117_methods_of_the_other_era_do_not_exist() {
-    let (gateway, mount) = plain().await;
+    let (gateway, mount) = Gateway::plain().await;
     for method in [
         "initialize",
         "ping",
@@ -153,7 +148,7 @@ async fn era_117_methods_of_the_other_era_do_not_exist() {
 
 #[tokio::test]
 async fn era_105_an_enveloped_initialize_hears_the_versions() {
-    let (gateway, _) = plain().await;
+    let (gateway, _) = Gateway::plain().await;
     let error = modern("initialize", json!({})).error(&gateway, 404, -32601).await;
     assert_eq!(error["data"]["supported"], json!(["2026-07-28"]));
     assert!(error["message"].as_str().unwrap().contains("2026-07-28"));
@@ -177,7 +172,7 @@ async fn era_118_families_that_are_not_advertised_do_not_exist() {
 
 #[tokio::test]
 async fn tasks_need_the_extension() {
-    let (gateway, mount) = plain().await;
+    let (gateway, mount) = Gateway::plain().await;
     let listen = modern("subscriptions/listen", json!({"notifications": {"taskIds": ["t"]}}));
     for sent in [modern("tasks/get", json!({"taskId": "t"})), modern("tasks/cancel", json!({"taskId": "t"})), listen] {
         let error = sent.error(&gateway, 400, -32021).await;
@@ -191,7 +186,7 @@ async fn tasks_need_the_extension() {
 
 #[tokio::test]
 async fn discovery_says_what_the_mount_says() {
-    let (gateway, mount) = plain().await;
+    let (gateway, mount) = Gateway::plain().await;
     let result = modern("server/discover", json!({})).response(&gateway, 200).await["result"].clone();
     assert_eq!(result["supportedVersions"], json!(["2026-07-28"]));
     assert_eq!(result["capabilities"], mount.capabilities);
@@ -203,7 +198,7 @@ async fn discovery_says_what_the_mount_says() {
 
 #[tokio::test]
 async fn era_192_bodies_that_cannot_be_read() {
-    let (gateway, _) = plain().await;
+    let (gateway, _) = Gateway::plain().await;
     let list = || modern("tools/list", json!({}));
     assert_eq!(list().header("content-type", "text/plain").send(&gateway).await.status, 415);
     assert_eq!(list().header("accept", "text/html").send(&gateway).await.status, 406);
@@ -249,7 +244,7 @@ async fn era_431_errors_of_a_call_are_answers() {
 async fn era_466_a_capability_that_the_server_needs_is_named() {
     let mount = Arc::new(Scripted::new(|_| async move {
         let data = json!({"requiredCapabilities": {"sampling": {}}, "cause": {"code": -32603, "message": "no"}});
-        let error = ErrorObject::new(-32021, "it needs sampling").with_data(crate::support::mount::raw(&data));
+        let error = ErrorObject::new(-32021, "it needs sampling").with_data(crate::support::json::raw(&data));
         Err(Fault::Answered(error))
     }));
     let gateway = Gateway::start(&[&mount]).await;
@@ -276,7 +271,7 @@ async fn era_461_equal_ids_of_concurrent_requests_are_two_requests() {
 
 #[tokio::test]
 async fn parameters_reach_the_mount_byte_for_byte_and_callers_are_told_apart() {
-    let (gateway, mount) = plain().await;
+    let (gateway, mount) = Gateway::plain().await;
     let first = tool("x", json!({"n": 1, "é": [null]}));
     first.response(&gateway, 200).await;
     assert_eq!(mount.last().params, first.body()["params"]);

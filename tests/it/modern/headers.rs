@@ -10,14 +10,9 @@ use crate::support::{
     mount::Scripted,
 };
 
-async fn plain() -> (Gateway, Arc<Scripted>) {
-    let mount = Arc::new(Scripted::plain());
-    (Gateway::start(&[&mount]).await, mount)
-}
-
 #[tokio::test]
 async fn era_174_175_179_sec_061_headers_have_to_say_what_the_body_says() {
-    let (gateway, mount) = plain().await;
+    let (gateway, mount) = Gateway::plain().await;
     let call = || tool("search", json!({})).id("seven");
     let read = || modern("resources/read", json!({"uri": "docs://a"}));
     let cases: Vec<(&str, Sent)> = vec![
@@ -52,7 +47,7 @@ async fn era_174_175_179_sec_061_headers_have_to_say_what_the_body_says() {
 
 #[tokio::test]
 async fn era_175_176_177_178_ways_to_spell_a_header() {
-    let (gateway, mount) = plain().await;
+    let (gateway, mount) = Gateway::plain().await;
     let accepted = [
         ("search", "search"),
         ("search", " \t search\t "),

@@ -11,9 +11,10 @@ use serde_json::{Value, json};
 use tokio::{sync::Notify, time::Instant};
 
 use crate::support::{
-    client::{Sent, tool, within},
+    client::{Sent, tool},
     gateway::Gateway,
     mount::{Scripted, ask, elicit, progress, says, told},
+    wait::within,
 };
 
 fn accept() -> Value {

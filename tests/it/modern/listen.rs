@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::support::{
-    client::{Sent, modern, tool, within},
+    client::{Sent, modern, tool},
     gateway::Gateway,
     mount::{Scripted, log, notification, progress, says},
+    wait::within,
 };
 
 const ID: &str = "io.modelcontextprotocol/subscriptionId";

@@ -10,7 +10,8 @@ use tokio::sync::Notify;
 use crate::support::{
     client::{Sent, modern, tool},
     gateway::Gateway,
-    mount::{Scripted, ask, elicit, log, marked, object, progress, says, told},
+    json::object,
+    mount::{Scripted, ask, elicit, log, marked, progress, says, told},
 };
 
 fn accept(name: &str) -> Value {

@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use crate::support::{
     client::{Sent, modern, tool},
     gateway::Gateway,
-    mount::{Scripted, object, raw, says, value},
+    json::{object, raw, value},
+    mount::{Scripted, says},
 };
 
 const FORM: &str = r#"{"k":{"method":"elicitation/create","params":{"mode":"form","message":"Who?","requestedSchema":{"type":"object","properties":{}},"x":1.0}}}"#;

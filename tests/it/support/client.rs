@@ -1,6 +1,6 @@
 //! A modern client that sends what the test says, right or wrong.
 
-use std::{convert::Infallible, pin::Pin, time::Duration};
+use std::{convert::Infallible, pin::Pin};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
@@ -13,11 +13,10 @@ use tokio::{net::TcpStream, task::JoinSet};
 use super::{
     gateway::{Gateway, PRINCIPAL},
     schema,
+    wait::within,
 };
 
 const VERSION: &str = "2026-07-28";
-/// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A request to be.
 #[derive(Clone, Debug)]
@@ -202,11 +201,6 @@ impl Sent {
     }
 }
 
-/// Waits, but not for ever.
-pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, future).await.expect("it takes too long")
-}
-
 type Chunks = Pin<Box<dyn Stream<Item = Bytes> + Send>>;
 
 /// An answer that comes in pieces. Dropping it closes the stream.
@@ -276,7 +270,8 @@ impl Streaming {
             while let Some(chunk) = self.body.next().await {
                 text.push_str(std::str::from_utf8(&chunk).unwrap());
             }
-            if !text.is_empty() {
+            let is_json = self.headers.get("content-type").is_some_and(|t| t == "application/json");
+            if is_json && !text.is_empty() {
                 let message: Value = serde_json::from_str(&text).unwrap();
                 schema::assert_modern(&self.method, &message);
                 messages.push(message);

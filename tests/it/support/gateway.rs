@@ -19,10 +19,66 @@ pub(crate) const PRINCIPAL: &str = "x-principal";
 
 type Answer = Response<UnsyncBoxBody<bytes::Bytes, Infallible>>;
 
-/// Endpoints at `/mcp/{mount}`. They go away with it.
+/// The endpoints of some mounts, each at `/mcp/{mount}`.
+#[derive(Clone)]
+pub(crate) struct Endpoints(Arc<HashMap<String, Arc<Endpoint>>>);
+
+impl Endpoints {
+    pub(crate) fn new<M: Mount + 'static>(mounts: impl IntoIterator<Item = Arc<M>>, settings: &Settings) -> Self {
+        let endpoint = |mount: Arc<M>| (mount.name().to_owned(), Endpoint::new(mount, settings.clone()));
+        Self(Arc::new(mounts.into_iter().map(endpoint).collect()))
+    }
+
+    /// Puts them behind a socket, for as long as the tasks are kept.
+    pub(crate) async fn listen(&self) -> (SocketAddr, JoinSet<()>) {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let endpoints = self.clone();
+        let mut serving = JoinSet::new();
+        serving.spawn(async move {
+            let mut connections = JoinSet::new();
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let endpoints = endpoints.clone();
+                connections.spawn(async move {
+                    let service = service_fn(|request: Request<Incoming>| {
+                        let endpoints = endpoints.clone();
+                        async move { Ok::<_, Infallible>(endpoints.serve(request).await) }
+                    });
+                    let _ = hyper::server::conn::http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), service)
+                        .await;
+                });
+            }
+        });
+        (address, serving)
+    }
+
+    async fn serve<B>(&self, request: Request<B>) -> Answer
+    where
+        B: http_body::Body<Data = bytes::Bytes> + Unpin,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let name = request.uri().path().trim_start_matches("/mcp/");
+        let principal = request.headers().get(PRINCIPAL).and_then(|v| v.to_str().ok()).unwrap_or("alice");
+        match self.0.get(name) {
+            Some(endpoint) => {
+                let principal = Principal::new(principal);
+                endpoint.serve(request, &principal).await.map(BodyExt::boxed_unsync)
+            }
+            None => {
+                let mut missing = Response::new(Full::default().boxed_unsync());
+                *missing.status_mut() = StatusCode::NOT_FOUND;
+                missing
+            }
+        }
+    }
+}
+
+/// Endpoints that go away with it.
 pub(crate) struct Gateway {
     pub(crate) settings: Settings,
-    endpoints: Arc<HashMap<&'static str, Arc<Endpoint>>>,
+    endpoints: Endpoints,
     address: Option<SocketAddr>,
     _serving: JoinSet<()>,
 }
@@ -35,12 +91,7 @@ impl Gateway {
 
     /// The same with settings.
     pub(crate) fn with(mounts: &[&Arc<Scripted>], settings: Settings) -> Self {
-        let endpoint = |mount: &&Arc<Scripted>| {
-            let name = mount.name;
-            let mount: Arc<dyn Mount> = (*mount).clone();
-            (name, Endpoint::new(mount, settings.clone()))
-        };
-        let endpoints = Arc::new(mounts.iter().map(endpoint).collect());
+        let endpoints = Endpoints::new(mounts.iter().copied().cloned(), &settings);
         Self { settings, endpoints, address: None, _serving: JoinSet::new() }
     }
 
@@ -49,28 +100,16 @@ impl Gateway {
         Self::in_memory(mounts).listen().await
     }
 
+    /// A mount that answers every call, behind a socket.
+    pub(crate) async fn plain() -> (Self, Arc<Scripted>) {
+        let mount = Arc::new(Scripted::plain());
+        (Self::start(&[&mount]).await, mount)
+    }
+
     /// Puts the endpoints behind a socket.
-    pub(crate) async fn listen(mut self) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        self.address = Some(listener.local_addr().unwrap());
-        let endpoints = self.endpoints.clone();
-        self._serving.spawn(async move {
-            let mut connections = JoinSet::new();
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                let endpoints = endpoints.clone();
-                connections.spawn(async move {
-                    let service = service_fn(|request: Request<Incoming>| {
-                        let endpoints = endpoints.clone();
-                        async move { Ok::<_, Infallible>(serve(&endpoints, request).await) }
-                    });
-                    let _ = hyper::server::conn::http1::Builder::new()
-                        .serve_connection(TokioIo::new(stream), service)
-                        .await;
-                });
-            }
-        });
-        self
+    pub(crate) async fn listen(self) -> Self {
+        let (address, serving) = self.endpoints.listen().await;
+        Self { address: Some(address), _serving: serving, ..self }
     }
 
     /// Where the socket is, where there is one.
@@ -80,23 +119,6 @@ impl Gateway {
 
     /// Sends a request past every socket.
     pub(crate) async fn serve(&self, request: Request<Full<bytes::Bytes>>) -> Answer {
-        serve(&self.endpoints, request).await
-    }
-}
-
-async fn serve<B>(endpoints: &HashMap<&'static str, Arc<Endpoint>>, request: Request<B>) -> Answer
-where
-    B: http_body::Body<Data = bytes::Bytes> + Unpin,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    let name = request.uri().path().trim_start_matches("/mcp/").to_owned();
-    let principal = request.headers().get(PRINCIPAL).and_then(|v| v.to_str().ok()).unwrap_or("alice").to_owned();
-    match endpoints.get(name.as_str()) {
-        Some(endpoint) => endpoint.serve(request, &Principal::new(&principal)).await.map(BodyExt::boxed_unsync),
-        None => {
-            let mut missing = Response::new(Full::default().boxed_unsync());
-            *missing.status_mut() = StatusCode::NOT_FOUND;
-            missing
-        }
+        self.endpoints.serve(request).await
     }
 }

@@ -5,33 +5,19 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use bytes::Bytes;
 use futures_util::future::ready;
 use rialto::{
     hub::{
         Answer, Attempt, BoxFuture, Call, Caller, Description, Fault, Filter, Health, Listening, Mount, Outcome,
         Question,
     },
-    jsonrpc::{Notification, Raw, RawObject, scan::ScanLimits},
+    jsonrpc::{Notification, Raw},
     protocol::{Method, headers::ToolHeaders},
 };
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 
-/// JSON of the test as the library carries it.
-pub(crate) fn raw(value: &Value) -> Raw {
-    Raw::scan(Bytes::from(value.to_string()), ScanLimits::ANSWER).unwrap()
-}
-
-/// The same for an object.
-pub(crate) fn object(value: &Value) -> RawObject {
-    raw(value).to_object().unwrap()
-}
-
-/// What the library carries as JSON of the test.
-pub(crate) fn value(raw: &Raw) -> Value {
-    raw.parse().unwrap()
-}
+use super::json::{object, raw, value};
 
 type Handler = Box<dyn Fn(Call) -> BoxFuture<Result<Outcome, Fault>> + Send + Sync>;
 type Listener = Box<dyn Fn(Filter) -> Result<Listening, Fault> + Send + Sync>;

@@ -1,57 +1,11 @@
-//! The official JSON schemas, where they are at hand.
+//! What the official JSON schemas say about messages.
 
-use std::{
-    collections::HashMap,
-    path::PathBuf,
-    sync::{Arc, Mutex, OnceLock},
-};
+use serde_json::Value;
 
-use jsonschema::Validator;
-use serde_json::{Value, json};
+#[path = "../../support/schema.rs"]
+mod official;
 
-fn folder() -> PathBuf {
-    std::env::var_os("MCP_SPEC_DIR")
-        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/spec")), PathBuf::from)
-}
-
-fn schema(revision: &str) -> Option<&'static Value> {
-    static READ: OnceLock<Mutex<HashMap<String, Option<&'static Value>>>> = OnceLock::new();
-    let mut read = READ.get_or_init(Mutex::default).lock().unwrap();
-    *read.entry(revision.to_owned()).or_insert_with(|| {
-        let path = folder().join(format!("{revision}.schema.json"));
-        match std::fs::read(&path) {
-            Ok(text) => Some(Box::leak(Box::new(serde_json::from_slice(&text).unwrap()))),
-            Err(_) => {
-                eprintln!("skipped: no schema of {revision} to check messages against");
-                None
-            }
-        }
-    })
-}
-
-fn validator(revision: &str, name: &str) -> Option<Arc<Validator>> {
-    static BUILT: OnceLock<Mutex<HashMap<String, Arc<Validator>>>> = OnceLock::new();
-    let whole = schema(revision)?;
-    let mut built = BUILT.get_or_init(Mutex::default).lock().unwrap();
-    let built = built.entry(format!("{revision} {name}")).or_insert_with(|| {
-        let definitions = if whole.get("$defs").is_some() { "$defs" } else { "definitions" };
-        let part = json!({
-            "$schema": whole["$schema"], definitions: whole[definitions], "$ref": format!("#/{definitions}/{name}"),
-        });
-        Arc::new(jsonschema::validator_for(&part).unwrap())
-    });
-    Some(built.clone())
-}
-
-/// Fails unless `value` is a valid `name` of the revision. Does nothing where the schemas are not at hand.
-#[track_caller]
-pub(crate) fn assert_valid(revision: &str, name: &str, value: &Value) {
-    if let Some(validator) = validator(revision, name)
-        && let Err(error) = validator.validate(value)
-    {
-        panic!("no valid {name} of {revision}: {error} at {}\n{value:#}", error.instance_path());
-    }
-}
+pub(crate) use official::assert_valid;
 
 /// Fails unless a message may be sent to a modern client that called `method`.
 #[track_caller]

@@ -88,12 +88,11 @@ async fn who_the_server_is_told_that_it_talks_to() {
 }
 
 #[tokio::test]
-async fn revisions_are_negotiated() {
+async fn era_166_revisions_are_negotiated() {
     for (answered, revision, header) in [
         ("2024-11-05", Revision::R2024_11_05, None),
         ("2025-03-26", Revision::R2025_03_26, None),
         ("2025-06-18", Revision::R2025_06_18, Some("2025-06-18")),
-        // ERA-166
         ("2024-12-01", Revision::R2024_11_05, None),
         ("2024-10-07", Revision::R2024_11_05, None),
     ] {
@@ -149,7 +148,7 @@ async fn era_168_a_session_id_must_be_visible() {
 }
 
 #[tokio::test]
-async fn era_169_and_170_a_forgotten_session_begins_anew_and_is_set_up_again() {
+async fn era_169_170_a_forgotten_session_begins_anew_and_is_set_up_again() {
     type Case = (&'static str, fn(&Seen) -> Reply);
     let cases: &[Case] = &[
         ("169 TypeScript", |s| {
@@ -515,14 +514,14 @@ async fn what_the_client_says_is_passed_on_in_order() {
 }
 
 #[tokio::test]
-async fn era_425_and_173_odd_manners_are_tolerated_and_nothing_is_called_before_the_handshake() {
+async fn era_173_425_429_odd_manners_are_tolerated_and_nothing_is_called_before_the_handshake() {
     let server = Scripted::start(|seen| async move {
         if seen.method().starts_with("notifications/") {
             return Reply::json(200, &json!({"ok": true}));
         }
         housekeeping(&seen, "2025-03-26", Some("s-1")).unwrap_or_else(|| match seen.verb.as_str() {
             "GET" => Reply::text(200, "application/json", "{}"),
-            // ERA-429, and a batch.
+            // A response to nothing, in a batch.
             _ => Reply::json(200, &json!([{"jsonrpc": "2.0", "id": 1, "result": 0}, seen.result(json!({"n": 12_345_678_901_234_567_890_u64}))])),
         })
     })

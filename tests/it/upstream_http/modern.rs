@@ -9,17 +9,7 @@ async fn modern<F>(call: impl Fn(Seen) -> F + Send + Sync + 'static) -> Scripted
 where
     F: Future<Output = Reply> + Send + 'static,
 {
-    let call = Arc::new(call);
-    Scripted::start(move |seen| {
-        let call = call.clone();
-        async move {
-            match seen.method() {
-                "server/discover" => discovered(&seen),
-                _ => call(seen).await,
-            }
-        }
-    })
-    .await
+    Scripted::greeting(|seen| (seen.method() == "server/discover").then(|| discovered(seen)), call).await
 }
 
 #[tokio::test]
@@ -64,7 +54,7 @@ async fn a_request_carries_its_headers_and_one_connection_serves_many() {
 }
 
 #[tokio::test]
-async fn answers_in_every_form_are_read() {
+async fn era_418_420_423_424_426_427_428_429_answers_in_every_form_are_read() {
     // The number of the scenario, the answer, and what the call makes of it.
     type Case = (&'static str, fn(&Seen) -> Reply, &'static str);
     let cases: &[Case] = &[

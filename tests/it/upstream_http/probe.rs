@@ -27,7 +27,7 @@ fn unsupported(seen: &Seen, supported: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn era_145_a_modern_server_is_asked_once() {
+async fn era_145_165_a_modern_server_is_asked_once() {
     let server = probed(discovered).await;
     let connector = connector(&server.url(), settings());
     assert_eq!(connector.known_sharing(), None);
@@ -46,7 +46,7 @@ async fn era_145_a_modern_server_is_asked_once() {
 }
 
 #[tokio::test]
-async fn era_146_to_151_answers_to_the_probe() {
+async fn era_146_148_149_150_151_answers_to_the_probe() {
     type Case = (&'static str, fn(&Seen) -> Reply, &'static str, usize);
     // The number, the answer, what comes of it, and how often it was asked.
     let cases: &[Case] = &[
@@ -146,7 +146,7 @@ async fn era_147_a_session_that_the_probe_opened_is_closed() {
 }
 
 #[tokio::test]
-async fn era_152_to_154_an_outage_is_no_verdict() {
+async fn era_152_153_154_an_outage_is_no_verdict() {
     for (status, reason) in [(401, "upstream_auth"), (503, "upstream_http"), (0, "timeout")] {
         let well = Arc::new(Mutex::new(false));
         let seen_well = well.clone();
@@ -234,7 +234,7 @@ async fn changing(modern: Arc<Mutex<bool>>) -> Scripted {
 }
 
 #[tokio::test]
-async fn era_162_and_163_a_server_that_changes_its_era_is_found_out() {
+async fn era_162_163_a_server_that_changes_its_era_is_found_out() {
     for (from, to) in [(false, true), (true, false)] {
         let modern = Arc::new(Mutex::new(from));
         let server = changing(modern.clone()).await;

@@ -5,7 +5,6 @@ use std::{
     future::Future,
     pin::Pin,
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -21,8 +20,7 @@ use tokio::{
     time::Instant,
 };
 
-/// How long a test waits for something that has to happen.
-const PATIENCE: Duration = Duration::from_secs(10);
+use crate::support::wait::SOON;
 
 /// A request that arrived.
 #[derive(Clone, Debug)]
@@ -31,6 +29,8 @@ pub(crate) struct Seen {
     pub(crate) headers: HeaderMap,
     /// The body, `null` where it is no JSON.
     pub(crate) body: Value,
+    /// The body as it came.
+    pub(crate) text: String,
     pub(crate) at: Instant,
     /// Which connection it came on.
     pub(crate) connection: usize,
@@ -160,6 +160,27 @@ impl Scripted {
         Self { port, log, _serving: serving }
     }
 
+    /// A server that answers what `greets` does not by `call`.
+    pub(crate) async fn greeting<F>(
+        greets: impl Fn(&Seen) -> Option<Reply> + Send + Sync + 'static,
+        call: impl Fn(Seen) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Reply> + Send + 'static,
+    {
+        let call = Arc::new(call);
+        Self::start(move |seen| {
+            let (greeted, call) = (greets(&seen), call.clone());
+            async move {
+                match greeted {
+                    Some(reply) => reply,
+                    None => call(seen).await,
+                }
+            }
+        })
+        .await
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}/mcp?x=1", self.port)
     }
@@ -193,7 +214,7 @@ impl Scripted {
                 changed.await;
             }
         };
-        match tokio::time::timeout(PATIENCE, waiting).await {
+        match tokio::time::timeout(SOON, waiting).await {
             Ok(found) => found,
             Err(_) => panic!("`{what}` did not arrive; there was {:?}", self.trail()),
         }
@@ -216,8 +237,9 @@ async fn answer(
 ) -> Result<Response<BoxBody<Bytes, std::io::Error>>, Infallible> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map(|b| b.to_bytes()).unwrap_or_default();
+    let text = String::from_utf8_lossy(&body).into_owned();
     let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
-    let seen = Seen { verb: head.method, headers: head.headers, body, at: Instant::now(), connection };
+    let seen = Seen { verb: head.method, headers: head.headers, body, text, at: Instant::now(), connection };
     log.seen.lock().unwrap().push(seen.clone());
     log.changed.notify_waiters();
     let Reply { status, headers, body } = handler(seen).await;

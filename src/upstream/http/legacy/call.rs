@@ -3,7 +3,7 @@
 use std::{pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 use tokio::sync::mpsc::OwnedPermit;
 
 use crate::{
@@ -54,6 +54,8 @@ pub(super) struct Running {
     handle: Arc<Handle>,
     epoch: Arc<Epoch>,
     id: u64,
+    /// Those of the session, and what goes on of the client's.
+    headers: HeaderMap,
     inbox: Inbox,
     conversation: Conversation,
     life: Life,
@@ -83,7 +85,10 @@ impl Running {
             Conversation::new(outgoing.peer.clone(), outgoing.life.clone(), outgoing.capabilities.clone(), may_ask);
         let life = outgoing.life.clone();
         let busy = abandon.is_none();
-        let running = Self { handle: handle.clone(), epoch, id, inbox, conversation, life, abandon, sent: false };
+        let mut headers = epoch.headers.clone();
+        server.add(&mut headers, &outgoing.headers);
+        let running =
+            Self { handle: handle.clone(), epoch, id, headers, inbox, conversation, life, abandon, sent: false };
         if busy {
             return Err(server.fault(Reason::Busy, "too many calls are under way in one session, try again later"));
         }
@@ -96,7 +101,7 @@ impl Running {
     pub(super) async fn run(mut self, body: Bytes) -> Result<Raw, Failed> {
         let handle = self.handle.clone();
         let server = &handle.core.server;
-        let request = server.post(self.epoch.headers.clone(), body);
+        let request = server.post(self.headers.clone(), body);
         self.sent = true;
         let mut sending = std::pin::pin!(server.send(Purpose::Call, request));
         let sent = match self.attend(sending.as_mut()).await {
@@ -272,7 +277,7 @@ impl Running {
                 None => grown,
             };
             self.attended(tokio::time::sleep(pause.min(LONGEST))).await?;
-            let mut headers = self.epoch.headers.clone();
+            let mut headers = self.headers.clone();
             headers.insert(LAST_EVENT_ID, HeaderValue::from_bytes(from).map_err(|_| lost())?);
             let Ok(answer) = self.attended(server.send(Purpose::Call, server.get(headers))).await? else { continue };
             match Reply::read(answer, server.settings.max_message).await {

@@ -1,0 +1,201 @@
+//! The lists of a server: fetched whole, kept while they hold, and handed out in pages.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    hub::{Call, Caller, Description, Fault, Life, Outcome, Reason, SilentPeer},
+    jsonrpc::{Raw, RawObject},
+    protocol::{
+        Method,
+        ladder::{Facts, Plan},
+    },
+    upstream::{Outgoing, Session},
+};
+
+use super::{
+    super::{
+        catalog::{Tools, View, list_index},
+        pages::{Owner, Pages},
+    },
+    Inner, has_changed, own_words,
+    travelling::{Header, own_headers},
+};
+
+/// How long a list of a legacy server is kept that announces its changes.
+const LISTED: Duration = Duration::from_secs(60);
+/// How many pages of one list are fetched.
+const PAGES: usize = 1000;
+
+/// A list that somebody wants.
+pub(super) struct Wanted<'a> {
+    pub(super) caller: &'a Arc<Caller>,
+    pub(super) method: &'a Method,
+    /// The member of the result that holds the items.
+    pub(super) member: &'static str,
+    pub(super) life: &'a Life,
+    /// The client's own headers, by which the server may list something else.
+    pub(super) headers: &'a [Header],
+}
+
+impl Inner {
+    pub(super) async fn list(&self, call: &Call, member: &'static str) -> Result<Outcome, Fault> {
+        let (caller, method) = (&call.caller, &call.method);
+        if let Some(cursor) = call.params.get("cursor").filter(|c| !c.is_null()) {
+            let page = self.snapshots.at(&self.owner(caller, method), cursor)?;
+            return Ok(Outcome::Complete(page.to_raw()));
+        }
+        let headers = own_headers(call);
+        if !headers.is_empty() {
+            // The server may list something else for every value, so nothing of it is kept.
+            let wanted = Wanted { caller, method, member, life: &call.life, headers: &headers };
+            return Ok(first_page(&*self.fetch(&wanted, &View::default()).await?, None));
+        }
+        let view = self.view(caller);
+        if let Some((pages, left)) = view.list(method, self.catalog.epoch(method)) {
+            return Ok(first_page(&pages, Some(left)));
+        }
+        // Callers of a list that can be kept wait for one fetch; others fetch for themselves.
+        let _one = match self.keeps(caller, method) {
+            true => Some(view.fetching[list_index(method)].lock().await),
+            false => None,
+        };
+        if let Some((pages, left)) = view.list(method, self.catalog.epoch(method)) {
+            return Ok(first_page(&pages, Some(left)));
+        }
+        let wanted = Wanted { caller, method, member, life: &call.life, headers: &[] };
+        Ok(first_page(&*self.fetch(&wanted, &view).await?, None))
+    }
+
+    /// Whether a list will be kept, as far as that is known before it is fetched.
+    fn keeps(&self, caller: &Arc<Caller>, method: &Method) -> bool {
+        match self.pool.ready(caller) {
+            Some(session) if !session.revision().is_modern() => announces(&session.description(), method),
+            _ => true,
+        }
+    }
+
+    fn owner(&self, caller: &Caller, method: &Method) -> Owner<'_> {
+        Owner {
+            sealer: &self.sealer,
+            principal: "",
+            mount: &self.name,
+            view: format!("{} {} {} {}", caller.principal.as_str(), method, caller.revision, caller.fingerprint),
+        }
+    }
+
+    /// Fetches a whole list, all its pages, and keeps it as long as it may be kept.
+    pub(super) async fn fetch(&self, wanted: &Wanted<'_>, view: &View) -> Result<Arc<Pages>, Fault> {
+        let session = self.session(wanted.caller).await?;
+        match self.fetch_from(&session, wanted, view).await {
+            // Listing does nothing, so it may be done in the other era.
+            Err(fault) if has_changed(&session, &fault) => {
+                let session = self.session(wanted.caller).await?;
+                self.fetch_from(&session, wanted, view).await
+            }
+            fetched => fetched,
+        }
+    }
+
+    async fn fetch_from(
+        &self,
+        session: &Arc<dyn Session>,
+        wanted: &Wanted<'_>,
+        view: &View,
+    ) -> Result<Arc<Pages>, Fault> {
+        let Wanted { caller, method, member, life, headers } = *wanted;
+        let epoch = self.catalog.epoch(method);
+        let plan = Plan::between(caller.revision, session.revision());
+        let broken = |what: &str| Fault::upstream(Reason::UpstreamProtocol, &self.name, what);
+        let mut items: Vec<Raw> = Vec::new();
+        let mut frame: Option<RawObject> = None;
+        let mut ttl = u64::MAX;
+        let mut cursor: Option<Raw> = None;
+        for page in 0.. {
+            if page == PAGES {
+                return Err(broken("its list has too many pages"));
+            }
+            let mut params = RawObject::new();
+            if let Some(cursor) = &cursor {
+                params.set("cursor", cursor.clone());
+            }
+            own_words(session.revision()).request(method, &mut params, &self.envelope(caller, &session.description()));
+            let outgoing = Outgoing {
+                method: method.clone(),
+                params,
+                headers: headers.to_vec(),
+                peer: Arc::new(SilentPeer),
+                capabilities: caller.capabilities.clone(),
+                life: life.clone(),
+            };
+            let result = match session.call(outgoing).await {
+                Ok(result) => result.to_object().ok_or_else(|| broken("its list is not an object"))?,
+                Err(Fault::Answered(error)) => {
+                    return Err(Fault::Answered(plan.error(method, error, &Facts::default())));
+                }
+                Err(fault) => return Err(fault),
+            };
+            if result.get("resultType").is_some_and(|t| session.revision().is_modern() && !t.is_text("complete")) {
+                return Err(broken("it answered a list with something else"));
+            }
+            let part = result.get(member).and_then(Raw::to_array).ok_or_else(|| broken("its list has no items"))?;
+            items.extend(part);
+            ttl = ttl.min(result.get("ttlMs").and_then(|t| t.parse().ok()).unwrap_or(0));
+            let next = result.get("nextCursor").filter(|c| !c.is_null()).cloned();
+            frame.get_or_insert(result);
+            match next {
+                None => break,
+                // A server that hands out the same cursor twice would be asked for ever.
+                Some(next) if cursor.as_ref() == Some(&next) => {
+                    tracing::warn!(mount = &*self.name, %method, "the server repeats a cursor; its list ends here");
+                    break;
+                }
+                Some(next) => cursor = Some(next),
+            }
+        }
+        let server = session.description();
+        if !session.revision().is_modern() {
+            ttl = if announces(&server, method) { millis(LISTED) } else { 0 };
+        }
+        let facts = Facts {
+            server_info: server.server_info.as_ref(),
+            http: session.mirrors_headers(),
+            ttl_ms: ttl,
+            ..Facts::default()
+        };
+        let mut whole = frame.unwrap_or_default();
+        whole.remove("nextCursor");
+        whole.set(member, Raw::array(&items));
+        if whole.has("ttlMs") {
+            whole.set("ttlMs", Raw::of(&ttl));
+        }
+        let whole = plan.result(method, whole, &facts);
+        let shown = whole.get(member).and_then(Raw::to_array).unwrap_or_default();
+        if *method == Method::ToolsList {
+            view.keep_tools(epoch, Arc::new(Tools::read(plan, &items, &shown)));
+        }
+        let pages = self.snapshots.cut(&self.owner(caller, method), &whole, member, &shown);
+        view.keep_list(method, epoch, &pages, Duration::from_millis(ttl));
+        Ok(pages)
+    }
+}
+
+/// The first page of a list; one that was kept says how long it still holds.
+fn first_page(pages: &Pages, left: Option<Duration>) -> Outcome {
+    let mut page = pages.pages.first().cloned().unwrap_or_default();
+    if let Some(left) = left
+        && page.has("ttlMs")
+    {
+        page.set("ttlMs", Raw::of(&millis(left)));
+    }
+    Outcome::Complete(page.to_raw())
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Whether a legacy server announces changes of this list.
+fn announces(server: &Description, method: &Method) -> bool {
+    let family = method.family().and_then(|f| server.capabilities.get_object(f.as_str()));
+    family.and_then(|f| f.get("listChanged").and_then(Raw::as_bool)).unwrap_or(false)
+}
