@@ -110,7 +110,7 @@ async fn changing(modern: Arc<AtomicBool>, ran: Arc<Mutex<Vec<&'static str>>>) -
 }
 
 #[tokio::test]
-async fn era_162_163_a_call_outlives_the_change_of_its_servers_era() {
+async fn era_162_163_sec_070_a_call_outlives_the_change_of_its_servers_era() {
     for from_modern in [false, true] {
         for revision in CLIENTS {
             let (modern, ran) = (Arc::new(AtomicBool::new(from_modern)), Arc::new(Mutex::new(Vec::new())));
