@@ -127,6 +127,20 @@ fn batches_report_each_element() {
     assert!(Payload::parse(Bytes::from("[]"), Limits::DOWNSTREAM).is_err());
 }
 
+#[test]
+fn what_ends_a_plain_string_is_found_wherever_it_stands() {
+    for length in 0..300 {
+        for special in [b'"', b'\\', b'\n', 0x1f] {
+            let mut text = vec![b'x'; 300];
+            text[length] = special;
+            // Bytes above ASCII are plain.
+            text[length / 2] = if length > 1 { 0xe9 } else { text[length / 2] };
+            assert_eq!(super::scan::plain_length(&text), length);
+        }
+        assert_eq!(super::scan::plain_length(&vec![b'x'; length]), length);
+    }
+}
+
 proptest! {
     #[test]
     fn agrees_with_serde_json(text in "[\\[\\]{}:,\"\\\\ a0-9.eE+-tfnulrs]{0,40}") {
