@@ -74,12 +74,12 @@ impl Inner {
         }
     }
 
-    fn owner(&self, caller: &Caller, method: &Method) -> Owner<'_> {
+    fn owner<'a>(&'a self, caller: &'a Caller, method: &Method) -> Owner<'a> {
         Owner {
             sealer: &self.sealer,
-            principal: "",
+            principal: caller.principal.as_str(),
             mount: &self.name,
-            view: format!("{} {} {} {}", caller.principal.as_str(), method, caller.revision, caller.fingerprint),
+            view: format!("{method} {} {}", caller.revision, caller.fingerprint),
         }
     }
 
