@@ -103,8 +103,11 @@ pub struct Scope {
     peer: Arc<dyn Peer>,
     /// Whether the scope is one client's own session, whose upstream sessions end with it.
     own_session: bool,
-    closing: Mutex<Vec<Box<dyn FnOnce() + Send>>>,
+    /// What each holder does when the scope ends, by the holder's address.
+    closing: Mutex<Vec<(usize, Closing)>>,
 }
+
+type Closing = Box<dyn FnOnce() + Send>;
 
 impl Scope {
     /// The scope of one client's session: it has upstream sessions of its own.
@@ -142,15 +145,28 @@ impl Scope {
         self.own_session
     }
 
-    /// Runs `hook` when the scope ends.
-    pub fn on_close(&self, hook: impl FnOnce() + Send + 'static) {
-        self.closing.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(hook));
+    /// Runs `hook` when the scope ends, if `holder` still exists then. One hook a holder is kept, the first: scopes live as
+    /// long as their principal comes back, and what is opened for them comes and goes.
+    pub fn on_close<T: Send + Sync + 'static>(&self, holder: &Arc<T>, hook: impl FnOnce(&T) + Send + 'static) {
+        let address = Arc::as_ptr(holder).addr();
+        let mut closing = self.closing.lock().unwrap_or_else(PoisonError::into_inner);
+        if closing.iter().any(|(known, _)| *known == address) {
+            return;
+        }
+        // Held weakly, which also keeps the address from being given to somebody else.
+        let holder = Arc::downgrade(holder);
+        let run = move || {
+            if let Some(holder) = holder.upgrade() {
+                hook(&holder);
+            }
+        };
+        closing.push((address, Box::new(run)));
     }
 }
 
 impl Drop for Scope {
     fn drop(&mut self) {
-        for hook in self.closing.get_mut().unwrap_or_else(PoisonError::into_inner).drain(..) {
+        for (_, hook) in self.closing.get_mut().unwrap_or_else(PoisonError::into_inner).drain(..) {
             hook();
         }
     }
@@ -159,5 +175,28 @@ impl Drop for Scope {
 impl std::fmt::Debug for Scope {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Scope").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+
+    #[test]
+    fn a_scope_keeps_one_hook_a_holder_and_none_for_those_that_are_gone() {
+        let scope = Scope::shared(Arc::new(SilentPeer));
+        let (kept, gone) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        for _ in 0..1000 {
+            scope.on_close(&kept, |n| {
+                n.fetch_add(1, Ordering::Relaxed);
+            });
+        }
+        scope.on_close(&gone, |_| panic!("nobody is there"));
+        drop(gone);
+        assert_eq!(scope.closing.lock().unwrap().len(), 2);
+        drop(scope);
+        assert_eq!(kept.load(Ordering::Relaxed), 1);
     }
 }

@@ -158,12 +158,9 @@ impl Catalog {
         }
         let view = Arc::new(View { used: Mutex::new(Some(now)), ..View::default() });
         views.insert(key.clone(), view.clone());
-        if key.session.is_some() {
-            let catalog = Arc::downgrade(self);
-            caller.scope.on_close(move || {
-                if let Some(catalog) = catalog.upgrade() {
-                    lock(&catalog.views).remove(&key);
-                }
+        if let Some(session) = session {
+            caller.scope.on_close(self, move |catalog| {
+                lock(&catalog.views).retain(|key, _| key.session != Some(session));
             });
         }
         view

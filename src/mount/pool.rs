@@ -158,14 +158,11 @@ impl Pool {
         });
         slots.insert(key.clone(), slot.clone());
         if key.scope != 0 {
-            let slots = Arc::downgrade(&self.slots);
-            let key = key.clone();
-            caller.scope.on_close(move || {
-                if let Some(slots) = slots.upgrade() {
-                    // Taken out under the lock, dropped after it: closing a session takes locks of its own.
-                    let closed = lock(&slots).remove(&key);
-                    drop(closed);
-                }
+            let scope = key.scope;
+            caller.scope.on_close(&self.slots, move |slots| {
+                // Taken out under the lock, dropped after it: closing a session takes locks of its own.
+                let closed: Vec<_> = lock(slots).extract_if(|key, _| key.scope == scope).collect();
+                drop(closed);
             });
         }
         Ok(slot)

@@ -103,7 +103,7 @@ pub(crate) struct Scripted {
     notified: tokio::sync::Mutex<mpsc::UnboundedReceiver<(Arc<Caller>, Notification)>>,
     seen: Mutex<Vec<(String, Value)>>,
     callers: Mutex<Vec<std::sync::Weak<Caller>>>,
-    closed: watch::Sender<usize>,
+    closed: Arc<watch::Sender<usize>>,
 }
 
 impl Scripted {
@@ -126,7 +126,7 @@ impl Scripted {
             notified: notified.into(),
             seen: Mutex::default(),
             callers: Mutex::default(),
-            closed: watch::Sender::default(),
+            closed: Arc::default(),
         })
     }
 
@@ -206,8 +206,7 @@ impl Mount for Scripted {
         self.described.fetch_add(1, Ordering::SeqCst);
         self.callers.lock().unwrap().push(Arc::downgrade(caller));
         if caller.scope.is_session() {
-            let closed = self.closed.clone();
-            caller.scope.on_close(move || closed.send_modify(|n| *n += 1));
+            caller.scope.on_close(&self.closed, |closed| closed.send_modify(|n| *n += 1));
         }
         let described = if self.is_down.load(Ordering::SeqCst) {
             Err(Fault::upstream(Reason::ConnectFailed, &Arc::from(self.name), "connection refused"))
