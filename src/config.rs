@@ -46,6 +46,7 @@ use url::Url;
 
 pub use self::fault::{Fault, Faults, Position};
 pub use self::host::{HostName, NotAHostName};
+pub use self::name::is_mount_name;
 pub use self::secret::Secret;
 pub use self::settings::{ListenError, parse_listen};
 

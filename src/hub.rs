@@ -10,6 +10,7 @@ mod call;
 mod caller;
 mod fault;
 mod gather;
+mod layered;
 mod life;
 mod limit;
 mod mount;
@@ -19,7 +20,11 @@ pub use call::{Attempt, Call, Outcome, RequestState};
 pub use caller::{Answering, Caller, Principal, Scope};
 pub use fault::{Fault, GatewayFault, Reason};
 pub use gather::Gather;
+pub use layered::{
+    After, AfterForward, Before, BeforeForward, CallService, Forwarded, Forwarding, Hooked, Layered, Verdict,
+    after_forward, before_forward,
+};
 pub use life::{Asking, Life, LifeLimits, TimedOut};
 pub use limit::Limit;
-pub use mount::{BoxFuture, Description, Filter, Health, Listening, Mount};
+pub use mount::{BoxFuture, Description, Filter, Health, Link, Listening, Mount};
 pub use peer::{Answer, Peer, Question, Refusal, SilentPeer};

@@ -31,7 +31,8 @@
 //! | [`mount`] | what stands between the two: pooled sessions, the catalog, pages, translation |
 //! | [`seal`] | handles that clients keep for us |
 //! | [`config`] | the config file |
-//! | [`app`] | the axum application, its listener and its guard |
+//! | [`auth`] | who is calling, and which mounts they may use |
+//! | [`app`] | the axum application: mounts, custom routes, its listener and its guard |
 //!
 //! Dependencies point one way: `jsonrpc ← protocol ← hub ← {downstream, upstream, mount} ← app ← cli`. `downstream` and
 //! `upstream` do not know each other.
@@ -50,6 +51,7 @@
 //! - There is no `unsafe` here, and the library's public face names no type of the SDK that the demo is written with.
 
 pub mod app;
+pub mod auth;
 pub mod config;
 pub mod downstream;
 pub mod hub;
@@ -58,3 +60,5 @@ pub mod mount;
 pub mod protocol;
 pub mod seal;
 pub mod upstream;
+
+pub use app::{Proxy, Rialto};

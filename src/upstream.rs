@@ -64,6 +64,9 @@ pub trait Connector: Send + Sync + 'static {
 
     /// Whether the server can be used, by what happened last.
     fn health(&self) -> Health;
+
+    /// How it is reached, in one word for people and metrics: `http`, `stdio`, `in-process`, or `none`.
+    fn transport(&self) -> &'static str;
 }
 
 /// For whom a session is opened.

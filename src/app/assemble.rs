@@ -1,87 +1,77 @@
-//! From a configuration to mounts.
+//! From a configuration to an application.
 
 use std::{sync::Arc, time::Duration};
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    config::{Config, EraChoice, Kind, Server, Sessions},
-    hub::{Caller, Health, Mount, Principal},
-    mount::{Matching, Share, Single},
-    seal::Sealer,
-    upstream::{
-        Connector, EraChoice as Era, Unavailable,
-        child::{ChildConnector, ChildSettings, CommandTarget, Guardian},
-        http::{HttpConnector, HttpSettings, HttpTarget},
-    },
+    config::{Config, Kind, Server, Sessions},
+    downstream::Settings,
+    hub::{Caller, Health, Principal},
+    mount::Share,
+    upstream::child::Guardian,
 };
 
-use super::gateway::Gateway;
+use super::{
+    builder::{Builder, Rialto},
+    gateway::Gateway,
+    proxy::{Process, Proxy},
+};
 
 /// How often servers that are down are tried again.
 const AGAIN: Duration = Duration::from_secs(10);
 
-/// The mount of each server of the configuration, in its order. What has to end before the process does is known to
-/// `guardian` and `sessions`.
-#[must_use]
-pub fn mounts(
-    config: &Config,
-    sealer: &Arc<Sealer>,
-    guardian: &Guardian,
-    sessions: &TaskTracker,
-) -> Vec<Arc<dyn Mount>> {
-    config.servers.iter().map(|server| mount(server, sealer, guardian, sessions)).collect()
-}
-
-fn mount(server: &Server, sealer: &Arc<Sealer>, guardian: &Guardian, sessions: &TaskTracker) -> Arc<dyn Mount> {
-    let single = |era| {
-        let share = match server.sessions {
-            Sessions::Principal => Share::Principal,
-            Sessions::Shared => Share::Everybody,
-            Sessions::PerRequest => Share::Nobody,
-        };
-        Single::new(&server.name, connector(server, era, guardian, sessions), share, sealer.clone())
-            .forwarding(server.forward_headers.clone())
-    };
-    match server.era {
-        EraChoice::Auto => Arc::new(single(Era::Auto)),
-        EraChoice::Modern => Arc::new(single(Era::Modern)),
-        EraChoice::Legacy => Arc::new(single(Era::Legacy)),
-        EraChoice::Match => Arc::new(Matching::new(single(Era::Modern), single(Era::Legacy))),
+/// The application of a configuration, without the mounts: `settings` are those of its endpoints, and what has to end before
+/// the process does is known to `guardian` and `sessions`.
+pub fn application(config: &Config, settings: Settings, guardian: &Guardian, sessions: &TaskTracker) -> Builder {
+    let process = Process { guardian: Some(guardian.clone()), sessions: sessions.clone() };
+    let builder = Rialto::builder().settings(settings).process(process).hosts(config.hosts.iter().cloned()).local();
+    match &config.public_url {
+        Some(url) => builder.public_url(url.clone()),
+        None => builder,
     }
 }
 
-fn connector(server: &Server, era: Era, guardian: &Guardian, sessions: &TaskTracker) -> Arc<dyn Connector> {
-    let name: Arc<str> = server.name.as_str().into();
-    match &server.kind {
+/// Adds a mount for each server of the configuration, in its order.
+pub fn mounts(mut builder: Builder, config: &Config) -> Builder {
+    for server in &config.servers {
+        builder = builder.mount(&server.name, proxy(server));
+    }
+    builder
+}
+
+fn proxy(server: &Server) -> Proxy {
+    let proxy = match &server.kind {
         Kind::Http { url, headers } => {
-            let target = HttpTarget { url: url.clone(), headers: headers.clone() };
-            let settings = HttpSettings { era, sessions: sessions.clone(), ..HttpSettings::default() };
-            match HttpConnector::new(name.clone(), target, settings) {
-                Ok(connector) => Arc::new(connector),
-                Err(reason) => Arc::new(Unavailable::new(name, reason.to_string())),
-            }
+            headers.iter().fold(Proxy::to(url), |proxy, (name, value)| proxy.header(name.clone(), value.clone()))
         }
         Kind::Command { command, args, env, cwd } => {
-            let target =
-                CommandTarget { command: command.clone(), args: args.clone(), env: env.clone(), cwd: cwd.clone() };
-            let settings = ChildSettings {
-                era,
-                start_timeout: server.start_timeout,
-                guardian: Some(guardian.clone()),
-                ..ChildSettings::default()
-            };
-            Arc::new(ChildConnector::new(name, target, settings))
+            let proxy = Proxy::command(command).args(args).start_timeout(server.start_timeout);
+            let proxy = env.iter().fold(proxy, |proxy, (name, value)| proxy.env(name, value));
+            match cwd {
+                Some(directory) => proxy.current_dir(directory),
+                None => proxy,
+            }
         }
-        Kind::Unavailable { reason } => Arc::new(Unavailable::new(name, reason.clone())),
+        Kind::Unavailable { reason } => Proxy::nowhere(reason.clone()),
+    };
+    let proxy =
+        proxy.era(server.era).forward_headers(server.forward_headers.iter().cloned()).sessions(match server.sessions {
+            Sessions::Principal => Share::Principal,
+            Sessions::Shared => Share::Everybody,
+            Sessions::PerRequest => Share::Nobody,
+        });
+    match &server.title {
+        Some(title) => proxy.title(title),
+        None => proxy,
     }
 }
 
 /// Looks at every mount once, so that what is down shows as down with its reason and what is up is warm, and then again and
 /// again at those that are down. Ends with the drain.
 pub fn watch(gateway: &Gateway, draining: &CancellationToken) {
-    for endpoint in gateway.endpoints() {
-        let mount = Arc::downgrade(endpoint.mount());
+    for entry in gateway.entries() {
+        let mount = Arc::downgrade(entry.mount());
         let draining = draining.clone();
         tokio::spawn(draining.run_until_cancelled_owned(async move {
             let mut told = Health::Unknown;

@@ -1,4 +1,4 @@
-//! The application: every mount under one router.
+//! The mounts of an application, each behind its endpoint.
 
 use std::{
     convert::Infallible,
@@ -10,63 +10,169 @@ use axum::{
     Json, Router,
     body::Body,
     extract::State,
-    routing::{any_service, get},
+    routing::{any, any_service, get},
 };
 use futures_util::future::{Either, Ready, ready};
-use http::{Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use serde_json::json;
 use tower::Service;
 
 use crate::{
+    auth::{Access, Unidentified},
     downstream::{Endpoint, Settings},
-    hub::{BoxFuture, Gather, Health, Limit, Mount, Principal},
+    hub::{BoxFuture, Gather, Health, Limit, Mount},
 };
 
-/// The mounts of a gateway, in the order of the configuration.
+use super::table::{Door, Table};
+
+/// A mount on its way into a gateway: with the layers that its calls pass.
+pub struct Mounted {
+    pub(super) mount: Arc<dyn Mount>,
+    pub(super) layers: Vec<MountLayer>,
+    pub(super) title: Option<String>,
+    pub(super) unidentified: Unidentified,
+}
+
+/// Puts something around a mount.
+pub(super) type MountLayer = Box<dyn Fn(Arc<dyn Mount>) -> Arc<dyn Mount> + Send + Sync>;
+
+/// One mount of a gateway.
+pub struct Entry {
+    endpoint: Arc<Endpoint>,
+    title: Option<String>,
+    unidentified: Unidentified,
+}
+
+/// The mounts of a gateway, in the order of the configuration. Cloning shares them.
 #[derive(Clone, Debug)]
 pub struct Gateway {
-    endpoints: Arc<[Arc<Endpoint>]>,
+    entries: Arc<[Arc<Entry>]>,
 }
+
+/// Why a mount is closed to somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closed {
+    /// There is no mount of this name.
+    Unknown,
+    /// The principal may not use it.
+    Forbidden,
+}
+
+// === impl Gateway ===
 
 impl Gateway {
     /// Puts an endpoint in front of each mount, with the layers that every call passes.
     #[must_use]
-    pub fn new(mounts: Vec<Arc<dyn Mount>>, settings: &Settings) -> Self {
-        let endpoints = mounts.into_iter().map(|mount| {
-            // Read from the outside in: a call is bounded in number and time, questions included; then the questions of
-            // modern servers are answered for clients that cannot; then it reaches the mount.
-            let stack = Limit::new(Gather::new(mount));
-            Endpoint::new(Arc::new(stack), settings.clone())
-        });
-        Self { endpoints: endpoints.collect() }
+    pub fn new(mounts: impl IntoIterator<Item = impl Into<Mounted>>, settings: &Settings) -> Self {
+        let entries = mounts.into_iter().map(|mounted| Arc::new(Entry::new(mounted.into(), settings)));
+        Self { entries: entries.collect() }
     }
 
-    /// The endpoints.
+    /// The mounts.
     #[must_use]
-    pub fn endpoints(&self) -> &[Arc<Endpoint>] {
-        &self.endpoints
+    pub fn entries(&self) -> &[Arc<Entry>] {
+        &self.entries
     }
 
-    /// The routes of the gateway: MCP at `/mcp/{mount}`, with and without a trailing slash, and its health.
+    /// The mount of this name, if this access may use it.
+    ///
+    /// # Errors
+    /// Why it is closed.
+    pub fn open(&self, name: &str, access: &Access) -> Result<&Arc<Entry>, Closed> {
+        let entry = self.entries.iter().find(|entry| entry.name() == name).ok_or(Closed::Unknown)?;
+        if access.may_use(name) { Ok(entry) } else { Err(Closed::Forbidden) }
+    }
+
+    /// The mounts that this access may use.
+    pub fn open_to<'a>(&'a self, access: &'a Access) -> impl Iterator<Item = &'a Arc<Entry>> {
+        self.entries.iter().filter(|entry| access.may_use(entry.name()))
+    }
+
+    /// The routes of the gateway alone: MCP at `/mcp/{mount}`, with and without a trailing slash, and its health.
     pub fn router(&self) -> Router {
-        let mcp = Mcp(self.clone());
-        Router::new()
-            .route("/mcp/{mount}", any_service(mcp.clone()))
-            .route("/mcp/{mount}/", any_service(mcp))
-            .route("/healthz", get(healthz))
-            .route("/readyz", get(readyz).with_state(self.clone()))
+        let mut table = Table::default();
+        self.add_routes(&mut table);
+        table.into_parts().0
     }
 
-    fn endpoint(&self, path: &str) -> Option<&Arc<Endpoint>> {
-        let name = path.strip_prefix("/mcp/")?;
-        let name = name.strip_suffix('/').unwrap_or(name);
-        self.endpoints.iter().find(|e| e.mount().name() == name)
+    /// Adds those routes to others.
+    pub fn add_routes(&self, table: &mut Table) {
+        for entry in &*self.entries {
+            let mcp = any_service(Mcp(entry.clone()));
+            table.add(Door::Key, &format!("/mcp/{}", entry.name()), mcp.clone());
+            table.add(Door::Key, &format!("/mcp/{}/", entry.name()), mcp);
+        }
+        // Said before anybody is asked for a key: there is nothing here to protect.
+        table.add(Door::Public, "/mcp/{*path}", any(no_mount));
+        table.add(Door::Public, "/healthz", get(healthz));
+        table.add(Door::Public, "/readyz", get(readyz).with_state(self.clone()));
+    }
+}
+
+// === impl Mounted ===
+
+impl From<Arc<dyn Mount>> for Mounted {
+    fn from(mount: Arc<dyn Mount>) -> Self {
+        Self { mount, layers: Vec::new(), title: None, unidentified: Unidentified::Local }
+    }
+}
+
+// === impl Entry ===
+
+impl Entry {
+    pub(super) fn new(mounted: Mounted, settings: &Settings) -> Self {
+        let Mounted { mount, layers, title, unidentified } = mounted;
+        // Read from the outside in: a call is bounded in number and time, questions included; then it passes the layers and
+        // hooks that this mount was given, the first of them first; then the questions of modern servers are answered for
+        // clients that cannot; then it reaches the mount.
+        let mut stack: Arc<dyn Mount> = Arc::new(Gather::new(mount));
+        for layer in layers.iter().rev() {
+            stack = layer(stack);
+        }
+        let endpoint = Endpoint::new(Arc::new(Limit::new(stack)), settings.clone());
+        Self { endpoint, title, unidentified }
+    }
+
+    /// Its name, as in `/mcp/{name}`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.endpoint.mount().name()
+    }
+
+    /// What people call it, where that is not its name.
+    #[must_use]
+    pub fn title(&self) -> Option<&str> {
+        self.title.as_deref()
+    }
+
+    /// Its MCP endpoint.
+    #[must_use]
+    pub fn endpoint(&self) -> &Arc<Endpoint> {
+        &self.endpoint
+    }
+
+    /// The mount with all its layers.
+    #[must_use]
+    pub fn mount(&self) -> &Arc<dyn Mount> {
+        self.endpoint.mount()
+    }
+
+    /// Who a request to it comes from that nobody authenticated.
+    #[must_use]
+    pub fn unidentified(&self) -> Unidentified {
+        self.unidentified
+    }
+}
+
+impl std::fmt::Debug for Entry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Entry").field("name", &self.name()).finish_non_exhaustive()
     }
 }
 
 /// The service behind `/mcp/{mount}`.
-#[derive(Clone)]
-struct Mcp(Gateway);
+#[derive(Clone, Debug)]
+pub(super) struct Mcp(pub(super) Arc<Entry>);
 
 impl Service<Request<Body>> for Mcp {
     type Response = Response<Body>;
@@ -78,15 +184,26 @@ impl Service<Request<Body>> for Mcp {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let Some(endpoint) = self.0.endpoint(request.uri().path()).cloned() else {
-            let mut response = Response::new(Body::from("there is no mount of this name; /readyz lists them\n"));
-            *response.status_mut() = StatusCode::NOT_FOUND;
-            return Either::Left(ready(Ok(response)));
-        };
-        // Put there by whoever authenticates; without it everybody on loopback is the one local user.
-        let principal = request.extensions().get::<Principal>().cloned().unwrap_or_else(Principal::local);
-        Either::Right(Box::pin(async move { Ok(endpoint.serve(request, &principal).await.map(Body::new)) }))
+        let entry = self.0.clone();
+        let access = Access::of(request.extensions(), entry.unidentified);
+        if !access.may_use(entry.name()) {
+            return Either::Left(ready(Ok(forbidden())));
+        }
+        let serve = async move { Ok(entry.endpoint.serve(request, access.principal()).await.map(Body::new)) };
+        Either::Right(Box::pin(serve))
     }
+}
+
+/// The principal is known and may not come in. No challenge: another key of the same principal would not help.
+fn forbidden() -> Response<Body> {
+    let mut response = Response::new(Body::from(r#"{"error":"access_denied"}"#));
+    *response.status_mut() = StatusCode::FORBIDDEN;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+async fn no_mount() -> (StatusCode, &'static str) {
+    (StatusCode::NOT_FOUND, "there is no mount of this name; /readyz lists them\n")
 }
 
 /// The process lives.
@@ -97,15 +214,15 @@ async fn healthz() -> &'static str {
 /// The listener and the configuration are in order. Servers that are down are listed, and do not make it unready.
 async fn readyz(State(gateway): State<Gateway>) -> Json<serde_json::Value> {
     let mounts: serde_json::Map<String, serde_json::Value> = gateway
-        .endpoints
+        .entries
         .iter()
-        .map(|endpoint| {
-            let status = match endpoint.mount().health() {
+        .map(|entry| {
+            let status = match entry.mount().health() {
                 Health::Unknown => json!({ "status": "unknown" }),
                 Health::Up => json!({ "status": "up" }),
                 Health::Down(reason) => json!({ "status": "down", "reason": reason }),
             };
-            (endpoint.mount().name().to_owned(), status)
+            (entry.name().to_owned(), status)
         })
         .collect();
     Json(json!({ "status": "ready", "mounts": mounts }))

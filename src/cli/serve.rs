@@ -10,21 +10,18 @@ use std::{
 };
 
 use rialto::{
+    Proxy,
     app::{
-        assemble,
+        Assembled, Builder, assemble,
         gateway::Gateway,
-        guard::Guard,
         listener::{Limits, Listener, Shutdown},
     },
     config::{Config, parse_listen},
     downstream::Settings,
-    hub::Mount,
-    mount::{Share, Single},
     seal::Sealer,
-    upstream::{child::Guardian, in_process::InProcessConnector},
+    upstream::child::Guardian,
 };
 use tokio_util::task::TaskTracker;
-use tower::Layer;
 
 use super::{ServeArgs, log};
 
@@ -101,20 +98,21 @@ async fn serve(config: Config, file: Option<&Path>, guardian: Guardian) -> Resul
         ..Settings::default()
     };
     let sessions = TaskTracker::new();
-    let mounts = match file {
-        Some(_) => assemble::mounts(&config, &settings.sealer, &guardian, &sessions),
-        None => vec![demo(&settings.sealer)],
+    let draining = shutdown.draining().clone();
+    let application = assemble::application(&config, settings, &guardian, &sessions);
+    let application = match file {
+        Some(_) => assemble::mounts(application, &config),
+        None => demo(application),
     };
-    let gateway = Gateway::new(mounts, &settings);
     let listener = Listener::bind(config.listen, Limits::default())
         .await
         .map_err(|e| Failure::new(1, format!("error: {e}\nhint: choose another address with `--listen`")))?;
     let address = listener.local_addr();
+    let Assembled { router, gateway, .. } = application.listener(address).assemble();
     announce(&format!("http://{address}"), &gateway);
-    assemble::watch(&gateway, shutdown.draining());
+    assemble::watch(&gateway, &draining);
 
-    let guard = Guard::new(address, &config.hosts, config.public_url.as_ref());
-    let drained = listener.serve(guard.layer(gateway.router()), shutdown).await;
+    let drained = listener.serve(router, shutdown).await;
     if drained.cut > 0 {
         tracing::warn!(connections = drained.cut, "cut connections that did not end in time");
     }
@@ -134,20 +132,22 @@ async fn serve(config: Config, file: Option<&Path>, guardian: Guardian) -> Resul
 }
 
 /// The demo: Rialto's own documentation, served by an MCP server in this process.
-fn demo(sealer: &Arc<Sealer>) -> Arc<dyn Mount> {
-    let docs = InProcessConnector::new("docs", |io| async move {
-        if let Err(error) = crate::demo::Docs::serve(io).await {
-            tracing::warn!(%error, "the docs server ended");
-        }
-    });
-    Arc::new(Single::new("docs", Arc::new(docs), Share::Principal, sealer.clone()))
+fn demo(application: Builder) -> Builder {
+    application.mount(
+        "docs",
+        Proxy::in_process(|io| async move {
+            if let Err(error) = crate::demo::Docs::serve(io).await {
+                tracing::warn!(%error, "the docs server ended");
+            }
+        }),
+    )
 }
 
 /// Says on standard output where everything is.
 fn announce(base: &str, gateway: &Gateway) {
     let mut text = format!("Rialto {} listens on {base}\n\n", env!("CARGO_PKG_VERSION"));
-    for endpoint in gateway.endpoints() {
-        let name = endpoint.mount().name();
+    for entry in gateway.entries() {
+        let name = entry.name();
         text.push_str(&format!("  {name:<16} {base}/mcp/{name}\n"));
     }
     text.push_str(&format!("\n  {:<16} {base}/readyz\n", "what is up"));

@@ -6,6 +6,13 @@ pub(super) const LONGEST: usize = 63;
 /// Paths below a mount that are not the mount's to give away.
 pub(super) const RESERVED: [&str; 3] = ["sse", "ws", "messages"];
 
+/// Whether `name` can be the name of a mount: letters, digits, `_` and `-`, a letter first, at most 63 of them, and none of
+/// the words that mean something below a mount.
+#[must_use]
+pub fn is_mount_name(name: &str) -> bool {
+    mount_name(name).is_some_and(|own| own == name) && name.len() <= LONGEST && !RESERVED.contains(&name)
+}
+
 /// The mount name of an entry: as it stands if it can be one, otherwise made into one (`My Files` →
 /// `my-files`). `None` if nothing of it is left.
 pub(super) fn mount_name(name: &str) -> Option<String> {

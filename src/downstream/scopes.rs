@@ -18,9 +18,13 @@ pub struct Scopes {
 }
 
 impl Scopes {
-    /// The scope of a principal. When there are too many, those that nothing uses are let go.
+    /// The scope of a principal, and one of its own for each request of somebody unknown. When there are too many, those
+    /// that nothing uses are let go.
     #[must_use]
     pub fn of(&self, principal: &Principal) -> Arc<Scope> {
+        if principal.is_anonymous() {
+            return Scope::shared(Arc::new(SilentPeer));
+        }
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(scope) = known.get(principal) {
             return scope.clone();

@@ -17,7 +17,7 @@ use super::{Peer, SilentPeer};
 pub struct Principal(Arc<str>);
 
 impl Principal {
-    /// A principal by its name.
+    /// A principal by its name. An empty name is [`Principal::anonymous`].
     #[must_use]
     pub fn new(name: &str) -> Self {
         Self(name.into())
@@ -29,7 +29,19 @@ impl Principal {
         Self::new("local")
     }
 
-    /// Its name.
+    /// Somebody of whom nothing is known. Requests of such callers share nothing: each has a scope of its own.
+    #[must_use]
+    pub fn anonymous() -> Self {
+        Self::new("")
+    }
+
+    /// Whether nothing is known of the caller.
+    #[must_use]
+    pub fn is_anonymous(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Its name; empty for somebody of whom nothing is known.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

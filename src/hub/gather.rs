@@ -15,8 +15,8 @@ use crate::{
 };
 
 use super::{
-    Answer, Answering, Attempt, BoxFuture, Call, Caller, Description, Fault, Filter, GatewayFault, Health, Listening,
-    Mount, Outcome, Question, Reason, Refusal,
+    Answer, Answering, Attempt, BoxFuture, Call, Caller, Description, Fault, Filter, GatewayFault, Health, Link,
+    Listening, Mount, Outcome, Question, Reason, Refusal,
 };
 
 /// How often one call may be answered with questions.
@@ -74,6 +74,10 @@ impl<M: Mount + Clone> Mount for Gather<M> {
 
     fn health(&self) -> Health {
         self.0.health()
+    }
+
+    fn link(&self) -> Link {
+        self.0.link()
     }
 }
 

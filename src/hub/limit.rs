@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 
 use crate::{jsonrpc::Notification, protocol::headers::ToolHeaders};
 
-use super::{BoxFuture, Call, Caller, Description, Fault, Filter, Health, Listening, Mount, Outcome, Reason};
+use super::{BoxFuture, Call, Caller, Description, Fault, Filter, Health, Link, Listening, Mount, Outcome, Reason};
 
 /// How many calls a mount runs at once.
 const CONCURRENT: usize = 1024;
@@ -76,5 +76,9 @@ impl<M: Mount + Clone> Mount for Limit<M> {
 
     fn health(&self) -> Health {
         self.below.health()
+    }
+
+    fn link(&self) -> Link {
+        self.below.link()
     }
 }

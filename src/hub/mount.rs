@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     jsonrpc::{Notification, Raw, RawObject},
-    protocol::{Family, headers::ToolHeaders},
+    protocol::{Family, Revision, headers::ToolHeaders},
 };
 
 use super::{Call, Caller, Fault, Outcome};
@@ -59,6 +59,15 @@ pub enum Health {
     Down(String),
 }
 
+/// How a mount reaches its server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// The transport, in one word: `http`, `stdio`, `in-process`, or `none` where it cannot be reached at all.
+    pub transport: &'static str,
+    /// What the server was last known to speak.
+    pub revision: Option<Revision>,
+}
+
 /// One MCP endpoint in front of one or several servers.
 pub trait Mount: Send + Sync + 'static {
     /// Its name, as in `/mcp/{name}`.
@@ -86,6 +95,9 @@ pub trait Mount: Send + Sync + 'static {
 
     /// Whether it can be used.
     fn health(&self) -> Health;
+
+    /// How its server is reached.
+    fn link(&self) -> Link;
 }
 
 impl<M: Mount + ?Sized> Mount for Arc<M> {
@@ -119,5 +131,9 @@ impl<M: Mount + ?Sized> Mount for Arc<M> {
 
     fn health(&self) -> Health {
         (**self).health()
+    }
+
+    fn link(&self) -> Link {
+        (**self).link()
     }
 }

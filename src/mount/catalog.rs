@@ -14,7 +14,7 @@ use tokio::{sync::mpsc, time::Instant};
 use crate::{
     hub::{Caller, Description, Fault, Listening, Principal},
     jsonrpc::{Raw, RawObject, code},
-    protocol::{Era, Method, Revision, headers::ToolHeaders, ladder::Plan, method::notification},
+    protocol::{Method, Revision, headers::ToolHeaders, ladder::Plan, method::notification},
 };
 
 use super::pages::Pages;
@@ -132,7 +132,7 @@ pub(super) struct Catalog {
     /// Raised with each change: tools, prompts, resources.
     epochs: [AtomicU64; 3],
     /// What the server was last known to speak.
-    era: Mutex<Option<Era>>,
+    spoken: Mutex<Option<Revision>>,
 }
 
 impl Catalog {
@@ -167,14 +167,19 @@ impl Catalog {
     }
 
     /// Notes what the server speaks. What it said in the other era was translated for that one, and is forgotten.
-    pub(super) fn speaks(&self, era: Era) {
-        let before = lock(&self.era).replace(era);
-        if before.is_some_and(|before| before != era) {
+    pub(super) fn speaks(&self, revision: Revision) {
+        let before = lock(&self.spoken).replace(revision);
+        if before.is_some_and(|before| before.era() != revision.era()) {
             lock(&self.views).clear();
             for epoch in &self.epochs {
                 epoch.fetch_add(1, Ordering::AcqRel);
             }
         }
+    }
+
+    /// What the server was last known to speak.
+    pub(super) fn spoken(&self) -> Option<Revision> {
+        *lock(&self.spoken)
     }
 
     /// Which epoch a list belongs to now. Taken before it is fetched, so that a change meanwhile makes it stale.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::HeaderName;
 
 use crate::{
-    hub::{BoxFuture, Call, Caller, Description, Fault, Filter, Health, Listening, Mount, Outcome},
+    hub::{BoxFuture, Call, Caller, Description, Fault, Filter, Health, Link, Listening, Mount, Outcome},
     jsonrpc::Notification,
     protocol::headers::ToolHeaders,
 };
@@ -65,5 +65,10 @@ impl Mount for Matching {
         match (self.modern.health(), self.legacy.health()) {
             (Health::Unknown, other) | (other, Health::Unknown) | (other, _) => other,
         }
+    }
+
+    fn link(&self) -> Link {
+        let modern = self.modern.link();
+        Link { revision: modern.revision.or(self.legacy.link().revision), ..modern }
     }
 }

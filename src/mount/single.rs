@@ -6,8 +6,8 @@ use http::HeaderName;
 
 use crate::{
     hub::{
-        Attempt, BoxFuture, Call, Caller, Description, Fault, Filter, Health, Life, Listening, Mount, Outcome, Reason,
-        RequestState,
+        Attempt, BoxFuture, Call, Caller, Description, Fault, Filter, Health, Life, Link, Listening, Mount, Outcome,
+        Reason, RequestState,
     },
     jsonrpc::{ErrorObject, Notification, Raw, RawObject, code},
     protocol::{
@@ -163,12 +163,16 @@ impl Mount for Single {
     fn health(&self) -> Health {
         self.inner.connector.health()
     }
+
+    fn link(&self) -> Link {
+        Link { transport: self.inner.connector.transport(), revision: self.inner.catalog.spoken() }
+    }
 }
 
 impl Inner {
     async fn session(&self, caller: &Arc<Caller>) -> Result<Arc<dyn Session>, Fault> {
         let session = self.pool.session(caller, || Outside::of(caller, &self.catalog, &self.listens)).await?;
-        self.catalog.speaks(session.revision().era());
+        self.catalog.speaks(session.revision());
         Ok(session)
     }
 

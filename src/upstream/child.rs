@@ -119,4 +119,8 @@ impl Connector for ChildConnector {
     fn health(&self) -> Health {
         self.0.health()
     }
+
+    fn transport(&self) -> &'static str {
+        "stdio"
+    }
 }

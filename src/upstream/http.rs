@@ -150,6 +150,10 @@ impl Connector for HttpConnector {
     fn health(&self) -> Health {
         self.server.health()
     }
+
+    fn transport(&self) -> &'static str {
+        "http"
+    }
 }
 
 async fn open(server: Arc<Server>, detector: Arc<Detector>, opening: Opening) -> Result<Arc<dyn Session>, Fault> {

@@ -63,6 +63,10 @@ impl Connector for InProcessConnector {
     fn health(&self) -> Health {
         self.0.health()
     }
+
+    fn transport(&self) -> &'static str {
+        "in-process"
+    }
 }
 
 struct Spawn {

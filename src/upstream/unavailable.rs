@@ -45,4 +45,8 @@ impl Connector for Unavailable {
     fn health(&self) -> Health {
         Health::Down(self.reason.clone())
     }
+
+    fn transport(&self) -> &'static str {
+        "none"
+    }
 }

@@ -7,7 +7,7 @@ use std::sync::{
 
 use rialto::{
     hub::{
-        Answer, BoxFuture, Call, Caller, Description, Fault, Filter, Health, Listening, Mount, Outcome, Question,
+        Answer, BoxFuture, Call, Caller, Description, Fault, Filter, Health, Link, Listening, Mount, Outcome, Question,
         Reason,
     },
     jsonrpc::Notification,
@@ -230,6 +230,10 @@ impl Mount for Scripted {
 
     fn listen(&self, _: &Arc<Caller>, _: Filter) -> BoxFuture<Result<Listening, Fault>> {
         Box::pin(std::future::ready(Err(Fault::method_not_found("subscriptions/listen"))))
+    }
+
+    fn link(&self) -> Link {
+        Link { transport: "none", revision: None }
     }
 
     fn health(&self) -> Health {

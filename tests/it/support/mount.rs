@@ -8,7 +8,7 @@ use std::{
 use futures_util::future::ready;
 use rialto::{
     hub::{
-        Answer, Attempt, BoxFuture, Call, Caller, Description, Fault, Filter, Health, Listening, Mount, Outcome,
+        Answer, Attempt, BoxFuture, Call, Caller, Description, Fault, Filter, Health, Link, Listening, Mount, Outcome,
         Question,
     },
     jsonrpc::{Notification, Raw},
@@ -247,6 +247,10 @@ impl Mount for Scripted {
 
     fn listen(&self, _: &Arc<Caller>, filter: Filter) -> BoxFuture<Result<Listening, Fault>> {
         Box::pin(ready((self.listener)(filter)))
+    }
+
+    fn link(&self) -> Link {
+        Link { transport: "none", revision: None }
     }
 
     fn health(&self) -> Health {

@@ -1,0 +1,217 @@
+//! The whole application: mounts, custom routes and everything Rialto adds, behind one set of middleware.
+
+use std::{collections::BTreeSet, convert::Infallible, net::SocketAddr};
+
+use axum::{Router, extract::Request, response::IntoResponse, routing::Route};
+use tower::{Layer, Service};
+use url::Url;
+
+use crate::{
+    auth::Unidentified,
+    config::{HostName, is_mount_name},
+    downstream::Settings,
+};
+
+use super::{
+    assemble,
+    gateway::Gateway,
+    guard::Guard,
+    proxy::{Process, Proxy},
+    table::{Doors, Route as Listed, Table},
+};
+
+/// The gateway as a library: see [`Rialto::builder`].
+#[derive(Debug)]
+pub struct Rialto;
+
+/// Puts an application together. See [`Rialto::builder`].
+#[must_use]
+pub struct Builder {
+    mounts: Vec<(String, Proxy)>,
+    routes: Router,
+    layers: Vec<Box<dyn FnOnce(Router) -> Router + Send>>,
+    unidentified: Unidentified,
+    listener: SocketAddr,
+    hosts: Vec<HostName>,
+    public_url: Option<Url>,
+    settings: Settings,
+    process: Process,
+}
+
+/// An application that was put together.
+#[derive(Debug)]
+pub struct Assembled {
+    /// Serves everything.
+    pub router: Router,
+    /// The mounts.
+    pub gateway: Gateway,
+    /// The routes of Rialto's own with their doors. Custom routes are not among them; each of those asks for a key.
+    pub routes: Vec<Listed>,
+}
+
+// === impl Rialto ===
+
+impl Rialto {
+    /// Begins an application: MCP proxies as mounts, custom routes beside them, one set of middleware around all of it.
+    ///
+    /// ```no_run
+    /// use axum::{Router, routing::get};
+    /// use rialto::{Proxy, Rialto};
+    ///
+    /// #[tokio::main]
+    /// async fn main() -> std::io::Result<()> {
+    ///     let app: Router = Rialto::builder()
+    ///         .mount("docs", Proxy::to("https://docs.example/mcp"))
+    ///         .mount("time", Proxy::command("uvx").args(["mcp-server-time"]))
+    ///         .routes(Router::new().route("/hello", get(async || "hello")))
+    ///         .local()
+    ///         .build();
+    ///     let listener = tokio::net::TcpListener::bind("127.0.0.1:8000").await?;
+    ///     axum::serve(listener, app).await
+    /// }
+    /// ```
+    pub fn builder() -> Builder {
+        Builder {
+            mounts: Vec::new(),
+            routes: Router::new(),
+            layers: Vec::new(),
+            unidentified: Unidentified::Anonymous,
+            listener: SocketAddr::from(([127, 0, 0, 1], 0)),
+            hosts: Vec::new(),
+            public_url: None,
+            settings: Settings::default(),
+            process: Process::default(),
+        }
+    }
+}
+
+// === impl Builder ===
+
+impl Builder {
+    /// Mounts a proxy at `/mcp/{name}`. The order of mounts does not matter, nor does a slash at the end of the path.
+    ///
+    /// A name is made of letters, digits, `_` and `-`, and starts with a letter.
+    pub fn mount(mut self, name: impl Into<String>, proxy: Proxy) -> Self {
+        self.mounts.push((name.into(), proxy));
+        self
+    }
+
+    /// Adds routes of your own, behind the same middleware. May be called several times.
+    pub fn routes(mut self, routes: Router) -> Self {
+        self.routes = std::mem::take(&mut self.routes).merge(routes);
+        self
+    }
+
+    /// Puts a tower layer around every route, those of the mounts included: middleware of your own, such as one that
+    /// authenticates and puts an [`Access`](crate::auth::Access) into the request's extensions. Layers are passed in the
+    /// order in which they were added.
+    pub fn layer<L>(mut self, layer: L) -> Self
+    where
+        L: Layer<Route> + Clone + Send + Sync + 'static,
+        L::Service: Service<Request> + Clone + Send + Sync + 'static,
+        <L::Service as Service<Request>>::Response: IntoResponse + 'static,
+        <L::Service as Service<Request>>::Error: Into<Infallible> + 'static,
+        <L::Service as Service<Request>>::Future: Send + 'static,
+    {
+        self.layers.push(Box::new(move |router| router.layer(layer)));
+        self
+    }
+
+    /// Counts requests that nobody authenticated as those of one user, the user of this machine, instead of as strangers to
+    /// each other. For applications that only this machine reaches.
+    pub fn local(mut self) -> Self {
+        self.unidentified = Unidentified::Local;
+        self
+    }
+
+    /// The address that the application is served on; 127.0.0.1 unless said. Requests to loopback names are let in only
+    /// where it is a loopback address.
+    pub fn listener(mut self, address: SocketAddr) -> Self {
+        self.listener = address;
+        self
+    }
+
+    /// Names under which requests may come, besides the loopback ones.
+    pub fn hosts(mut self, hosts: impl IntoIterator<Item = HostName>) -> Self {
+        self.hosts.extend(hosts);
+        self
+    }
+
+    /// The address that clients see, where a reverse proxy stands in front. It has no path.
+    pub fn public_url(mut self, url: Url) -> Self {
+        self.public_url = Some(url);
+        self
+    }
+
+    /// Limits, keys and lifetimes of the endpoints, in place of the usual ones.
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// What the mounts share with the process.
+    pub(super) fn process(mut self, process: Process) -> Self {
+        self.process = process;
+        self
+    }
+
+    /// The application as an axum router.
+    ///
+    /// Inside a tokio runtime, servers are looked after from now on, so that what is down shows as down.
+    ///
+    /// # Panics
+    /// When two mounts have one name, when a name cannot be part of a path, or when a custom route is already one of Rialto's.
+    #[must_use]
+    pub fn build(self) -> Router {
+        let draining = self.settings.draining.clone();
+        let assembled = self.assemble();
+        if tokio::runtime::Handle::try_current().is_ok() {
+            assemble::watch(&assembled.gateway, &draining);
+        }
+        assembled.router
+    }
+
+    /// The same with its parts, for those who look after the servers themselves.
+    ///
+    /// # Panics
+    /// As [`build`](Self::build).
+    #[must_use]
+    pub fn assemble(self) -> Assembled {
+        let mut names = BTreeSet::new();
+        for (name, _) in &self.mounts {
+            assert!(
+                is_mount_name(name),
+                "`{name}` cannot be the name of a mount: use letters, digits, `_` and `-`, a letter first"
+            );
+            assert!(names.insert(name.clone()), "two mounts are called `{name}`");
+        }
+        let (unidentified, sealer, process) = (self.unidentified, &self.settings.sealer, &self.process);
+        let mounts =
+            self.mounts.into_iter().map(|(name, proxy)| proxy.into_mounted(&name, unidentified, sealer, process));
+        let gateway = Gateway::new(mounts, &self.settings);
+
+        let mut table = Table::default();
+        gateway.add_routes(&mut table);
+        let routes = table.routes().to_vec();
+        let (ours, _doors): (Router, Doors) = table.into_parts();
+
+        // From the inside out, so that a request meets what stands last here first: the routes, then the layers of the
+        // application around this one, and outermost what every request has to pass, whatever its route.
+        let mut router = ours.merge(self.routes);
+        for layer in self.layers.into_iter().rev() {
+            router = layer(router);
+        }
+        let guard = Guard::new(self.listener, &self.hosts, self.public_url.as_ref());
+        // A router with one fallback, not a router with a layer: routes that somebody adds to it later are not taken for ours,
+        // and nothing of ours can be reached around the service.
+        let router = Router::new().fallback_service(guard.layer(router));
+        Assembled { router, gateway, routes }
+    }
+}
+
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<_> = self.mounts.iter().map(|(name, _)| name).collect();
+        f.debug_struct("Builder").field("mounts", &names).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,447 @@
+//! A proxy in front of one MCP server, as a Rust program writes it.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    path::{Path, PathBuf},
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::{Router, body::Body};
+use futures_util::future::{Either, Ready, ready};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+use tokio::io::DuplexStream;
+use tokio_util::task::TaskTracker;
+use tower::{Layer, Service, util::BoxCloneSyncService};
+use url::Url;
+
+use crate::{
+    auth::Unidentified,
+    config::{EraChoice, HostName},
+    downstream::Settings,
+    hub::{
+        Call, CallService, Fault, Forwarded, Forwarding, Layered, Mount, Outcome, Verdict, after_forward,
+        before_forward,
+    },
+    mount::{Matching, Share, Single},
+    seal::Sealer,
+    upstream::{
+        Connector, EraChoice as Era, Unavailable,
+        child::{ChildConnector, ChildSettings, CommandTarget, Guardian},
+        http::{HttpConnector, HttpSettings, HttpTarget},
+        in_process::InProcessConnector,
+        lines::LineSettings,
+    },
+};
+
+use super::{
+    gateway::{Entry, Mcp, MountLayer, Mounted},
+    guard::Guard,
+};
+
+/// A proxy in front of one MCP server: elsewhere ([`Proxy::to`]), as a child process ([`Proxy::command`]), or in this
+/// process ([`Proxy::in_process`]). Any client reaches it, whatever revision either end speaks.
+///
+/// Give it to [`Rialto::builder`](crate::Rialto::builder) as a mount, or nest it in an axum application of your own:
+///
+/// ```
+/// use rialto::Proxy;
+///
+/// # async fn app() -> axum::Router {
+/// axum::Router::new()
+///     .nest("/mcp/docs", Proxy::to("https://docs.example/mcp").into_router())
+///     .nest("/mcp/time", Proxy::command("uvx").args(["mcp-server-time"]).into_router())
+/// # }
+/// ```
+///
+/// Who is calling comes from the request: middleware of yours puts an [`Access`](crate::auth::Access) or a
+/// [`Principal`](crate::hub::Principal) into its extensions. Without one the caller is unknown and each request stands
+/// alone, unless the proxy is [`local`](Proxy::local).
+#[must_use]
+pub struct Proxy {
+    target: Target,
+    title: Option<String>,
+    era: EraChoice,
+    share: Share,
+    forwards: Vec<HeaderName>,
+    layers: Vec<Box<dyn FnOnce(Arc<str>) -> MountLayer + Send>>,
+    unidentified: Option<Unidentified>,
+    hosts: Vec<HostName>,
+    any_host: bool,
+}
+
+enum Target {
+    Http { url: Result<Url, String>, headers: Vec<(HeaderName, HeaderValue)> },
+    Command { target: CommandTarget, start_timeout: Option<Duration> },
+    InProcess(Box<dyn Fn(&str, Era) -> InProcessConnector + Send>),
+    Nothing(String),
+}
+
+/// What the mounts of one process share.
+#[derive(Clone, Default)]
+pub(super) struct Process {
+    /// Ends children when this process dies; only the binary has one.
+    pub(super) guardian: Option<Guardian>,
+    /// The sessions at servers elsewhere, which say goodbye before the process ends.
+    pub(super) sessions: TaskTracker,
+}
+
+// === impl Proxy ===
+
+impl Proxy {
+    /// A server elsewhere, by the URL of its streamable HTTP endpoint. Nothing is sent before somebody needs it.
+    ///
+    /// A text that is no `http` or `https` URL makes a proxy that is down and says why.
+    pub fn to(url: impl AsRef<str>) -> Self {
+        let url = match Url::parse(url.as_ref()) {
+            Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(url),
+            Ok(_) => Err("its address is not an `http` or `https` URL".to_owned()),
+            Err(error) => Err(format!("its address is not a URL: {error}")),
+        };
+        Self::at(Target::Http { url, headers: Vec::new() })
+    }
+
+    /// A child process that speaks MCP on its standard input and output: a path, or a name to look up in `PATH`. It starts
+    /// when somebody needs it, and is started again when it ends. It never passes through a shell.
+    pub fn command(program: impl Into<String>) -> Self {
+        let target = CommandTarget { command: program.into(), args: Vec::new(), env: Vec::new(), cwd: None };
+        Self::at(Target::Command { target, start_timeout: None })
+    }
+
+    /// A server in this process: `serve` runs it over the stream that it is given, until the stream ends, once for every
+    /// session.
+    ///
+    /// ```
+    /// use rialto::Proxy;
+    /// use rmcp::{ServerHandler, ServiceExt};
+    ///
+    /// #[derive(Clone)]
+    /// struct Notes;
+    /// impl ServerHandler for Notes {}
+    ///
+    /// let proxy = Proxy::in_process(|io| async move {
+    ///     if let Ok(running) = Notes.serve(io).await {
+    ///         let _ = running.waiting().await;
+    ///     }
+    /// });
+    /// # let _ = proxy;
+    /// ```
+    pub fn in_process<F, S>(serve: F) -> Self
+    where
+        F: Fn(DuplexStream) -> S + Send + Sync + 'static,
+        S: Future<Output = ()> + Send + 'static,
+    {
+        let serve = Arc::new(serve);
+        Self::at(Target::InProcess(Box::new(move |name, era| {
+            let serve = serve.clone();
+            InProcessConnector::with_settings(name, LineSettings { era, ..LineSettings::default() }, move |io| {
+                serve(io)
+            })
+        })))
+    }
+
+    /// A proxy that is down, and says why.
+    pub(super) fn nowhere(reason: String) -> Self {
+        Self::at(Target::Nothing(reason))
+    }
+
+    fn at(target: Target) -> Self {
+        Self {
+            target,
+            title: None,
+            era: EraChoice::default(),
+            share: Share::default(),
+            forwards: Vec::new(),
+            layers: Vec::new(),
+            unidentified: None,
+            hosts: Vec::new(),
+            any_host: false,
+        }
+    }
+
+    /// What people call it, where its name in the path is not what they would say.
+    pub fn title(mut self, title: impl Into<String>) -> Self {
+        self.title = Some(title.into());
+        self
+    }
+
+    /// Arguments for the command. No effect on other proxies.
+    pub fn args(mut self, args: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        if let Target::Command { target, .. } = &mut self.target {
+            target.args.extend(args.into_iter().map(Into::into));
+        }
+        self
+    }
+
+    /// A variable for the command's environment, which otherwise holds only what programs need to run. No effect on other
+    /// proxies.
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        if let Target::Command { target, .. } = &mut self.target {
+            target.env.push((name.into(), value.into()));
+        }
+        self
+    }
+
+    /// The directory the command starts in. No effect on other proxies.
+    pub fn current_dir(mut self, directory: impl AsRef<Path>) -> Self {
+        if let Target::Command { target, .. } = &mut self.target {
+            target.cwd = Some(PathBuf::from(directory.as_ref()));
+        }
+        self
+    }
+
+    /// How long the command may take to start and answer its first message, one minute unless said. No effect on other
+    /// proxies.
+    pub fn start_timeout(mut self, time: Duration) -> Self {
+        if let Target::Command { start_timeout, .. } = &mut self.target {
+            *start_timeout = Some(time);
+        }
+        self
+    }
+
+    /// A header for every request to a server elsewhere, such as a credential. No effect on other proxies.
+    pub fn header(mut self, name: HeaderName, mut value: HeaderValue) -> Self {
+        if let Target::Http { headers, .. } = &mut self.target {
+            value.set_sensitive(true);
+            headers.push((name, value));
+        }
+        self
+    }
+
+    /// Lets these headers of clients pass to a server elsewhere. Credentials and headers of the protocol never pass.
+    pub fn forward_headers(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
+        self.forwards.extend(names);
+        self
+    }
+
+    /// Which era of the protocol is spoken with the server; found out by probing unless said.
+    pub fn era(mut self, era: EraChoice) -> Self {
+        self.era = era;
+        self
+    }
+
+    /// Who shares the sessions that a server needs and a client lacks; the calls of one principal unless said.
+    pub fn sessions(mut self, share: Share) -> Self {
+        self.share = share;
+        self
+    }
+
+    /// Counts requests that nobody authenticated as those of one user, the user of this machine, instead of as strangers to
+    /// each other. For applications that only this machine reaches.
+    pub fn local(mut self) -> Self {
+        self.unidentified = Some(Unidentified::Local);
+        self
+    }
+
+    /// Names under which requests may come, besides `localhost` and the loopback addresses: what guards against pages that
+    /// rebind a name of theirs to this machine.
+    ///
+    /// Only for [`into_router`](Self::into_router) and [`into_service`](Self::into_service); a mount is guarded by
+    /// [`Rialto`](crate::Rialto) as a whole.
+    pub fn hosts(mut self, hosts: impl IntoIterator<Item = HostName>) -> Self {
+        self.hosts.extend(hosts);
+        self
+    }
+
+    /// Leaves checking `Host` and `Origin` to the application around this proxy.
+    pub fn any_host(mut self) -> Self {
+        self.any_host = true;
+        self
+    }
+
+    /// Shows each call to `hook` before it is forwarded. The hook may change the call, answer it, or refuse it.
+    ///
+    /// Hooks and layers are passed in the order in which they were added. They see the calls of clients of every revision,
+    /// over MCP and over REST, lists included; handshakes are the gateway's own.
+    ///
+    /// ```
+    /// use rialto::{Proxy, hub::{Fault, Forwarding, Verdict}, protocol::Method};
+    ///
+    /// let proxy = Proxy::to("https://files.example/mcp").before_forward(|forwarding: Forwarding| async move {
+    ///     let call = forwarding.call;
+    ///     let is_guest = call.caller.principal.as_str() == "guest";
+    ///     if is_guest && call.method == Method::ToolsCall {
+    ///         return Err(Fault::error(-32602, "guests may look, and not touch"));
+    ///     }
+    ///     Ok(Verdict::Forward(call))
+    /// });
+    /// # let _ = proxy;
+    /// ```
+    pub fn before_forward<H, F>(self, hook: H) -> Self
+    where
+        H: Fn(Forwarding) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Result<Verdict, Fault>> + Send + 'static,
+    {
+        self.with_layer(move |mount| before_forward(&mount, hook))
+    }
+
+    /// Shows the end of each call to `hook`, which says how it ends for the client.
+    ///
+    /// ```
+    /// use rialto::{Proxy, hub::Forwarded};
+    ///
+    /// let proxy = Proxy::to("https://files.example/mcp").after_forward(|forwarded: Forwarded| async move {
+    ///     if let Err(fault) = &forwarded.outcome {
+    ///         eprintln!("{} at {}: {fault}", forwarded.method, forwarded.mount);
+    ///     }
+    ///     forwarded.outcome
+    /// });
+    /// # let _ = proxy;
+    /// ```
+    pub fn after_forward<H, F>(self, hook: H) -> Self
+    where
+        H: Fn(Forwarded) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Result<Outcome, Fault>> + Send + 'static,
+    {
+        self.with_layer(move |mount| after_forward(&mount, hook))
+    }
+
+    /// Puts a tower layer around the calls: a service of [`Call`]s that end in an [`Outcome`] or a [`Fault`].
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use rialto::{Proxy, hub::{Fault, Reason}};
+    /// use tower::{ServiceBuilder, util::MapErrLayer};
+    ///
+    /// let proxy = Proxy::to("https://files.example/mcp")
+    ///     .layer(MapErrLayer::new(|fault: Fault| match fault.reason() {
+    ///         Some(_) => Fault::gateway(Reason::Internal, "the files cannot be reached, ask the desk"),
+    ///         None => fault,
+    ///     }));
+    /// # let _ = proxy;
+    /// ```
+    pub fn layer<L>(self, layer: L) -> Self
+    where
+        L: Layer<CallService> + Send + Sync + 'static,
+        L::Service: Service<Call, Response = Outcome, Error = Fault> + Clone + Send + Sync + 'static,
+        <L::Service as Service<Call>>::Future: Send + 'static,
+    {
+        self.with_layer(move |_| layer)
+    }
+
+    fn with_layer<L>(mut self, layer: impl FnOnce(Arc<str>) -> L + Send + 'static) -> Self
+    where
+        L: Layer<CallService> + Send + Sync + 'static,
+        L::Service: Service<Call, Response = Outcome, Error = Fault> + Clone + Send + Sync + 'static,
+        <L::Service as Service<Call>>::Future: Send + 'static,
+    {
+        self.layers.push(Box::new(move |mount| {
+            let layer = layer(mount);
+            Box::new(move |below| Arc::new(Layered::new(below, &layer)))
+        }));
+        self
+    }
+
+    /// The proxy as an axum router, to be nested at any path; it answers there with and without a trailing slash, and
+    /// nowhere else.
+    #[must_use]
+    pub fn into_router(self) -> Router {
+        Router::new().fallback_service(self.into_service())
+    }
+
+    /// The proxy as a tower service, for `nest_service` or `route_service`.
+    #[must_use]
+    pub fn into_service(self) -> BoxCloneSyncService<Request<Body>, Response<Body>, Infallible> {
+        let guard = (!self.any_host).then(|| {
+            let listener = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+            Guard::new(listener, &self.hosts, None)
+        });
+        let settings = Settings::default();
+        let mounted = self.into_mounted("mcp", Unidentified::Anonymous, &settings.sealer, &Process::default());
+        let mcp = AtRoot(Mcp(Arc::new(Entry::new(mounted, &settings))));
+        match guard {
+            Some(guard) => BoxCloneSyncService::new(guard.layer(mcp)),
+            None => BoxCloneSyncService::new(mcp),
+        }
+    }
+
+    /// The mount that it becomes under `name`.
+    pub(super) fn into_mounted(
+        self,
+        name: &str,
+        unidentified: Unidentified,
+        sealer: &Arc<Sealer>,
+        process: &Process,
+    ) -> Mounted {
+        let layers = self.layers.into_iter().map(|layer| layer(name.into())).collect();
+        let single = |era| {
+            Single::new(name, self.target.connector(name, era, process), self.share, sealer.clone())
+                .forwarding(self.forwards.clone())
+        };
+        let mount: Arc<dyn Mount> = match self.era {
+            EraChoice::Auto => Arc::new(single(Era::Auto)),
+            EraChoice::Modern => Arc::new(single(Era::Modern)),
+            EraChoice::Legacy => Arc::new(single(Era::Legacy)),
+            EraChoice::Match => Arc::new(Matching::new(single(Era::Modern), single(Era::Legacy))),
+        };
+        let unidentified = self.unidentified.unwrap_or(unidentified);
+        Mounted { mount, layers, title: self.title, unidentified }
+    }
+}
+
+// === impl Target ===
+
+impl Target {
+    fn connector(&self, name: &str, era: Era, process: &Process) -> Arc<dyn Connector> {
+        match self {
+            Self::Http { url: Ok(url), headers } => {
+                let target = HttpTarget { url: url.clone(), headers: headers.clone() };
+                let settings = HttpSettings { era, sessions: process.sessions.clone(), ..HttpSettings::default() };
+                match HttpConnector::new(name.into(), target, settings) {
+                    Ok(connector) => Arc::new(connector),
+                    Err(reason) => Arc::new(Unavailable::new(name.into(), reason.to_string())),
+                }
+            }
+            Self::Command { target, start_timeout } => {
+                let mut settings =
+                    ChildSettings { era, guardian: process.guardian.clone(), ..ChildSettings::default() };
+                settings.start_timeout = start_timeout.unwrap_or(settings.start_timeout);
+                Arc::new(ChildConnector::new(name, target.clone(), settings))
+            }
+            Self::InProcess(connect) => Arc::new(connect(name, era)),
+            Self::Http { url: Err(reason), .. } | Self::Nothing(reason) => {
+                Arc::new(Unavailable::new(name.into(), reason.clone()))
+            }
+        }
+    }
+}
+
+/// A service that answers at the root of its path, and nowhere below it.
+#[derive(Clone)]
+struct AtRoot<S>(S);
+
+impl<S> Service<Request<Body>> for AtRoot<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Either<Ready<Result<Response<Body>, Infallible>>, S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        if matches!(request.uri().path(), "" | "/") {
+            return Either::Right(self.0.call(request));
+        }
+        let mut response = Response::new(Body::from("there is nothing below an MCP endpoint\n"));
+        *response.status_mut() = StatusCode::NOT_FOUND;
+        Either::Left(ready(Ok(response)))
+    }
+}
+
+impl std::fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let target = match &self.target {
+            Target::Http { .. } => "http",
+            Target::Command { .. } => "command",
+            Target::InProcess(_) => "in process",
+            Target::Nothing(_) => "nothing",
+        };
+        f.debug_struct("Proxy").field("target", &target).field("era", &self.era).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,263 @@
+//! Tower layers around the calls of a mount, and the two hooks that are layers in short.
+
+use std::{
+    future::Future,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use http::HeaderName;
+use tower::{Layer, Service, ServiceExt, util::BoxCloneSyncService};
+
+use crate::{
+    jsonrpc::{Notification, RawObject},
+    protocol::{Method, headers::ToolHeaders},
+};
+
+use super::{BoxFuture, Call, Caller, Description, Fault, Filter, Health, Link, Listening, Mount, Outcome, Principal};
+
+/// The calls of a mount as a tower service: what a layer of a user stands on.
+///
+/// It is always ready; what is too much at once is bounded above it, see [`Limit`](super::Limit).
+#[derive(Clone)]
+pub struct CallService {
+    mount: Arc<dyn Mount>,
+}
+
+/// A mount whose calls pass a tower layer. Everything else goes straight to the mount below.
+pub struct Layered {
+    below: Arc<dyn Mount>,
+    calls: BoxCloneSyncService<Call, Outcome, Fault>,
+}
+
+/// A call that is about to be forwarded, as a hook sees it.
+#[derive(Debug)]
+pub struct Forwarding {
+    /// The name of the mount.
+    pub mount: Arc<str>,
+    /// The call: who calls, the method, the raw parameters, and the peer that can be notified and asked.
+    pub call: Call,
+}
+
+/// What a hook makes of a call.
+#[derive(Debug)]
+pub enum Verdict {
+    /// It goes on, changed or not.
+    Forward(Call),
+    /// It is answered here, and the server never hears of it.
+    Answer(Outcome),
+}
+
+/// A call that ended, as a hook sees it.
+#[derive(Debug)]
+pub struct Forwarded {
+    /// The name of the mount.
+    pub mount: Arc<str>,
+    /// Who called.
+    pub principal: Principal,
+    /// What was called.
+    pub method: Method,
+    /// With which parameters, as they were forwarded.
+    pub params: RawObject,
+    /// How it ended, in the shape of the caller's revision.
+    pub outcome: Result<Outcome, Fault>,
+}
+
+/// The layer of [`before_forward`].
+#[derive(Clone)]
+pub struct BeforeForward<H> {
+    mount: Arc<str>,
+    hook: H,
+}
+
+/// The layer of [`after_forward`].
+#[derive(Clone)]
+pub struct AfterForward<H> {
+    mount: Arc<str>,
+    hook: H,
+}
+
+/// A service behind a hook.
+#[derive(Clone)]
+pub struct Hooked<H, S> {
+    mount: Arc<str>,
+    hook: H,
+    inner: S,
+}
+
+/// Marks a service whose hook runs before the call.
+#[derive(Clone)]
+pub struct Before<H>(H);
+
+/// Marks a service whose hook runs after the call.
+#[derive(Clone)]
+pub struct After<H>(H);
+
+/// A layer that shows each call to `hook` before it is forwarded: the hook may change it, answer it, or refuse it with a
+/// [`Fault`].
+pub fn before_forward<H>(mount: &str, hook: H) -> BeforeForward<H> {
+    BeforeForward { mount: mount.into(), hook }
+}
+
+/// A layer that shows the end of each call to `hook`, which says how the call ends for the client.
+pub fn after_forward<H>(mount: &str, hook: H) -> AfterForward<H> {
+    AfterForward { mount: mount.into(), hook }
+}
+
+// === impl CallService ===
+
+impl CallService {
+    /// The calls of `mount`.
+    #[must_use]
+    pub fn new(mount: Arc<dyn Mount>) -> Self {
+        Self { mount }
+    }
+}
+
+impl std::fmt::Debug for CallService {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CallService").field("mount", &self.mount.name()).finish()
+    }
+}
+
+impl Service<Call> for CallService {
+    type Response = Outcome;
+    type Error = Fault;
+    type Future = BoxFuture<Result<Outcome, Fault>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, call: Call) -> Self::Future {
+        self.mount.call(call)
+    }
+}
+
+// === impl Layered ===
+
+impl Layered {
+    /// Puts `layer` around the calls of `below`.
+    pub fn new<L>(below: Arc<dyn Mount>, layer: &L) -> Self
+    where
+        L: Layer<CallService>,
+        L::Service: Service<Call, Response = Outcome, Error = Fault> + Clone + Send + Sync + 'static,
+        <L::Service as Service<Call>>::Future: Send + 'static,
+    {
+        let calls = BoxCloneSyncService::new(layer.layer(CallService::new(below.clone())));
+        Self { below, calls }
+    }
+}
+
+impl Mount for Layered {
+    fn name(&self) -> &str {
+        self.below.name()
+    }
+
+    fn forwards(&self) -> &[HeaderName] {
+        self.below.forwards()
+    }
+
+    fn call(&self, call: Call) -> BoxFuture<Result<Outcome, Fault>> {
+        Box::pin(self.calls.clone().oneshot(call))
+    }
+
+    fn describe(&self, caller: &Arc<Caller>) -> BoxFuture<Result<Arc<Description>, Fault>> {
+        self.below.describe(caller)
+    }
+
+    fn tool_headers(&self, caller: &Arc<Caller>, tool: &str) -> BoxFuture<Result<Option<Arc<ToolHeaders>>, Fault>> {
+        self.below.tool_headers(caller, tool)
+    }
+
+    fn notify(&self, caller: &Arc<Caller>, notification: Notification) {
+        self.below.notify(caller, notification);
+    }
+
+    fn listen(&self, caller: &Arc<Caller>, filter: Filter) -> BoxFuture<Result<Listening, Fault>> {
+        self.below.listen(caller, filter)
+    }
+
+    fn health(&self) -> Health {
+        self.below.health()
+    }
+
+    fn link(&self) -> Link {
+        self.below.link()
+    }
+}
+
+// === impl BeforeForward ===
+
+impl<H: Clone, S> Layer<S> for BeforeForward<H> {
+    type Service = Hooked<Before<H>, S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Hooked { mount: self.mount.clone(), hook: Before(self.hook.clone()), inner }
+    }
+}
+
+impl<H, F, S> Service<Call> for Hooked<Before<H>, S>
+where
+    H: Fn(Forwarding) -> F + Clone + Send + 'static,
+    F: Future<Output = Result<Verdict, Fault>> + Send,
+    S: Service<Call, Response = Outcome, Error = Fault> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Outcome;
+    type Error = Fault;
+    type Future = BoxFuture<Result<Outcome, Fault>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, call: Call) -> Self::Future {
+        // The service that was made ready is the one that is called; its clone takes its place.
+        let clone = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, clone);
+        let (mount, hook) = (self.mount.clone(), self.hook.0.clone());
+        Box::pin(async move {
+            match hook(Forwarding { mount, call }).await? {
+                Verdict::Forward(call) => inner.call(call).await,
+                Verdict::Answer(outcome) => Ok(outcome),
+            }
+        })
+    }
+}
+
+// === impl AfterForward ===
+
+impl<H: Clone, S> Layer<S> for AfterForward<H> {
+    type Service = Hooked<After<H>, S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Hooked { mount: self.mount.clone(), hook: After(self.hook.clone()), inner }
+    }
+}
+
+impl<H, F, S> Service<Call> for Hooked<After<H>, S>
+where
+    H: Fn(Forwarded) -> F + Clone + Send + 'static,
+    F: Future<Output = Result<Outcome, Fault>> + Send,
+    S: Service<Call, Response = Outcome, Error = Fault>,
+    S::Future: Send + 'static,
+{
+    type Response = Outcome;
+    type Error = Fault;
+    type Future = BoxFuture<Result<Outcome, Fault>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, call: Call) -> Self::Future {
+        let (mount, hook) = (self.mount.clone(), self.hook.0.clone());
+        let (principal, method, params) = (call.caller.principal.clone(), call.method.clone(), call.params.clone());
+        let running = self.inner.call(call);
+        Box::pin(async move {
+            let outcome = running.await;
+            hook(Forwarded { mount, principal, method, params, outcome }).await
+        })
+    }
+}
