@@ -161,7 +161,6 @@ impl Builder {
     ///
     /// # Panics
     /// When two mounts have one name, when a name cannot be part of a path, or when a custom route is already one of Rialto's.
-    #[must_use]
     pub fn build(self) -> Router {
         let draining = self.settings.draining.clone();
         let assembled = self.assemble();

@@ -75,9 +75,12 @@ pub struct Proxy {
 enum Target {
     Http { url: Result<Url, String>, headers: Vec<(HeaderName, HeaderValue)> },
     Command { target: CommandTarget, start_timeout: Option<Duration> },
-    InProcess(Box<dyn Fn(&str, Era) -> InProcessConnector + Send>),
+    InProcess(Box<Connect>),
     Nothing(String),
 }
+
+/// Makes the connector of a server in this process, by its name.
+type Connect = dyn Fn(&str, Era) -> InProcessConnector + Send;
 
 /// What the mounts of one process share.
 #[derive(Clone, Default)]
@@ -336,7 +339,6 @@ impl Proxy {
 
     /// The proxy as an axum router, to be nested at any path; it answers there with and without a trailing slash, and
     /// nowhere else.
-    #[must_use]
     pub fn into_router(self) -> Router {
         Router::new().fallback_service(self.into_service())
     }

@@ -57,7 +57,6 @@ impl Table {
     }
 
     /// The router, and the doors of its paths.
-    #[must_use]
     pub fn into_parts(self) -> (axum::Router, Doors) {
         let mut paths = matchit::Router::new();
         for route in &self.routes {
