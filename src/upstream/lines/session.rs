@@ -16,7 +16,7 @@ use crate::{
         Outgoing, Session,
         conversation::{Conversation, Reply},
         honoured,
-        pending::{Ended, Inbox, Incoming, Pending, replace_token},
+        pending::{Ended, Inbox, Incoming, Pending, replace_token, task_of},
     },
 };
 
@@ -186,8 +186,9 @@ impl Ticket {
         })?;
         let listens = *method == Method::Listen;
         let table = if listens { &tables.listens } else { &tables.calls };
-        let may_ask = !tables.modern && method.may_ask();
-        let (id, inbox) = table.enter(may_ask, capabilities).ok_or_else(|| tables.lost())?;
+        let may_ask = !tables.modern && method.carries_questions();
+        let task = task_of(method, &params);
+        let (id, inbox) = table.enter(may_ask, capabilities, task).ok_or_else(|| tables.lost())?;
         let ticket = Self { line: line.clone(), id, listens, slot: Some(slot), life };
         replace_token(&mut params, id);
         let params = Some(&params).filter(|p| !p.is_empty());
@@ -215,7 +216,7 @@ impl Drop for Ticket {
 
 async fn call(line: Arc<Line>, outgoing: Outgoing) -> Result<Raw, Fault> {
     let Outgoing { method, params, headers: _, peer, capabilities, life } = outgoing;
-    let may_ask = !line.tables.modern && method.may_ask();
+    let may_ask = !line.tables.modern && method.carries_questions();
     let (ticket, mut inbox) =
         Ticket::enter(line.clone(), &method, params, capabilities.clone(), Some(life.clone())).await?;
     let mut conversation = Conversation::new(peer, life, capabilities, may_ask);
