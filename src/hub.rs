@@ -20,6 +20,7 @@ pub use call::{Attempt, Call, Outcome, RequestState};
 pub use caller::{Answering, Caller, Principal, Scope};
 pub use fault::{Fault, GatewayFault, Reason};
 pub use gather::Gather;
+pub(crate) use gather::{Stop, rounds, settle};
 pub use layered::{
     After, AfterForward, Before, BeforeForward, CallService, Forwarded, Forwarding, Hooked, Layered, Verdict,
     after_forward, before_forward,

@@ -10,8 +10,10 @@ mod outside;
 mod pages;
 mod pool;
 mod single;
+mod tasks;
 mod translate;
 
 pub use matching::Matching;
 pub use pool::Share;
 pub use single::Single;
+pub use tasks::Tasking;

@@ -1,11 +1,13 @@
 //! What MCP says: revisions, methods, capabilities, `_meta` keys, mirrored headers, and the ladder between revisions.
 
+pub(crate) mod answer;
 pub mod capabilities;
 pub mod headers;
 pub mod ladder;
 pub mod meta;
 pub mod method;
 pub mod revision;
+pub mod tasks;
 
 pub use capabilities::{ClientCapabilities, Family};
 pub use method::Method;

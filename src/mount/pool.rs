@@ -35,7 +35,7 @@ pub enum Share {
 
 /// What a session may be shared by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Key {
+pub(super) struct Key {
     /// The scope, or 0 for everybody.
     scope: u64,
     /// The declared capabilities, where they matter.
@@ -92,6 +92,11 @@ pub(super) struct Pool {
 impl Pool {
     pub(super) fn new(connector: Arc<dyn Connector>, share: Share) -> Self {
         Self { connector, share, slots: Arc::default(), sweeping: Mutex::new(false) }
+    }
+
+    /// By what the session of this caller is shared, where that is known.
+    pub(super) fn key(&self, caller: &Caller) -> Option<Key> {
+        Some(Key::of(caller, self.connector.known_sharing()?, self.share))
     }
 
     /// The session of this caller, where it is open already.

@@ -7,24 +7,28 @@ use http::HeaderName;
 use crate::{
     hub::{
         Attempt, BoxFuture, Call, Caller, Description, Fault, Filter, Health, Life, Link, Listening, Mount, Outcome,
-        Reason, RequestState,
+        Reason,
     },
-    jsonrpc::{ErrorObject, Notification, Raw, RawObject, code},
+    jsonrpc::{Notification, Raw, RawObject},
     protocol::{
-        ClientCapabilities, Family, Method, Revision,
+        Family, Method,
         headers::{self, ToolHeaders},
-        ladder::{Envelope, Facts, Plan},
+        ladder::{Envelope, Plan},
         method::notification,
+        tasks::offered_by_legacy,
     },
     seal::Sealer,
-    upstream::{Connector, Outgoing, Session},
+    upstream::{Connector, Session},
 };
 
 mod lists;
+mod sending;
+mod tasks;
 mod travelling;
 
 use lists::Wanted;
-use travelling::{Header, own_headers, travelling};
+use sending::Hop;
+use travelling::{Header, own_headers};
 
 use super::{
     catalog::{Catalog, Tool, View},
@@ -32,7 +36,8 @@ use super::{
     outside::Outside,
     pages::Snapshots,
     pool::{Pool, Share},
-    translate::{Translated, fresh_elicitation_id},
+    tasks::{Tasking, Tasks},
+    translate::own_words,
 };
 
 /// How long a description is kept where the server does not say.
@@ -53,6 +58,7 @@ struct Inner {
     catalog: Arc<Catalog>,
     listens: Arc<Listens>,
     snapshots: Snapshots,
+    tasks: Arc<Tasks>,
     sealer: Arc<Sealer>,
     /// The level from which on a legacy client is told about log messages that it did not ask for.
     unasked_level: Raw,
@@ -70,10 +76,20 @@ impl Single {
             catalog: Arc::default(),
             listens: Arc::default(),
             snapshots: Snapshots::default(),
+            tasks: Tasks::new(name.into(), sealer.clone(), Tasking::default()),
             sealer,
             unasked_level: Raw::from("info"),
         };
         Self { inner: Arc::new(inner), forwards: Arc::default() }
+    }
+
+    /// Treats tasks so. For a mount that nobody uses yet.
+    #[must_use]
+    pub fn tasking(mut self, tasking: Tasking) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.inner) {
+            inner.tasks = Tasks::new(inner.name.clone(), inner.sealer.clone(), tasking);
+        }
+        self
     }
 
     /// Lets these headers of clients pass to the server, where it is there over HTTP. Those that never may
@@ -104,6 +120,7 @@ impl Mount for Single {
         Box::pin(async move {
             match call.method.list_member() {
                 Some(member) => inner.list(&call, member).await,
+                None if call.method.is_about_tasks() => inner.about_task(&call).await,
                 None => inner.forward(&call).await,
             }
         })
@@ -144,19 +161,20 @@ impl Mount for Single {
         let (inner, caller) = (self.inner.clone(), caller.clone());
         Box::pin(async move {
             let session = inner.session(&caller).await?;
+            let named = inner.tasks.named(&caller, &filter);
             if session.revision().is_modern() {
+                let filter = named.for_server(&filter);
                 let mut params = RawObject::from([("notifications", filter.0.to_raw())]);
                 let server = session.description();
                 let envelope = inner.envelope(&caller, &server);
                 own_words(session.revision()).request(&Method::Listen, &mut params, &envelope);
-                let listening = session.listen(params).await?;
+                let listening = named.from_server(session.listen(params).await?);
                 return Ok(inner.catalog.clone().overhear(listening));
             }
             let server = session.description();
-            inner
-                .listens
-                .add(&filter, &server, session)
-                .ok_or_else(|| Fault::upstream(Reason::Limit, &inner.name, "too many subscriptions, close some first"))
+            let listening = inner.listens.add(&filter, &server, session);
+            let full = || Fault::upstream(Reason::Limit, &inner.name, "too many subscriptions, close some first");
+            Ok(named.beside(caller, listening.ok_or_else(full)?))
         })
     }
 
@@ -171,7 +189,9 @@ impl Mount for Single {
 
 impl Inner {
     async fn session(&self, caller: &Arc<Caller>) -> Result<Arc<dyn Session>, Fault> {
-        let session = self.pool.session(caller, || Outside::of(caller, &self.catalog, &self.listens)).await?;
+        let tasks = || (Arc::downgrade(&self.tasks), self.pool.key(caller));
+        let outside = || Outside::of(caller, &self.catalog, &self.listens, tasks());
+        let session = self.pool.session(caller, outside).await?;
         self.catalog.speaks(session.revision());
         Ok(session)
     }
@@ -192,6 +212,7 @@ impl Inner {
         if plan.crosses_eras() {
             only_what_is_bridged(plan, &mut capabilities);
         }
+        self.advertise_tasks(caller, &server, plan, &mut capabilities);
         let description = Arc::new(Description { capabilities, ..(*server).clone() });
         let ttl = session.description_ttl_ms().map_or(DESCRIBED, Duration::from_millis);
         // Kept for everybody who would see the same, and for the session that is open now.
@@ -222,7 +243,7 @@ impl Inner {
         Ok(tools.find(name)?.cloned())
     }
 
-    async fn forward(&self, call: &Call) -> Result<Outcome, Fault> {
+    async fn forward(self: &Arc<Self>, call: &Call) -> Result<Outcome, Fault> {
         let session = self.session(&call.caller).await?;
         match self.forward_to(&session, call).await {
             // The server speaks the other era by now and has run nothing: in that era the call is sent once more.
@@ -234,7 +255,7 @@ impl Inner {
         }
     }
 
-    async fn forward_to(&self, session: &Arc<dyn Session>, call: &Call) -> Result<Outcome, Fault> {
+    async fn forward_to(self: &Arc<Self>, session: &Arc<dyn Session>, call: &Call) -> Result<Outcome, Fault> {
         let plan = Plan::between(call.caller.revision, session.revision());
         if !call.method.exists_in(session.revision().era()) {
             return match &call.method {
@@ -249,123 +270,12 @@ impl Inner {
         };
         let own = own_headers(call);
         let tool = match &named {
-            Some(name) if session.mirrors_headers() || plan.crosses_eras() => {
+            Some(name) if session.mirrors_headers() || plan.crosses_eras() || runs_tasks(session) => {
                 self.tool(&call.caller, name, &own).await?
             }
             _ => None,
         };
-        let sent = self.send(call, session, plan, tool.as_ref()).await;
-        let disputed = |sent: &Result<_, Fault>| matches!(sent, Err(Fault::Answered(e)) if is_disputed(session, e));
-        if !disputed(&sent) {
-            return sent;
-        }
-        // The server did not run it: it knows other annotations than we do. Once more with what it lists now.
-        let retried = match &named {
-            Some(name) => {
-                self.view(&call.caller).forget_tools();
-                let tool = self.tool(&call.caller, name, &own).await?;
-                self.send(call, session, plan, tool.as_ref()).await
-            }
-            None => sent,
-        };
-        if disputed(&retried) {
-            let message = "the server says that the headers do not match the body; something between may change them";
-            return Err(Fault::upstream(Reason::UpstreamHeaderMismatch, &self.name, message));
-        }
-        retried
-    }
-
-    async fn send(
-        &self,
-        call: &Call,
-        session: &Arc<dyn Session>,
-        plan: Plan,
-        tool: Option<&Tool>,
-    ) -> Result<Outcome, Fault> {
-        let modern = session.revision().is_modern();
-        let uri = match call.method {
-            Method::ResourcesRead => call.params.get("uri").and_then(Raw::as_text).map(std::borrow::Cow::into_owned),
-            _ => None,
-        };
-        let server = session.description();
-        let mut params = call.params.clone();
-        plan.request(&call.method, &mut params, &self.envelope(&call.caller, &server));
-        if let (true, Attempt::Answers { responses, state }) = (modern, &call.attempt) {
-            if !responses.is_empty() {
-                params.set("inputResponses", responses.to_raw());
-            }
-            if let Some(RequestState(state)) = state {
-                params.set("requestState", state.clone());
-            }
-        }
-        let outgoing = Outgoing {
-            method: call.method.clone(),
-            headers: travelling(call, session, tool, &params),
-            params,
-            peer: Translated::peer(plan, call.peer.clone()),
-            capabilities: match self.share {
-                Share::Everybody if !modern => ClientCapabilities::default(),
-                _ => call.caller.capabilities.clone(),
-            },
-            life: call.life.clone(),
-        };
-        let facts = Facts {
-            server_info: server.server_info.as_ref(),
-            http: session.mirrors_headers(),
-            uri: uri.as_deref(),
-            wrapped_output: tool.is_some_and(|t| t.wrapped),
-            capabilities: Some(&call.caller.capabilities),
-            upstream: Some(&self.name),
-            ..Facts::default()
-        };
-        match session.call(outgoing).await {
-            Ok(result) if modern => self.modern_outcome(call, &server, plan, &facts, result),
-            Ok(result) => Ok(Outcome::Complete(legacy_result(&call.method, plan, &facts, result))),
-            Err(Fault::Answered(error)) if is_disputed(session, &error) => Err(Fault::Answered(error)),
-            Err(Fault::Answered(error)) => match plan.error_as_result(&call.method, &error) {
-                Some(result) => Ok(Outcome::Complete(result.to_raw())),
-                None => Err(Fault::Answered(plan.error(&call.method, error, &facts))),
-            },
-            Err(fault) => Err(fault),
-        }
-    }
-
-    fn modern_outcome(
-        &self,
-        call: &Call,
-        server: &Description,
-        plan: Plan,
-        facts: &Facts<'_>,
-        result: Raw,
-    ) -> Result<Outcome, Fault> {
-        let broken = |what: &str| Err(Fault::upstream(Reason::UpstreamProtocol, &self.name, what));
-        let Some(mut object) = result.to_object() else { return broken("the result is not an object") };
-        let kind = object.get("resultType").and_then(Raw::as_text).map(std::borrow::Cow::into_owned);
-        match kind.as_deref() {
-            // How long it may be kept is checked even where nothing else is touched.
-            Some("complete") if plan.is_empty() && !call.method.is_cacheable() => Ok(Outcome::Complete(result)),
-            Some("complete") => Ok(Outcome::Complete(plan.result(&call.method, object, facts).to_raw())),
-            // Required, but a server that forgets it means that it is done.
-            None => {
-                tracing::debug!(mount = &*self.name, method = %call.method, "a modern result without resultType");
-                object.set("resultType", Raw::from("complete"));
-                Ok(Outcome::Complete(plan.result(&call.method, object, facts).to_raw()))
-            }
-            Some("input_required") => {
-                let requests = object.get_object("inputRequests").unwrap_or_default();
-                let state = object.get("requestState").filter(|s| !s.is_null()).cloned().map(RequestState);
-                if !call.method.may_ask() {
-                    return broken("it asks for input where the protocol does not let it");
-                }
-                if requests.is_empty() && state.is_none() {
-                    return broken("it asks for input without saying which");
-                }
-                Ok(Outcome::NeedsInput { requests: questions(plan, requests), state })
-            }
-            Some("task") if plan.is_empty() => Ok(Outcome::Task(result)),
-            Some(_) if plan.is_empty() && shares_extension(&call.caller, server) => Ok(Outcome::Complete(result)),
-            Some(_) => broken("it answered with a kind of result that the client does not know"),
-        }
+        self.call_or_task(Hop { call, session, plan, name: named.as_deref(), tool: tool.as_ref() }).await
     }
 
     /// The envelope of a request to `server`. A legacy client that never chose a level gets log messages from `info` on
@@ -395,53 +305,12 @@ fn only_what_is_bridged(plan: Plan, capabilities: &mut RawObject) {
     }
 }
 
-/// Whether a modern server disputes the headers of a request. It has not run it then.
-fn is_disputed(session: &Arc<dyn Session>, error: &ErrorObject) -> bool {
-    session.revision().is_modern() && error.code == code::HEADER_MISMATCH
-}
-
-/// A result of a legacy server. What names no `resultType` and crosses nothing is passed on as it is.
-fn legacy_result(method: &Method, plan: Plan, facts: &Facts<'_>, result: Raw) -> Raw {
-    let foreign = memchr::memmem::find(result.as_bytes(), b"\"resultType\"").is_some();
-    if plan.is_empty() && !foreign {
-        return result;
-    }
-    let Some(mut object) = result.to_object() else { return result };
-    if foreign {
-        object.remove("resultType");
-    }
-    plan.result(method, object, facts).to_raw()
-}
-
-/// The questions of a modern server in the shape of the client's revision.
-fn questions(plan: Plan, requests: RawObject) -> RawObject {
-    if plan.is_empty() {
-        return requests;
-    }
-    let mut translated = RawObject::new();
-    for (key, request) in requests.iter() {
-        let mut request = request.to_object().unwrap_or_default();
-        let method = request.get("method").and_then(Raw::as_text).unwrap_or_default().into_owned();
-        match plan.question(&method, request.get_object("params"), fresh_elicitation_id) {
-            Some(params) => request.set("params", params.to_raw()),
-            None => drop(request.remove("params")),
-        }
-        translated.set(&key, request.to_raw());
-    }
-    translated
-}
-
 /// Whether a session failed because its server speaks another revision by now.
 fn has_changed(session: &Arc<dyn Session>, fault: &Fault) -> bool {
     fault.reason() == Some(Reason::UpstreamVersion) && !session.is_open()
 }
 
-fn shares_extension(caller: &Caller, server: &Description) -> bool {
-    let offered = server.capabilities.get_object("extensions").unwrap_or_default();
-    offered.iter().any(|(name, _)| caller.capabilities.extends(&name))
-}
-
-/// The plan for requests that the gateway itself words: they have no envelope yet.
-fn own_words(server: Revision) -> Plan {
-    Plan::between(Revision::NEWEST_LEGACY, server)
+/// Whether a legacy server runs tools as tasks, so that has to be known which.
+fn runs_tasks(session: &Arc<dyn Session>) -> bool {
+    !session.revision().is_modern() && offered_by_legacy(&session.description().capabilities)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     hub::{Answer, BoxFuture, Peer, Question, Refusal},
     jsonrpc::Notification,
-    protocol::ladder::Plan,
+    protocol::{Revision, ladder::Plan},
     seal::random_token,
 };
 
@@ -38,6 +38,11 @@ impl Peer for Translated {
         let asked = self.client.ask(Question { params, ..question });
         Box::pin(async move { asked.await.map(|answer| plan.answer(&method, answer)) })
     }
+}
+
+/// The plan for requests that the gateway itself words: they have no envelope yet.
+pub(super) fn own_words(server: Revision) -> Plan {
+    Plan::between(Revision::NEWEST_LEGACY, server)
 }
 
 /// An id for a URL elicitation that a modern server did not name: a UUID of version 4 (RFC 9562).
