@@ -16,4 +16,5 @@ mod modern;
 mod rmcp_client;
 mod server_kit;
 mod support;
+mod tasks;
 mod upstream_http;
