@@ -168,7 +168,7 @@ impl Mount for Single {
                 let server = session.description();
                 let envelope = inner.envelope(&caller, &server);
                 own_words(session.revision()).request(&Method::Listen, &mut params, &envelope);
-                let listening = named.from_server(session.listen(params).await?);
+                let listening = named.renamed(session.listen(params).await?);
                 return Ok(inner.catalog.clone().overhear(listening));
             }
             let server = session.description();

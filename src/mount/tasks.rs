@@ -27,9 +27,11 @@ use tokio::time::{sleep_until, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
-    hub::{Answer, BoxFuture, Fault, Peer, Principal, Question, Refusal},
-    jsonrpc::{Notification, Raw, code},
+    hub::{Answer, BoxFuture, Fault, Peer, Principal, Question, Reason, Refusal},
+    jsonrpc::{Notification, Raw, RawObject, code},
     protocol::{
+        Revision,
+        ladder::Plan,
         meta,
         method::notification,
         tasks::{self, EXTENSION, TASK_ID},
@@ -38,7 +40,7 @@ use crate::{
 };
 
 pub(super) use at::TaskAt;
-pub(super) use drive::{Claims, Owned, Polling, cancel_later, ended, follow};
+pub(super) use drive::{Owned, Polling, cancel_later, ended, follow};
 pub(super) use handle::{Handle, Kind};
 pub(super) use kept::{Design, Facts, Kept, Making, Told, Wait};
 pub(super) use record::End;
@@ -125,9 +127,9 @@ impl Tasks {
     /// # Errors
     /// When the server's own is too long.
     pub(super) fn seal(&self, principal: &Principal, handle: &Handle) -> Result<String, Fault> {
-        handle.seal(&self.sealer, principal.as_str(), &self.mount).ok_or_else(|| {
-            Fault::upstream(crate::hub::Reason::UpstreamProtocol, &self.mount, "the id of its task is too long")
-        })
+        handle
+            .seal(&self.sealer, principal.as_str(), &self.mount)
+            .ok_or_else(|| Fault::upstream(Reason::UpstreamProtocol, &self.mount, "the id of its task is too long"))
     }
 
     /// What the id of a client stands for.
@@ -212,9 +214,9 @@ impl Tasks {
         let (registry, place) = (self.registry.clone(), place.clone());
         Box::pin(async move {
             let peer = match registry.soon_of_server(&place, &task, CREATED).await {
-                Some(Entry::Kept(kept)) => Related::new(&task, None, kept.peer()),
+                Some(Entry::Kept(kept)) => Related::peer(&task, None, kept.peer()),
                 Some(Entry::Remote(remote)) => match remote.owner.upgrade() {
-                    Some(owner) => Related::new(&task, Some(&remote), owner.peer().clone()),
+                    Some(owner) => Related::peer(&task, Some(&remote), owner.peer().clone()),
                     None => return Err(Refusal::NoOne),
                 },
                 None => return Err(Refusal::NoOne),
@@ -230,8 +232,7 @@ pub(super) fn not_found() -> Fault {
 }
 
 /// A task of a legacy server in the words of the extension.
-pub(super) fn kept_words(task: crate::jsonrpc::RawObject) -> crate::jsonrpc::RawObject {
-    use crate::protocol::{Revision, ladder::Plan};
+pub(super) fn kept_words(task: RawObject) -> RawObject {
     Plan::between(Revision::NEWEST_MODERN, Revision::R2025_11_25).task(task)
 }
 
@@ -252,7 +253,7 @@ pub(super) async fn created(
             cancel_later(at(task));
         }
     });
-    let lost = || Fault::upstream(crate::hub::Reason::Internal, upstream, "the call was cut off");
+    let lost = || Fault::upstream(Reason::Internal, upstream, "the call was cut off");
     answered.await.unwrap_or_else(|_| Err(lost()))
 }
 
@@ -263,8 +264,7 @@ pub(super) fn task_of(created: &Raw) -> Option<String> {
 }
 
 /// What an advertised set of capabilities says about tasks beyond what the ladder makes of the server's.
-pub(super) fn advertise(capabilities: &mut crate::jsonrpc::RawObject, as_extension: bool, can_list: bool) {
-    use crate::jsonrpc::RawObject;
+pub(super) fn advertise(capabilities: &mut RawObject, as_extension: bool, can_list: bool) {
     if as_extension {
         let mut extensions = capabilities.get_object("extensions").unwrap_or_default();
         extensions.set(EXTENSION, RawObject::new().to_raw());

@@ -195,7 +195,7 @@ impl Polling<'_> {
     /// # Errors
     /// When the server cannot be reached or breaks the protocol, or when the client that waits for the task is gone. That the
     /// task fails is no error.
-    pub(in crate::mount) async fn to_the_end(self) -> Result<End, Fault> {
+    pub(in crate::mount) async fn follow(self) -> Result<End, Fault> {
         let mut guard = Guard::new(self.at, self.owned);
         let mut open: FuturesUnordered<BoxFuture<Told>> = FuturesUnordered::new();
         let mut misses = 0;

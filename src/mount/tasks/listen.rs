@@ -60,7 +60,7 @@ impl Named {
     }
 
     /// What a modern server delivers, with the client's ids.
-    pub(in crate::mount) fn from_server(self, listening: Listening) -> Listening {
+    pub(in crate::mount) fn renamed(self, listening: Listening) -> Listening {
         if self.remote.is_empty() {
             return listening;
         }

@@ -25,7 +25,7 @@ pub(in crate::mount) struct Related {
 }
 
 impl Related {
-    pub(in crate::mount) fn new(server: &str, client: Option<&Remote>, peer: Arc<dyn Peer>) -> Arc<dyn Peer> {
+    pub(in crate::mount) fn peer(server: &str, client: Option<&Remote>, peer: Arc<dyn Peer>) -> Arc<dyn Peer> {
         let client = client.map(|remote| (remote.handle.clone(), remote.token.clone()));
         Arc::new(Self { server: server.to_owned(), client, peer })
     }

@@ -1,32 +1,35 @@
 //! Requests about tasks that were made before.
 
-use std::time::{Duration, SystemTime};
-
-use futures_util::{
-    FutureExt, StreamExt,
-    future::{AbortHandle, Abortable},
-    stream::{self, FuturesUnordered},
-};
+use std::{sync::Arc, time::SystemTime};
 
 use crate::{
-    hub::{Answer, Question, SilentPeer},
-    protocol::{ClientCapabilities, tasks::Status},
-    upstream::Outgoing,
+    hub::{Call, Fault, Outcome},
+    jsonrpc::{Raw, RawObject, code},
+    protocol::{
+        Method,
+        ladder::Plan,
+        meta,
+        tasks::{self, Status, TASK_ID},
+    },
 };
 
 use super::{
-    super::super::tasks::{Told, Wait, ended, not_found, relate},
-    *,
+    super::{
+        super::{
+            tasks::{
+                Design, End, Entry, Handle, Kind, Owned, Polling, Related, Remote, TaskAt, ended, follow, not_found,
+                relate,
+            },
+            translate::Translated,
+        },
+        Inner,
+        sending::{Hop, Wish},
+    },
+    Journey,
 };
 
-/// How many pages of a legacy server's tasks are looked at.
-const PAGES: usize = 50;
-/// How long a modern server has to say how far the tasks of a list are.
-const LIST: Duration = Duration::from_secs(5);
-/// How long a task that its server says is over may take to bring its result.
-const RESULT: Duration = Duration::from_secs(5);
-/// How often whoever waits for a task gives a sign of life.
-const PULSE: Duration = Duration::from_secs(60);
+mod kept;
+mod listing;
 
 impl Inner {
     /// Answers a request about a task, or about all of them.
@@ -149,10 +152,10 @@ impl Inner {
                     return Err(was_cancelled());
                 }
                 let peer = Translated::peer(hop.plan, call.peer.clone());
-                let peer = Related::new(&remote.task, Some(remote), peer);
+                let peer = Related::peer(&remote.task, Some(remote), peer);
                 let (life, claims) = (&call.life, remote.claims.clone());
                 let polling = Polling { at: &at, peer, life, claims, owned: Owned::ByClient };
-                let end = polling.to_the_end().await.map_err(unknown_at_server)?;
+                let end = polling.follow().await.map_err(unknown_at_server)?;
                 if remote.is_cancelled() || end == End::Cancelled {
                     return Err(was_cancelled());
                 }
@@ -201,7 +204,7 @@ impl Inner {
             Method::TasksCancel => at.cancel(&call.life).await,
             Method::TasksResult => {
                 let peer = Translated::peer(hop.plan, call.peer.clone());
-                let peer = Related::new(&remote.task, Some(remote), peer);
+                let peer = Related::peer(&remote.task, Some(remote), peer);
                 let end = follow(&at, &peer, &call.life, Owned::ByClient).await?;
                 return match end {
                     End::Cancelled => Err(was_cancelled()),
@@ -215,226 +218,6 @@ impl Inner {
         remote.note(&task);
         Ok(Outcome::Complete(task.to_raw()))
     }
-
-    // === tasks that are kept here ===
-
-    async fn about_kept(&self, call: &Call, handle: &Handle, kept: &Arc<Kept>) -> Result<Outcome, Fault> {
-        match (&call.method, kept.design) {
-            (Method::TasksGet, Design::Legacy) => Ok(Outcome::Complete(kept.task().to_raw())),
-            (Method::TasksGet, Design::Extension) => {
-                self.freshen(call, handle, kept).await?;
-                Ok(Outcome::Complete(with_info(detailed(kept, &call.caller.capabilities), kept)))
-            }
-            (Method::TasksUpdate, Design::Extension) => {
-                let Some(answers) = call.params.get_object("inputResponses") else {
-                    return Err(Fault::error(code::INVALID_PARAMS, "`inputResponses` must be an object"));
-                };
-                kept.answer(answers);
-                Ok(Outcome::Complete(with_info(RawObject::new(), kept)))
-            }
-            (Method::TasksCancel, Design::Extension) => {
-                if let Some(at) = kept.at() {
-                    match at.can_cancel() {
-                        true => match at.cancel(&call.life).await {
-                            Ok(_) => kept.cancel(),
-                            // It is over already, and its result on the way.
-                            Err(Fault::Answered(_)) => {}
-                            Err(fault) => return Err(fault),
-                        },
-                        false => kept.cancel(),
-                    }
-                }
-                Ok(Outcome::Complete(with_info(RawObject::new(), kept)))
-            }
-            (Method::TasksCancel, Design::Legacy) => {
-                if kept.end().is_some() {
-                    return Err(cannot_cancel(&kept.task()));
-                }
-                kept.cancel();
-                Ok(Outcome::Complete(kept.task().to_raw()))
-            }
-            (Method::TasksResult, Design::Legacy) => match wait(call, kept).await {
-                End::Completed(result) => Ok(belonging(Outcome::Complete(result), &kept.handle)),
-                End::Failed(error) => Err(Fault::Answered(error)),
-                End::Cancelled => Err(was_cancelled()),
-            },
-            _ => Err(Fault::method_not_found(call.method.as_str())),
-        }
-    }
-
-    /// Asks the legacy server how far a kept task is.
-    async fn freshen(&self, call: &Call, handle: &Handle, kept: &Arc<Kept>) -> Result<(), Fault> {
-        let Some(at) = kept.at() else { return Ok(()) };
-        match at.get(&call.life).await {
-            Ok(task) => {
-                let is_over = Status::of(&task).is_some_and(Status::is_terminal);
-                kept.refresh(&kept_words(task));
-                if is_over {
-                    let mut changes = kept.watch();
-                    let ends = async { while kept.end().is_none() && changes.changed().await.is_ok() {} };
-                    let _ = timeout(RESULT, ends).await;
-                }
-                Ok(())
-            }
-            // The server forgot it, and there will be no result.
-            Err(Fault::Answered(error)) if error.code == code::INVALID_PARAMS && kept.end().is_none() => {
-                self.tasks.registry.forget(&call.caller.principal, handle);
-                Err(not_found())
-            }
-            // Whoever waits for the result there finds out what that means.
-            Err(_) => Ok(()),
-        }
-    }
-
-    // === all of a principal's ===
-
-    /// The tasks of the caller's principal, on one page (2025-11-25, basic/utilities/tasks#listing-tasks).
-    async fn list_tasks(&self, call: &Call) -> Result<Outcome, Fault> {
-        if call.params.get("cursor").is_some_and(|cursor| !cursor.is_null()) {
-            return Err(Fault::error(code::INVALID_PARAMS, "invalid or expired cursor"));
-        }
-        let session = self.session(&call.caller).await?;
-        let tasks = match session.revision().is_modern() {
-            true => self.own_tasks(call, &session).await,
-            false => self.servers_tasks(call, &session).await?,
-        };
-        Ok(Outcome::Complete(RawObject::from([("tasks", Raw::array(&tasks))]).to_raw()))
-    }
-
-    /// The tasks that are known here, each as its server says it is by now.
-    async fn own_tasks(&self, call: &Call, session: &Arc<dyn Session>) -> Vec<Raw> {
-        let plan = Plan::between(call.caller.revision, session.revision());
-        let hop = Hop { call, session, plan, name: None, tool: None };
-        let entries = self.tasks.registry.list(&call.caller.principal);
-        let legacy = entries.into_iter().filter(|entry| entry.speaks(Design::Legacy));
-        let looking = legacy.map(|entry| {
-            let at = match &entry {
-                Entry::Remote(remote) if !remote.is_over() => Some(self.at(hop, remote.task.clone())),
-                _ => None,
-            };
-            async move {
-                match (entry, at) {
-                    (Entry::Kept(kept), _) => Some(kept.task().to_raw()),
-                    (Entry::Remote(remote), None) => Some(remote.task().to_raw()),
-                    (Entry::Remote(remote), Some(at)) => {
-                        let handle = Handle { kind: remote.kind, id: remote.task.clone(), tool: None };
-                        match timeout(LIST, self.look(call, &handle, &at, plan, &remote.handle)).await {
-                            Ok(Ok(task)) => drop(remote.note(&task)),
-                            Ok(Err(Fault::Answered(error))) if error.code == code::INVALID_PARAMS => return None,
-                            _ => {}
-                        }
-                        Some(remote.task().to_raw())
-                    }
-                }
-            }
-            .boxed()
-        });
-        let looking: Vec<_> = looking.collect();
-        stream::iter(looking).buffered(8).filter_map(std::future::ready).collect().await
-    }
-
-    /// What a legacy server lists of what this principal has made through here. Others may share its session, or its credential.
-    async fn servers_tasks(&self, call: &Call, session: &Arc<dyn Session>) -> Result<Vec<Raw>, Fault> {
-        let (mut own, mut cursor) = (Vec::new(), None);
-        for _ in 0..PAGES {
-            let mut params = RawObject::new();
-            if let Some(cursor) = cursor.take() {
-                params.set("cursor", cursor);
-            }
-            let outgoing = Outgoing {
-                method: Method::TasksList,
-                params,
-                headers: super::super::own_headers(call),
-                peer: Arc::new(SilentPeer),
-                capabilities: ClientCapabilities::default(),
-                life: call.life.clone(),
-            };
-            let page = session.call(outgoing).await?.to_object().unwrap_or_default();
-            for task in page.get("tasks").and_then(Raw::to_array).into_iter().flatten() {
-                let Some(mut task) = task.to_object() else { continue };
-                let Some(id) = task.get(TASK_ID).and_then(Raw::as_text).map(std::borrow::Cow::into_owned) else {
-                    continue;
-                };
-                let handle = Handle { kind: Kind::Passed, id, tool: None };
-                if let Some(Entry::Remote(remote)) = self.tasks.registry.find(&call.caller.principal, &handle) {
-                    task.set(TASK_ID, Raw::from(&*remote.handle));
-                    remote.note(&task);
-                    own.push(task.to_raw());
-                }
-            }
-            cursor = page.get("nextCursor").filter(|cursor| !cursor.is_null()).cloned();
-            if cursor.is_none() {
-                return Ok(own);
-            }
-        }
-        Err(self.broken("its list of tasks has too many pages"))
-    }
-}
-
-/// A kept task as a modern client sees it that declared these capabilities.
-fn detailed(kept: &Kept, capabilities: &ClientCapabilities) -> RawObject {
-    kept.detailed(|question| capabilities.answers(&question.method, question.params.as_ref()).is_ok())
-}
-
-/// A complete result of the modern era.
-fn with_info(task: RawObject, kept: &Kept) -> Raw {
-    let mut result = RawObject::from([("resultType", Raw::from("complete"))]);
-    for (name, value) in task.iter() {
-        result.set(&name, value.clone());
-    }
-    if let Some(info) = &kept.server_info {
-        result.set(meta::META, RawObject::from([(SERVER_INFO, info.clone())]).to_raw());
-    }
-    result.to_raw()
-}
-
-/// Waits until a kept task is over, and puts its questions to the client that waits.
-async fn wait(call: &Call, kept: &Arc<Kept>) -> End {
-    let mut wait: Wait = kept.join();
-    let mut changes = kept.watch();
-    let mut open = FuturesUnordered::new();
-    let mut put: Vec<(u64, AbortHandle)> = Vec::new();
-    loop {
-        if let Some(end) = kept.end() {
-            return end;
-        }
-        tokio::select! {
-            biased;
-            Some(told) = wait.told.recv() => match told {
-                Told::Put(serial, question) => {
-                    let asking = ask(call, kept, question);
-                    let (abort, registration) = AbortHandle::new_pair();
-                    put.push((serial, abort));
-                    open.push(Abortable::new(asking.map(move |answer| (serial, answer)), registration));
-                }
-                Told::Take(serial) => {
-                    if let Some(at) = put.iter().position(|(own, _)| *own == serial) {
-                        put.swap_remove(at).1.abort();
-                    }
-                }
-            },
-            Some(Ok((serial, answer))) = open.next(), if !open.is_empty() => {
-                put.retain(|(own, _)| *own != serial);
-                wait.answered(serial, answer);
-            }
-            _ = changes.changed() => {}
-            () = sleep(PULSE) => call.life.touch(),
-        }
-    }
-}
-
-/// Puts a question of a kept task to the client that waits for it.
-fn ask(call: &Call, kept: &Kept, mut question: Question) -> BoxFuture<Answer> {
-    let mut params = question.params.take().unwrap_or_default();
-    relate(&mut params, Some(&kept.handle));
-    question.params = Some(params);
-    let asked = call.peer.ask(question);
-    let asking = call.life.asking();
-    Box::pin(async move {
-        let answer = asked.await;
-        drop(asking);
-        answer
-    })
 }
 
 /// A result that says which task it is of.
