@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use http::HeaderName;
+use tokio_util::sync::DropGuard;
 
 use crate::{
     hub::{
@@ -48,6 +49,8 @@ const DESCRIBED: Duration = Duration::from_secs(300);
 pub struct Single {
     inner: Arc<Inner>,
     forwards: Arc<[HeaderName]>,
+    /// Ends the work on tasks when the last handle is gone.
+    closing: Arc<DropGuard>,
 }
 
 struct Inner {
@@ -80,7 +83,8 @@ impl Single {
             sealer,
             unasked_level: Raw::from("info"),
         };
-        Self { inner: Arc::new(inner), forwards: Arc::default() }
+        let closing = Arc::new(inner.tasks.closing().drop_guard());
+        Self { inner: Arc::new(inner), forwards: Arc::default(), closing }
     }
 
     /// Treats tasks so. For a mount that nobody uses yet.
@@ -88,6 +92,7 @@ impl Single {
     pub fn tasking(mut self, tasking: Tasking) -> Self {
         if let Some(inner) = Arc::get_mut(&mut self.inner) {
             inner.tasks = Tasks::new(inner.name.clone(), inner.sealer.clone(), tasking);
+            self.closing = Arc::new(inner.tasks.closing().drop_guard());
         }
         self
     }

@@ -23,12 +23,13 @@ mod related;
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use tokio::time::{sleep_until, timeout};
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     hub::{Answer, BoxFuture, Fault, Peer, Principal, Question, Reason, Refusal},
-    jsonrpc::{Notification, Raw, RawObject, code},
+    jsonrpc::{Notification, Raw, RawObject, code, scan::ScanLimits},
     protocol::{
         Revision,
         ladder::Plan,
@@ -52,6 +53,9 @@ use super::pool::Key as Place;
 /// How long a question waits for the task that it names to be known here: some servers ask before they have answered the call
 /// which creates the task.
 const CREATED: Duration = Duration::from_secs(5);
+
+/// How much of what is said of a task is remembered, in bytes.
+const REMEMBERED: usize = 16 * 1024;
 
 /// How a mount treats tasks, and how many of them it bears.
 #[derive(Clone, Copy, Debug)]
@@ -96,14 +100,12 @@ pub(super) struct Tasks {
     mount: Arc<str>,
     sealer: Arc<Sealer>,
     closing: CancellationToken,
-    _closing: DropGuard,
 }
 
 impl Tasks {
     pub(super) fn new(mount: Arc<str>, sealer: Arc<Sealer>, tasking: Tasking) -> Arc<Self> {
-        let closing = CancellationToken::new();
-        let registry = Registry::new(tasking);
-        Arc::new(Self { tasking, registry, mount, sealer, closing: closing.clone(), _closing: closing.drop_guard() })
+        let (registry, closing) = (Registry::new(tasking), CancellationToken::new());
+        Arc::new(Self { tasking, registry, mount, sealer, closing })
     }
 
     /// Whether everything that a legacy client can ask about is known here, so that it can be listed as well (2025-11-25,
@@ -112,7 +114,7 @@ impl Tasks {
         !principal.is_anonymous() && !self.sealer.is_lasting()
     }
 
-    /// Fires when the mount is gone.
+    /// Fires when nobody can reach the mount any more. The work on tasks holds the mount itself, so that it has to be told.
     pub(super) fn closing(&self) -> CancellationToken {
         self.closing.clone()
     }
@@ -224,6 +226,18 @@ impl Tasks {
             peer.ask(question).await
         })
     }
+}
+
+/// What is remembered of a task for long, or of a call that made one: without the message that it was cut from, and without
+/// words for people that are too long to keep.
+pub(super) fn compact(object: &RawObject) -> RawObject {
+    let mut object = object.clone();
+    if object.written_length() > REMEMBERED {
+        object.remove("statusMessage");
+    }
+    let text = Bytes::copy_from_slice(object.to_raw().as_bytes());
+    let kept = Raw::scan(text, ScanLimits::ANSWER).ok().filter(|_| object.written_length() <= REMEMBERED);
+    kept.and_then(|kept| kept.to_object()).unwrap_or_default()
 }
 
 /// The answer for an id that stands for nothing.

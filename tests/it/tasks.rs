@@ -53,7 +53,7 @@ const TRANSPORTS: [Over; 2] = [Over::Http, Over::Lines];
 struct Stage {
     server: Arc<TaskServer>,
     gateway: Gateway,
-    _http: Option<Scripted>,
+    http: Option<Scripted>,
 }
 
 impl Stage {
@@ -83,13 +83,13 @@ impl Stage {
             Arc::new(Limit::new(Gather::new(single)))
         });
         let gateway = Gateway::over(&mounts, Settings { sealer, ..Settings::default() }).await;
-        Self { server, gateway, _http: http }
+        Self { server, gateway, http }
     }
 
     /// The same server behind a gateway that was started anew.
     async fn restarted(self, over: Over, sealer: Arc<Sealer>) -> Self {
-        let Self { server, gateway, _http } = self;
-        drop((gateway, _http));
+        let Self { server, gateway, http } = self;
+        drop((gateway, http));
         Self::around(server, over, Tasking::default(), Share::Principal, sealer).await
     }
 

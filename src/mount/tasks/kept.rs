@@ -26,6 +26,7 @@ use crate::{
 
 use super::{
     at::TaskAt,
+    compact,
     record::{Action, End, Event, Record},
     related::relate,
 };
@@ -162,6 +163,7 @@ impl Kept {
         }
         let mut facts = task.clone();
         facts.retain(|name| KNOWN.contains(&name));
+        let facts = compact(&facts);
         if facts != inner.facts.0 {
             inner.facts.0 = facts;
             drop(inner);

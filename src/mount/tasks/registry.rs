@@ -16,7 +16,7 @@ use crate::{
 };
 
 use super::{
-    Tasking,
+    Tasking, compact,
     drive::Claims,
     handle::{Handle, Kind},
     kept::{Design, Kept},
@@ -68,7 +68,7 @@ impl Remote {
             owner,
             token,
             claims: Arc::default(),
-            seen: Mutex::new(Seen { task, until }),
+            seen: Mutex::new(Seen { task: compact(&task), until }),
         })
     }
 
@@ -87,7 +87,7 @@ impl Remote {
         if Status::of(&seen.task).is_some_and(Status::is_terminal) || seen.task == *task {
             return false;
         }
-        seen.task = task.clone();
+        seen.task = compact(task);
         true
     }
 
@@ -129,10 +129,11 @@ impl Entry {
         }
     }
 
-    fn is_over(&self) -> bool {
+    /// Whether it may be forgotten for another: it is over, or the session of the client that made it is.
+    fn gives_way(&self) -> bool {
         match self {
             Self::Kept(kept) => kept.end().is_some(),
-            Self::Remote(remote) => remote.is_over(),
+            Self::Remote(remote) => remote.is_over() || remote.owner.strong_count() == 0,
         }
     }
 
@@ -264,7 +265,8 @@ impl Registry {
     pub(super) fn finish(&self, principal: &Principal, kept: &Arc<Kept>, end: End) {
         let bytes = match &end {
             End::Completed(result) => result.as_bytes().len(),
-            End::Failed(_) | End::Cancelled => 0,
+            End::Failed(error) => error.to_raw().as_bytes().len(),
+            End::Cancelled => 0,
         };
         let mut rows = self.lock();
         let room = |rows: &Rows| {
@@ -355,10 +357,10 @@ impl Rows {
         }
     }
 
-    /// Forgets the oldest task of a principal that is over; whether there was one.
+    /// Forgets the oldest task of a principal that gives way; whether there was one.
     fn forget_oldest(&mut self, principal: &Principal) -> bool {
         let Some(own) = self.of.get(principal) else { return false };
-        let Some(oldest) = own.rows.iter().position(|row| row.entry.is_over()) else { return false };
+        let Some(oldest) = own.rows.iter().position(|row| row.entry.gives_way()) else { return false };
         let handle = own.rows[oldest].entry.handle().to_owned();
         self.remove(principal, |row| row.entry.handle() == handle);
         true

@@ -62,3 +62,22 @@ async fn era_361_a_task_that_is_kept_here_expires() {
     let answer = ask(&client, 3, "tasks/list", json!({})).await;
     assert_eq!(answer["result"]["tasks"], json!([]));
 }
+
+/// The work on a task holds the mount, and must not keep it.
+#[tokio::test]
+async fn tasks_end_with_the_gateway() {
+    let stage = Stage::of(Speaks::Legacy, Over::Http).await;
+    stage.result(call("must")).await;
+    stage.server.arrived("tasks/result", 1).await;
+    let Stage { gateway, http, .. } = stage;
+    drop(gateway);
+    http.unwrap().wait_for("DELETE").await;
+
+    let stage = Stage::of(Speaks::Modern, Over::Lines).await;
+    let client = stage.legacy().await;
+    created(&client, 1, "slow", json!({})).await;
+    let Stage { gateway, server, .. } = stage;
+    drop((gateway, client));
+    let mut open = server.open.subscribe();
+    soon("the end of the session", open.wait_for(|open| *open == 0)).await.unwrap();
+}

@@ -179,6 +179,23 @@ async fn era_353_a_task_that_was_cancelled_stays_so() {
 }
 
 #[tokio::test]
+async fn era_353_a_task_that_was_cancelled_stays_so_whatever_its_server_does() {
+    let mut server = TaskServer::new(Speaks::Modern);
+    server.stubborn = true;
+    let sealer = Arc::new(Sealer::random());
+    let stage = Stage::with(server, Over::Http, Tasking::default(), Share::Principal, sealer).await;
+    let client = stage.legacy().await;
+    let id = id_of(&created(&client, 1, "task", json!({})).await);
+    let answer = ask(&client, 2, "tasks/cancel", json!({"taskId": id})).await;
+    assert_eq!(answer["result"]["status"], "cancelled");
+    stage.server.complete(&stage.server.task(1).await, "done all the same");
+    assert_eq!(shown(&client, 3, &id).await["status"], "cancelled");
+    assert_eq!(ask(&client, 4, "tasks/result", json!({"taskId": id})).await["error"]["code"], -32602);
+    let listed = ask(&client, 5, "tasks/list", json!({})).await;
+    assert_eq!(listed["result"]["tasks"][0]["status"], "cancelled");
+}
+
+#[tokio::test]
 async fn era_354_a_tool_that_failed_is_a_task_that_failed() {
     let stage = Stage::of(Speaks::Modern, Over::Http).await;
     let client = stage.legacy().await;

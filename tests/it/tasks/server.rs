@@ -62,12 +62,16 @@ pub(super) struct TaskServer {
     speaks: Speaks,
     /// The `ttl` of its tasks, where it has an opinion.
     pub(super) ttl: Option<Value>,
+    /// Whether it acknowledges that a task shall be cancelled, and goes on with it.
+    pub(super) stubborn: bool,
     /// Whether a question goes to the standing stream, and not to whoever waits.
     pub(super) astray: bool,
     /// The capabilities that it declares beside tools.
     pub(super) capabilities: Value,
     /// Whether calls of `slow` and `late` go on.
     pub(super) gate: watch::Sender<bool>,
+    /// How many sessions over lines are open.
+    pub(super) open: watch::Sender<usize>,
     state: Mutex<State>,
     changed: watch::Sender<()>,
 }
@@ -83,9 +87,11 @@ impl TaskServer {
         Self {
             speaks,
             ttl: None,
+            stubborn: false,
             astray: false,
             capabilities,
             gate: watch::Sender::new(false),
+            open: watch::Sender::new(0),
             state: Mutex::default(),
             changed: watch::Sender::default(),
         }

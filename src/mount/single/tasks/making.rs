@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::{
     hub::{BoxFuture, Call, Fault, Life, Outcome, rounds},
@@ -23,7 +23,7 @@ use super::{
         super::{
             tasks::{
                 Design, End, Entry, Facts, Handle, Kept, Kind, LONGEST, Making, Owned, Polling, Related, Remote, Seat,
-                cancel_later, follow, kept_words, lifetime,
+                cancel_later, compact, follow, kept_words, lifetime,
             },
             translate::{Translated, own_words},
         },
@@ -36,6 +36,9 @@ use super::{
 /// How long a legacy client that wants a task waits for a modern server to say whether it makes one, before it gets a task of
 /// the gateway's own.
 const PROMPT: Duration = Duration::from_secs(3);
+
+/// How often whoever listens to a task for a client looks whether that client is still there.
+const ORPHANED: Duration = Duration::from_secs(30);
 
 impl Inner {
     // === tasks at the server ===
@@ -99,7 +102,7 @@ impl Inner {
         task.set(TASK_ID, Raw::from(&*sealed));
         let caller = &hop.call.caller;
         let owner = Arc::downgrade(&caller.scope);
-        let token = meta::get(&hop.call.params, PROGRESS_TOKEN);
+        let token = token_of(hop.call);
         let remote = Remote::new((handle, sealed), self.pool.key(caller), owner, token, task.clone());
         seat.sit(Entry::Remote(remote.clone()));
         Ok((task, remote))
@@ -144,10 +147,16 @@ impl Inner {
                 }
             }
         };
-        let closing = self.tasks.closing();
+        let (closing, owner) = (self.tasks.closing(), Arc::downgrade(&hop.call.caller.scope));
+        let orphaned = async move {
+            while owner.strong_count() > 0 {
+                sleep(ORPHANED).await;
+            }
+        };
         tokio::spawn(async move {
             tokio::select! {
                 () = overhearing => {}
+                () = orphaned => {}
                 () = closing.cancelled() => {}
                 () = sleep_until(until) => {}
             }
@@ -181,7 +190,8 @@ impl Inner {
         });
         kept.refresh(&task);
         let peer = Related::peer(&at.task, None, Translated::peer(hop.plan, kept.peer()));
-        let (inner, journey) = (self.clone(), Journey::of(hop, Call { peer: kept.peer(), ..hop.call.clone() }));
+        let (inner, journey) =
+            (self.clone(), Journey::of(hop, Call { peer: kept.peer(), params: RawObject::new(), ..hop.call.clone() }));
         let work: BoxFuture<Result<End, Fault>> = Box::pin(async move {
             let end = follow(&at, &peer, &Life::default(), Owned::ByClient).await?;
             inner.kept_end(journey.hop(), end)
@@ -220,7 +230,7 @@ impl Inner {
             at: None,
             server_info: None,
             owner: Arc::downgrade(&caller.scope),
-            token: meta::get(&hop.call.params, PROGRESS_TOKEN),
+            token: token_of(hop.call),
         });
         let call = Call { peer: kept.peer(), life: Life::default(), ..hop.call.clone() };
         let journey = Arc::new(Journey::of(hop, call.clone()));
@@ -258,4 +268,10 @@ impl Inner {
         self.tasks.keep(seat, &kept, work);
         Ok(Outcome::Task(result.to_raw()))
     }
+}
+
+/// The token under which a call wants to hear of progress, without the call that it was cut from.
+fn token_of(call: &Call) -> Option<Raw> {
+    let token = meta::get(&call.params, PROGRESS_TOKEN)?;
+    compact(&RawObject::from([(PROGRESS_TOKEN, token)])).get(PROGRESS_TOKEN).cloned()
 }

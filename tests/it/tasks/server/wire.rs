@@ -67,6 +67,7 @@ impl TaskServer {
         InProcessConnector::new("docs", move |io: DuplexStream| {
             let server = server.clone();
             async move {
+                server.open.send_modify(|open| *open += 1);
                 let (reader, mut writer) = tokio::io::split(io);
                 let (out, mut said) = mpsc::channel::<Value>(64);
                 server.lock().standing = Some(out.clone());
@@ -91,6 +92,7 @@ impl TaskServer {
                     () = writing => {}
                     () = reading => {}
                 }
+                server.open.send_modify(|open| *open -= 1);
             }
         })
     }
