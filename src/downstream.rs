@@ -16,6 +16,6 @@ mod sse;
 pub use body::{BODY_LIMIT, BODY_TIME, BodyError, read_body};
 pub use endpoint::{Endpoint, Settings};
 pub use legacy::{SessionLimits, Sessions};
-pub use modern::Held;
+pub use modern::{Held, HeldLimits};
 pub use reply::Body;
 pub use scopes::Scopes;

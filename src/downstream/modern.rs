@@ -23,7 +23,7 @@ mod respond;
 mod retry;
 mod state;
 
-pub use held::Held;
+pub use held::{Held, HeldLimits};
 
 use std::sync::Arc;
 
