@@ -76,7 +76,7 @@ fn allowed_headers(request: &HeaderMap) -> Option<HeaderValue> {
 }
 
 fn is_mcp_header(name: &str) -> bool {
-    const NAMED: [&str; 4] = ["authorization", "content-type", "accept", "last-event-id"];
+    const NAMED: [&str; 5] = ["authorization", "x-api-key", "content-type", "accept", "last-event-id"];
     let is_token = http::HeaderName::try_from(name).is_ok();
     let is_mcp = name.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("mcp-"));
     is_token && (is_mcp || NAMED.iter().any(|known| known.eq_ignore_ascii_case(name)))
