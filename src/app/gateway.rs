@@ -112,9 +112,12 @@ impl Gateway {
             table.add(Door::Key, &format!("/mcp/{}/", entry.name()), mcp);
         }
         // Said before anybody is asked for a key, which would not help: a client with the wrong address hears so, and one that
-        // looks for an authorization server learns that there is none (RFC 9728, section 3.2).
+        // looks for an authorization server learns that there is none (2026-07-28, basic/authorization).
         table.add(Door::Nowhere, "/mcp/{*path}", any(no_mount));
-        table.add(Door::Nowhere, "/.well-known/{*path}", any(nothing));
+        for name in ["oauth-protected-resource", "oauth-authorization-server", "openid-configuration"] {
+            table.add(Door::Nowhere, &format!("/.well-known/{name}"), any(nothing));
+            table.add(Door::Nowhere, &format!("/.well-known/{name}/{{*path}}"), any(nothing));
+        }
         table.add(Door::Public, "/healthz", get(healthz));
         table.add(Door::Public, "/readyz", get(readyz).with_state(self.clone()));
     }

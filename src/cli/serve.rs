@@ -176,6 +176,12 @@ fn announce(address: SocketAddr, config: &Config, gateway: &Gateway) {
     let mut out = std::io::stdout();
     // A closed standard output is no reason not to serve.
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let is_keyed = matches!(config.authentication, Authentication::Keys(_));
+    if config.is_local() && !is_keyed && config.public_url.is_some() {
+        tracing::warn!(
+            "`rialto.public_url` without `rialto.auth`: whoever the reverse proxy lets in counts as the user of this machine"
+        );
+    }
     if !config.is_local() && config.hosts.is_empty() && config.public_url.is_none() && address.ip().is_unspecified() {
         tracing::warn!("no `rialto.hosts` and no `rialto.public_url`: requests are refused under every name");
     }

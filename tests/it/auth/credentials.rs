@@ -175,6 +175,20 @@ async fn nothing_inside_sees_a_credential() {
 }
 
 #[tokio::test]
+async fn sec_047_r11_a_trailer_is_no_credential() {
+    let app = App::start().await;
+    for trailer in [bearer(&app.alice), format!("x-api-key: {}\r\n", app.alice)] {
+        let framing = "transfer-encoding: chunked\r\ntrailer: authorization, x-api-key\r\n";
+        let request = head("POST", "/mcp/docs", framing) + &format!("2\r\n{{}}\r\n0\r\n{trailer}\r\n");
+        assert_eq!(app.send(request).await.status, 401, "{trailer}");
+    }
+    // Nor does one change who a request is from that has one.
+    let framing = format!("transfer-encoding: chunked\r\n{}", bearer(&app.bob));
+    let request = head("POST", "/custom", &framing) + &format!("2\r\n{{}}\r\n0\r\n{}\r\n", bearer(&app.alice));
+    assert!(app.send(request).await.text.contains(r#"Some("bob")"#));
+}
+
+#[tokio::test]
 async fn sec_060_a_key_counts_for_one_request() {
     let app = App::start().await;
     let get = |headers: &str| format!("GET /custom HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n");

@@ -15,7 +15,12 @@ const KNOWN: &[(&str, Door)] = &[
     ("/mcp/finance", Door::Key),
     ("/mcp/finance/", Door::Key),
     ("/mcp/{*path}", Door::Nowhere),
-    ("/.well-known/{*path}", Door::Nowhere),
+    ("/.well-known/oauth-protected-resource", Door::Nowhere),
+    ("/.well-known/oauth-protected-resource/{*path}", Door::Nowhere),
+    ("/.well-known/oauth-authorization-server", Door::Nowhere),
+    ("/.well-known/oauth-authorization-server/{*path}", Door::Nowhere),
+    ("/.well-known/openid-configuration", Door::Nowhere),
+    ("/.well-known/openid-configuration/{*path}", Door::Nowhere),
     ("/healthz", Door::Public),
     ("/readyz", Door::Public),
 ];
@@ -114,9 +119,8 @@ async fn sec_010_without_a_key_there_is_nothing() {
         "x-api-key: wrong\r\n".to_owned(),
         basic("wrong"),
         format!("cookie: key={0}; authorization={0}\r\n", app.alice),
-        format!(
-            "x-original-url: /healthz\r\nx-http-method-override: GET\r\nx-forwarded-user: alice\r\nx-principal: alice\r\n"
-        ),
+        "x-original-url: /healthz\r\nx-http-method-override: GET\r\nx-forwarded-user: alice\r\nx-principal: alice\r\n"
+            .to_owned(),
         format!("x-api-key: {0}\r\nauthorization: Bearer {0}\r\n", app.alice),
     ];
     let mut asked = 0;
@@ -149,7 +153,15 @@ async fn sec_010_what_is_not_there_looks_like_what_is() {
     for path in ["/custom", "/custom/9", "/nested/a", "/no/such", "/api/mounts", "/mcp", "/", "/mcp/docs"] {
         assert_eq!(status(&app, &Method::GET, path, &nothing).await.unwrap(), 401, "{path}");
     }
-    for path in ["/mcp/nobody", "/mcp/docs/below", "/mcp/custom", "/.well-known/oauth-authorization-server"] {
+    let around = [
+        "/mcp/nobody",
+        "/mcp/docs/below",
+        "/mcp/custom",
+        "/mcp/docs/.well-known/openid-configuration",
+        "/.well-known/oauth-authorization-server",
+        "/.well-known/oauth-protected-resource/mcp/docs",
+    ];
+    for path in around {
         for lines in [String::new(), bearer("wrong")] {
             assert_eq!(status(&app, &Method::POST, path, &headers(&lines)).await.unwrap(), 404, "{path}");
         }
