@@ -4,6 +4,7 @@ pub mod assemble;
 mod builder;
 pub mod gateway;
 pub mod guard;
+mod headers;
 pub mod listener;
 mod proxy;
 pub mod table;

@@ -3,11 +3,11 @@
 use std::{collections::BTreeSet, convert::Infallible, net::SocketAddr};
 
 use axum::{Router, extract::Request, response::IntoResponse, routing::Route};
-use tower::{Layer, Service};
+use tower::{Layer, Service, util::option_layer};
 use url::Url;
 
 use crate::{
-    auth::Unidentified,
+    auth::{Auth, Authenticate, Unidentified},
     config::{HostName, is_mount_name},
     downstream::Settings,
 };
@@ -16,8 +16,9 @@ use super::{
     assemble,
     gateway::Gateway,
     guard::Guard,
+    headers::hardened,
     proxy::{Process, Proxy},
-    table::{Doors, Route as Listed, Table},
+    table::{Route as Listed, Table},
 };
 
 /// The gateway as a library: see [`Rialto::builder`].
@@ -30,6 +31,7 @@ pub struct Builder {
     mounts: Vec<(String, Proxy)>,
     routes: Router,
     layers: Vec<Box<dyn FnOnce(Router) -> Router + Send>>,
+    auth: Option<Auth>,
     unidentified: Unidentified,
     listener: SocketAddr,
     hosts: Vec<HostName>,
@@ -75,6 +77,7 @@ impl Rialto {
             mounts: Vec::new(),
             routes: Router::new(),
             layers: Vec::new(),
+            auth: None,
             unidentified: Unidentified::Anonymous,
             listener: SocketAddr::from(([127, 0, 0, 1], 0)),
             hosts: Vec::new(),
@@ -114,6 +117,17 @@ impl Builder {
         <L::Service as Service<Request>>::Future: Send + 'static,
     {
         self.layers.push(Box::new(move |router| router.layer(layer)));
+        self
+    }
+
+    /// Asks every request for one of these keys: those to mounts, to custom routes and to paths that do not exist alike, and
+    /// before any [`layer`](Self::layer). Open to all are `/healthz` and `/readyz`. Credentials are taken out of the request,
+    /// and an [`Access`](crate::auth::Access) is put into its extensions.
+    ///
+    /// Without this nobody is asked for anything: that is for applications that only this machine reaches, and for those that
+    /// authenticate by middleware of their own.
+    pub fn auth(mut self, auth: Auth) -> Self {
+        self.auth = Some(auth);
         self
     }
 
@@ -192,18 +206,21 @@ impl Builder {
         let mut table = Table::default();
         gateway.add_routes(&mut table);
         let routes = table.routes().to_vec();
-        let (ours, _doors): (Router, Doors) = table.into_parts();
+        let (ours, doors) = table.into_parts();
 
-        // From the inside out, so that a request meets what stands last here first: the routes, then the layers of the
-        // application around this one, and outermost what every request has to pass, whatever its route.
+        // From the inside out, so that a request meets what stands last here first: the routes; then the layers of the
+        // application around this one; then who asks, which has to be known before anything else can be learned; and outermost
+        // what every request has to pass, whatever its route, and what every answer says, whoever gives it.
         let mut router = ours.merge(self.routes);
         for layer in self.layers.into_iter().rev() {
             router = layer(router);
         }
         let guard = Guard::new(self.listener, &self.hosts, self.public_url.as_ref());
+        let authenticate = option_layer(self.auth.map(|auth| Authenticate::new(auth, doors)));
+        let service = hardened(guard.layer(authenticate.layer(router)));
         // A router with one fallback, not a router with a layer: routes that somebody adds to it later are not taken for ours,
         // and nothing of ours can be reached around the service.
-        let router = Router::new().fallback_service(guard.layer(router));
+        let router = Router::new().fallback_service(service);
         Assembled { router, gateway, routes }
     }
 }

@@ -15,6 +15,7 @@ use axum::{
 use futures_util::future::{Either, Ready, ready};
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 use tower::Service;
 
 use crate::{
@@ -47,6 +48,7 @@ pub struct Entry {
 #[derive(Clone, Debug)]
 pub struct Gateway {
     entries: Arc<[Arc<Entry>]>,
+    ending: [CancellationToken; 2],
 }
 
 /// Why a mount is closed to somebody.
@@ -65,7 +67,14 @@ impl Gateway {
     #[must_use]
     pub fn new(mounts: impl IntoIterator<Item = impl Into<Mounted>>, settings: &Settings) -> Self {
         let entries = mounts.into_iter().map(|mounted| Arc::new(Entry::new(mounted.into(), settings)));
-        Self { entries: entries.collect() }
+        let ending = [settings.stopping.clone(), settings.draining.clone()];
+        Self { entries: entries.collect(), ending }
+    }
+
+    /// Whether new requests are better sent elsewhere, since this process is about to end.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.ending.iter().any(CancellationToken::is_cancelled)
     }
 
     /// The mounts.
@@ -102,8 +111,13 @@ impl Gateway {
             table.add(Door::Key, &format!("/mcp/{}", entry.name()), mcp.clone());
             table.add(Door::Key, &format!("/mcp/{}/", entry.name()), mcp);
         }
-        // Said before anybody is asked for a key: there is nothing here to protect.
-        table.add(Door::Public, "/mcp/{*path}", any(no_mount));
+        // Said before anybody is asked for a key, which would not help: a client with the wrong address hears so, and one that
+        // looks for an authorization server learns that there is none (2026-07-28, basic/authorization).
+        table.add(Door::Nowhere, "/mcp/{*path}", any(no_mount));
+        for name in ["oauth-protected-resource", "oauth-authorization-server", "openid-configuration"] {
+            table.add(Door::Nowhere, &format!("/.well-known/{name}"), any(nothing));
+            table.add(Door::Nowhere, &format!("/.well-known/{name}/{{*path}}"), any(nothing));
+        }
         table.add(Door::Public, "/healthz", get(healthz));
         table.add(Door::Public, "/readyz", get(readyz).with_state(self.clone()));
     }
@@ -203,7 +217,7 @@ fn forbidden() -> Response<Body> {
 }
 
 async fn no_mount() -> (StatusCode, &'static str) {
-    (StatusCode::NOT_FOUND, "there is no mount of this name; /readyz lists them\n")
+    (StatusCode::NOT_FOUND, "there is no mount of this name; /readyz lists those that are open to you\n")
 }
 
 /// The process lives.
@@ -211,19 +225,29 @@ async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// The listener and the configuration are in order. Servers that are down are listed, and do not make it unready.
-async fn readyz(State(gateway): State<Gateway>) -> Json<serde_json::Value> {
-    let mounts: serde_json::Map<String, serde_json::Value> = gateway
-        .entries
-        .iter()
-        .map(|entry| {
-            let status = match entry.mount().health() {
-                Health::Unknown => json!({ "status": "unknown" }),
-                Health::Up => json!({ "status": "up" }),
-                Health::Down(reason) => json!({ "status": "down", "reason": reason }),
-            };
-            (entry.name().to_owned(), status)
-        })
-        .collect();
-    Json(json!({ "status": "ready", "mounts": mounts }))
+async fn nothing() -> StatusCode {
+    StatusCode::NOT_FOUND
+}
+
+/// Whether requests may be sent here: the listener and the configuration are in order, and the process is not about to end.
+/// Servers that are down do not make it unready. Who is known hears how those are that it may use; a stranger hears nothing of
+/// them, not even their names.
+async fn readyz(State(gateway): State<Gateway>, request: Request<Body>) -> (StatusCode, Json<serde_json::Value>) {
+    let (status, word) = match gateway.is_stopping() {
+        true => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
+        false => (StatusCode::OK, "ready"),
+    };
+    let mut answer = json!({ "status": word });
+    for entry in gateway.entries() {
+        let access = Access::of(request.extensions(), entry.unidentified());
+        if access.principal().is_anonymous() || !access.may_use(entry.name()) {
+            continue;
+        }
+        answer["mounts"][entry.name()] = match entry.mount().health() {
+            Health::Unknown => json!({ "status": "unknown" }),
+            Health::Up => json!({ "status": "up" }),
+            Health::Down(reason) => json!({ "status": "down", "reason": reason }),
+        };
+    }
+    (status, Json(answer))
 }

@@ -39,6 +39,12 @@ impl Access {
         Self { principal, mounts: Some(mounts.into_iter().map(Into::into).collect()) }
     }
 
+    /// Somebody of whom nothing is known, and who may use nothing.
+    #[must_use]
+    pub fn nobody() -> Self {
+        Self::only(Principal::anonymous(), [] as [String; 0])
+    }
+
     /// What the extensions of a request say: an `Access`, or a [`Principal`] that may use everything, or, where nobody
     /// authenticated the request, `unidentified`.
     #[must_use]

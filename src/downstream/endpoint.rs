@@ -38,6 +38,8 @@ pub struct Settings {
     pub body_time: Duration,
     /// How long a call may last.
     pub life: LifeLimits,
+    /// Fires when the gateway was told to stop: it says that it is not ready any more, and serves on until `draining`.
+    pub stopping: CancellationToken,
     /// Fires when the gateway stops: open streams end then.
     pub draining: CancellationToken,
     /// The sessions of the legacy era.
@@ -57,6 +59,7 @@ impl Default for Settings {
             body_limit: BODY_LIMIT,
             body_time: BODY_TIME,
             life: LifeLimits::default(),
+            stopping: CancellationToken::new(),
             draining: CancellationToken::new(),
             sessions: Arc::default(),
             sessions_survive: false,

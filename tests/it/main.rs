@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "where a test's own setup fails, the test fails")]
 
+mod auth;
 mod children;
 mod config;
 mod coverage;
