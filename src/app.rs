@@ -5,6 +5,7 @@ mod builder;
 pub mod gateway;
 pub mod guard;
 pub mod listener;
+pub mod problem;
 mod proxy;
 pub mod table;
 
