@@ -142,7 +142,10 @@ kinds! {
 /// assert_eq!(response.headers()["content-type"], "application/problem+json");
 /// ```
 #[derive(Clone, Debug)]
-pub struct Problem {
+pub struct Problem(Box<Parts>);
+
+#[derive(Clone, Debug)]
+struct Parts {
     kind: Kind,
     detail: String,
     members: RawObject,
@@ -154,14 +157,15 @@ pub struct Problem {
 impl Problem {
     /// A problem of this kind; `detail` says what was wrong this time and what to do.
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), members: RawObject::new(), headers: HeaderMap::new() }
+        let parts = Parts { kind, detail: detail.into(), members: RawObject::new(), headers: HeaderMap::new() };
+        Self(Box::new(parts))
     }
 
     /// The same with one more member. The members that every problem has cannot be set.
     #[must_use]
     pub fn with(mut self, name: &str, value: Raw) -> Self {
         if !OWN.contains(&name) {
-            self.members.set(name, value);
+            self.0.members.set(name, value);
         }
         self
     }
@@ -169,7 +173,7 @@ impl Problem {
     /// The same with one more header.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.append(name, value);
+        self.0.headers.append(name, value);
         self
     }
 
@@ -184,31 +188,31 @@ impl Problem {
     /// Its kind.
     #[must_use]
     pub fn kind(&self) -> Kind {
-        self.kind
+        self.0.kind
     }
 
     /// Its status.
     #[must_use]
     pub fn status(&self) -> StatusCode {
-        self.kind.status()
+        self.0.kind.status()
     }
 
     /// What was wrong this time.
     #[must_use]
     pub fn detail(&self) -> &str {
-        &self.detail
+        &self.0.detail
     }
 
     /// The problem as a JSON object.
     #[must_use]
     pub fn to_raw(&self) -> Raw {
         let mut object = RawObject::from([
-            ("type", Raw::from(self.kind.urn())),
-            ("title", Raw::from(self.kind.title())),
+            ("type", Raw::from(self.0.kind.urn())),
+            ("title", Raw::from(self.0.kind.title())),
             ("status", Raw::of(&self.status().as_u16())),
-            ("detail", Raw::from(&*self.detail)),
+            ("detail", Raw::from(&*self.0.detail)),
         ]);
-        for (name, value) in self.members.iter() {
+        for (name, value) in self.0.members.iter() {
             object.set(&name, value.clone());
         }
         object.to_raw()
@@ -223,7 +227,7 @@ impl IntoResponse for Problem {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        headers.extend(self.headers);
+        headers.extend(self.0.headers);
         response
     }
 }
