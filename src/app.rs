@@ -2,11 +2,16 @@
 
 pub mod assemble;
 mod builder;
+mod docs;
 pub mod gateway;
 pub mod guard;
 mod headers;
 pub mod listener;
+mod openapi;
+pub mod problem;
 mod proxy;
+mod rest;
+mod schema;
 pub mod table;
 
 pub use builder::{Assembled, Builder, Rialto};

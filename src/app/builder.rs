@@ -13,11 +13,13 @@ use crate::{
 };
 
 use super::{
-    assemble,
+    assemble, docs,
     gateway::Gateway,
     guard::Guard,
     headers::hardened,
+    openapi::{About, Documents},
     proxy::{Process, Proxy},
+    rest::Rest,
     table::{Route as Listed, Table},
 };
 
@@ -36,6 +38,8 @@ pub struct Builder {
     listener: SocketAddr,
     hosts: Vec<HostName>,
     public_url: Option<Url>,
+    openapi: Vec<utoipa::openapi::OpenApi>,
+    asks_for_keys: bool,
     settings: Settings,
     process: Process,
 }
@@ -82,6 +86,8 @@ impl Rialto {
             listener: SocketAddr::from(([127, 0, 0, 1], 0)),
             hosts: Vec::new(),
             public_url: None,
+            openapi: Vec::new(),
+            asks_for_keys: false,
             settings: Settings::default(),
             process: Process::default(),
         }
@@ -157,6 +163,41 @@ impl Builder {
         self
     }
 
+    /// Adds the documentation of custom routes to `/openapi.json` and to the pages at `/docs`: paths, components and tags.
+    /// What Rialto documents itself stays as it is. May be called several times.
+    ///
+    /// ```
+    /// use axum::{Router, routing::get};
+    /// use rialto::Rialto;
+    /// use utoipa::OpenApi;
+    ///
+    /// /// Says hello
+    /// #[utoipa::path(get, path = "/hello", responses((status = 200, description = "A greeting", body = String)))]
+    /// async fn hello() -> &'static str {
+    ///     "hello"
+    /// }
+    ///
+    /// #[derive(OpenApi)]
+    /// #[openapi(paths(hello))]
+    /// struct Documented;
+    ///
+    /// let app = Rialto::builder()
+    ///     .routes(Router::new().route("/hello", get(hello)))
+    ///     .openapi(Documented::openapi());
+    /// # let _: Router = app.build();
+    /// ```
+    pub fn openapi(mut self, document: utoipa::openapi::OpenApi) -> Self {
+        self.openapi.push(document);
+        self
+    }
+
+    /// Says in the documentation that every route but the public ones asks for a key, as a bearer token or in `X-Api-Key`:
+    /// for applications with a [layer](Self::layer) that does ask.
+    pub fn asks_for_keys(mut self) -> Self {
+        self.asks_for_keys = true;
+        self
+    }
+
     /// Limits, keys and lifetimes of the endpoints, in place of the usual ones.
     pub fn settings(mut self, settings: Settings) -> Self {
         self.settings = settings;
@@ -205,6 +246,15 @@ impl Builder {
 
         let mut table = Table::default();
         gateway.add_routes(&mut table);
+        let rest = Rest::new(gateway.clone(), unidentified, self.settings.clone());
+        rest.add_routes(&mut table);
+        let about = About {
+            custom: self.openapi,
+            public_url: self.public_url.clone(),
+            asks_for_keys: self.asks_for_keys || self.auth.is_some(),
+        };
+        Documents::new(rest.clone(), &about).add_routes(&mut table);
+        docs::Pages::new(rest, self.public_url.as_ref()).add_routes(&mut table);
         let routes = table.routes().to_vec();
         let (ours, doors) = table.into_parts();
 

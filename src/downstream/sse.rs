@@ -53,13 +53,13 @@ fn put_id(text: &mut Vec<u8>, id: Option<&str>) {
 }
 
 /// A stream of events that never falls silent for longer than [`KEEP_ALIVE`].
-pub(super) struct KeptAlive<S> {
+pub(crate) struct KeptAlive<S> {
     events: S,
     silence: Pin<Box<Sleep>>,
 }
 
 impl<S> KeptAlive<S> {
-    pub(super) fn new(events: S) -> Self {
+    pub(crate) fn new(events: S) -> Self {
         Self { events, silence: Box::pin(tokio::time::sleep(KEEP_ALIVE)) }
     }
 }
