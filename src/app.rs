@@ -5,6 +5,8 @@ mod builder;
 pub mod gateway;
 pub mod guard;
 pub mod listener;
+mod metrics;
+mod observe;
 mod proxy;
 pub mod table;
 

@@ -75,6 +75,8 @@ pub struct Config {
     /// Keys that seal the handles given to clients. The first one seals, all of them open. Empty
     /// means: make one up at start.
     pub seal_keys: Vec<Secret>,
+    /// Whether calls and requests are counted.
+    pub metrics: bool,
     /// The servers in the order of the file, without those that are disabled.
     pub servers: Vec<Server>,
     /// What is strange but harmless, each ready to be printed.
@@ -164,6 +166,7 @@ impl Default for Config {
             hosts: Vec::new(),
             public_url: None,
             seal_keys: Vec::new(),
+            metrics: true,
             servers: Vec::new(),
             warnings: Vec::new(),
         }

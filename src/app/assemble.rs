@@ -26,6 +26,7 @@ const AGAIN: Duration = Duration::from_secs(10);
 pub fn application(config: &Config, settings: Settings, guardian: &Guardian, sessions: &TaskTracker) -> Builder {
     let process = Process { guardian: Some(guardian.clone()), sessions: sessions.clone() };
     let builder = Rialto::builder().settings(settings).process(process).hosts(config.hosts.iter().cloned()).local();
+    let builder = builder.metrics(config.metrics);
     match &config.public_url {
         Some(url) => builder.public_url(url.clone()),
         None => builder,

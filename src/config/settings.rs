@@ -14,7 +14,7 @@ use super::tree::{Entry, Node};
 use super::{Config, EraChoice, HostName, Kind, Secret, Server, Sessions, duration};
 use crate::protocol::headers;
 
-const KEYS: [&str; 5] = ["listen", "hosts", "public_url", "seal_keys", "servers"];
+const KEYS: [&str; 6] = ["listen", "hosts", "public_url", "seal_keys", "metrics", "servers"];
 const SERVER_KEYS: [&str; 4] = ["era", "sessions", "forward_headers", "start_timeout"];
 
 const ERAS: [(&str, EraChoice); 4] = [
@@ -61,6 +61,7 @@ pub(super) fn read(reader: &mut Reader<'_>, rialto: Option<&Entry>, mut named: V
         hosts: Vec::new(),
         public_url: None,
         seal_keys: Vec::new(),
+        metrics: true,
         servers: Vec::new(),
         warnings: Vec::new(),
     };
@@ -74,6 +75,7 @@ pub(super) fn read(reader: &mut Reader<'_>, rialto: Option<&Entry>, mut named: V
             "hosts" => config.hosts = read_hosts(reader, node, &key),
             "public_url" => config.public_url = read_public_url(reader, node, &key),
             "seal_keys" => config.seal_keys = read_seal_keys(reader, node, &key),
+            "metrics" => config.metrics = reader.bool(node, &key).unwrap_or(true),
             "servers" => read_server_settings(reader, node, &key, &mut named),
             _ => unknown(reader, entry, &key, &KEYS),
         }

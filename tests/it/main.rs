@@ -12,6 +12,7 @@ mod lifecycle;
 mod lines;
 mod listener;
 mod matrix;
+mod metrics;
 mod modern;
 mod rmcp_client;
 mod server_kit;
