@@ -7,6 +7,7 @@ pub mod guard;
 pub mod listener;
 mod metrics;
 mod observe;
+mod pages;
 mod proxy;
 pub mod table;
 

@@ -24,6 +24,7 @@ use super::{
     guard::Guard,
     metrics::{self, Scraped},
     observe::{Custom, Observe},
+    pages::Pages,
     proxy::{Process, Proxy},
     table::{Doors, Route as Listed, Table},
 };
@@ -211,6 +212,9 @@ impl Builder {
 
         let mut table = Table::default();
         gateway.add_routes(&mut table);
+        // The last of the routes: it links to the others, and the metrics are by route.
+        let pages = Pages::new(&gateway, &self.settings, unidentified, self.public_url.as_ref());
+        pages.add_routes(&mut table, self.metrics.then_some(metrics::PATH));
         let paths = table.routes().iter().map(|route| &*route.path).chain(self.metrics.then_some(metrics::PATH));
         let requests = Arc::new(RequestSeries::new(paths, names));
         if self.metrics {

@@ -14,6 +14,7 @@ mod listener;
 mod matrix;
 mod metrics;
 mod modern;
+mod pages;
 mod rmcp_client;
 mod server_kit;
 mod support;
