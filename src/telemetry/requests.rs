@@ -143,9 +143,12 @@ impl RequestSeries {
 }
 
 /// What a path is called, with and without a slash at its end, and the mount that it names: `/mcp/docs` is the path of `docs`
-/// among those called `/mcp/{mount}`.
+/// among those called `/mcp/{mount}`. Assets have one name together, as theirs change with what is in them.
 fn template(path: &str, mounts: &HashMap<String, usize>) -> (String, Option<usize>) {
     let path = if path.len() > 1 { path.trim_end_matches('/') } else { path };
+    if path.starts_with("/assets/") {
+        return ("/assets/{file}".to_owned(), None);
+    }
     let mut found = None;
     let mut before = "";
     let segments: Vec<_> = path

@@ -149,11 +149,7 @@ async fn the_page_says_what_is_mounted_and_how_to_reach_it() {
     assert!(!text.contains("href=\"/docs\"") && !text.contains("curl"), "{text}");
 
     // What people copy is what clients read.
-    let entries = section(
-        &text,
-        "<pre tabindex=\"0\" role=\"group\" aria-label=\"Any client with an mcpServers file\"><code>",
-        "</code>",
-    );
+    let entries = section(&text, "<pre><code>", "</code>");
     let entries: Value = serde_json::from_str(&entries.replace("&#34;", "\"")).unwrap();
     assert_eq!(entries["mcpServers"]["docs"], json!({ "type": "http", "url": "http://localhost:8000/mcp/docs" }));
     assert_eq!(entries["mcpServers"].as_object().unwrap().len(), 3);

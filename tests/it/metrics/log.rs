@@ -118,3 +118,45 @@ async fn nothing_is_noted_while_nobody_reads_it() {
     send(&router(), Request::get("/hello"), Body::empty()).await;
     assert!(!written.text().contains("/hello"), "{}", written.text());
 }
+
+#[tokio::test]
+async fn sec_095_a_stream_is_not_held_back_by_its_line() {
+    let written = Written::default();
+    let writer = written.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter("rialto::access=debug")
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _logging = tracing::subscriber::set_default(subscriber);
+    let router = router();
+    let meta = json!({
+        "io.modelcontextprotocol/protocolVersion": MODERN,
+        "io.modelcontextprotocol/clientCapabilities": {},
+        "progressToken": "steps",
+    });
+    let params = json!({ "name": "slow", "arguments": { "steps": 3, "ms": 20 }, "_meta": meta });
+    let request = Request::post("/mcp/docs")
+        .header("host", "localhost")
+        .header("content-type", "application/json")
+        .header("accept", "application/json, text/event-stream")
+        .header("mcp-protocol-version", MODERN)
+        .header("mcp-method", "tools/call")
+        .header("mcp-name", "slow")
+        .body(json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params }).to_string().into())
+        .unwrap();
+    let mut body = router.oneshot(request).await.unwrap().into_body();
+    let mut length = 0;
+    let mut events = 0;
+    while let Some(frame) = body.frame().await {
+        assert_eq!(written.text(), "", "the line comes when the answer has ended");
+        let data = frame.unwrap().into_data().unwrap();
+        length += data.len();
+        events += 1;
+    }
+    drop(body);
+    assert!(events > 2, "the events came one by one: {events}");
+    let line = written.text();
+    assert_eq!(line.lines().count(), 1, "{line}");
+    assert!(line.contains(&format!("bytes={length} ")) && line.contains("method=\"tools/call\""), "{line}");
+}
