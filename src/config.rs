@@ -82,6 +82,8 @@ pub struct Config {
     pub seal_keys: Vec<Secret>,
     /// Who may come in.
     pub authentication: Authentication,
+    /// Whether calls and requests are counted.
+    pub metrics: bool,
     /// The servers in the order of the file, without those that are disabled.
     pub servers: Vec<Server>,
     /// What is strange but harmless, each ready to be printed.
@@ -184,6 +186,7 @@ impl Default for Config {
             public_url: None,
             seal_keys: Vec::new(),
             authentication: Authentication::Unsaid,
+            metrics: true,
             servers: Vec::new(),
             warnings: Vec::new(),
         }

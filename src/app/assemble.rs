@@ -26,6 +26,7 @@ const AGAIN: Duration = Duration::from_secs(10);
 pub fn application(config: &Config, settings: Settings, guardian: &Guardian, sessions: &TaskTracker) -> Builder {
     let process = Process { guardian: Some(guardian.clone()), sessions: sessions.clone() };
     let builder = Rialto::builder().settings(settings).process(process).hosts(config.hosts.iter().cloned());
+    let builder = builder.metrics(config.metrics);
     let builder = match &config.authentication {
         Authentication::Keys(auth) => builder.auth(auth.clone()),
         // Whoever connects to loopback is the one user of this machine; who comes from elsewhere is anybody.

@@ -1,23 +1,35 @@
 //! The whole application: mounts, custom routes and everything Rialto adds, behind one set of middleware.
 
-use std::{collections::BTreeSet, convert::Infallible, net::SocketAddr};
+use std::{collections::BTreeSet, convert::Infallible, net::SocketAddr, sync::Arc};
 
-use axum::{Router, extract::Request, response::IntoResponse, routing::Route};
-use tower::{Layer, Service, util::option_layer};
+use axum::{
+    Router,
+    extract::Request,
+    response::{IntoResponse, Response},
+    routing::Route,
+};
+use tower::{
+    Layer, Service,
+    util::{MapResponseLayer, option_layer},
+};
 use url::Url;
 
 use crate::{
     auth::{Auth, Authenticate, Unidentified},
     config::{HostName, is_mount_name},
     downstream::Settings,
+    telemetry::{CallSeries, Metrics, RequestSeries},
 };
 
 use super::{
     assemble, docs,
-    gateway::Gateway,
+    gateway::{Gateway, Mounted},
     guard::Guard,
     headers::hardened,
+    metrics::{self, Scraped},
+    observe::{Custom, Observe},
     openapi::{About, Documents},
+    pages::Pages,
     proxy::{Process, Proxy},
     rest::Rest,
     table::{Route as Listed, Table},
@@ -42,6 +54,7 @@ pub struct Builder {
     asks_for_keys: bool,
     settings: Settings,
     process: Process,
+    metrics: bool,
 }
 
 /// An application that was put together.
@@ -90,6 +103,7 @@ impl Rialto {
             asks_for_keys: false,
             settings: Settings::default(),
             process: Process::default(),
+            metrics: true,
         }
     }
 }
@@ -204,6 +218,12 @@ impl Builder {
         self
     }
 
+    /// Whether calls and requests are counted and told of at `/metrics`. They are unless said.
+    pub fn metrics(mut self, metrics: bool) -> Self {
+        self.metrics = metrics;
+        self
+    }
+
     /// What the mounts share with the process.
     pub(super) fn process(mut self, process: Process) -> Self {
         self.process = process;
@@ -231,17 +251,21 @@ impl Builder {
     /// As [`build`](Self::build).
     #[must_use]
     pub fn assemble(self) -> Assembled {
-        let mut names = BTreeSet::new();
+        let mut known = BTreeSet::new();
         for (name, _) in &self.mounts {
             assert!(
                 is_mount_name(name),
                 "`{name}` cannot be the name of a mount: use letters, digits, `_` and `-`, a letter first"
             );
-            assert!(names.insert(name.clone()), "two mounts are called `{name}`");
+            assert!(known.insert(name.clone()), "two mounts are called `{name}`");
         }
         let (unidentified, sealer, process) = (self.unidentified, &self.settings.sealer, &self.process);
-        let mounts =
-            self.mounts.into_iter().map(|(name, proxy)| proxy.into_mounted(&name, unidentified, sealer, process));
+        let names: Vec<_> = self.mounts.iter().map(|(name, _)| name.clone()).collect();
+        let calls: Vec<_> = names.iter().map(|name| CallSeries::new(name)).collect();
+        let mounts = self.mounts.into_iter().zip(&calls).map(|((name, proxy), calls)| Mounted {
+            series: self.metrics.then(|| calls.clone()),
+            ..proxy.into_mounted(&name, unidentified, sealer, process)
+        });
         let gateway = Gateway::new(mounts, &self.settings);
 
         let mut table = Table::default();
@@ -255,24 +279,42 @@ impl Builder {
         };
         Documents::new(rest.clone(), &about).add_routes(&mut table);
         docs::Pages::new(rest, self.public_url.as_ref()).add_routes(&mut table);
+        // The last of the routes: it links to the others, and the metrics are by route.
+        let pages = Pages::new(&gateway, &self.settings, unidentified, self.public_url.as_ref());
+        pages.add_routes(&mut table, self.metrics.then_some(metrics::PATH));
+        let paths = table.routes().iter().map(|route| &*route.path).chain(self.metrics.then_some(metrics::PATH));
+        let requests = Arc::new(RequestSeries::new(paths, names));
+        if self.metrics {
+            let scraped = Scraped { gateway: gateway.clone(), settings: self.settings.clone(), unidentified };
+            scraped.add_routes(&mut table, Metrics::new(calls, requests.clone()));
+        }
         let routes = table.routes().to_vec();
         let (ours, doors) = table.into_parts();
 
         // From the inside out, so that a request meets what stands last here first: the routes; then the layers of the
         // application around this one; then who asks, which has to be known before anything else can be learned; and outermost
         // what every request has to pass, whatever its route, and what every answer says, whoever gives it.
-        let mut router = ours.merge(self.routes);
+        let custom = self.routes;
+        let custom = if custom.has_routes() { custom.route_layer(MapResponseLayer::new(mark_custom)) } else { custom };
+        let mut router = ours.merge(custom);
         for layer in self.layers.into_iter().rev() {
             router = layer(router);
         }
         let guard = Guard::new(self.listener, &self.hosts, self.public_url.as_ref());
         let authenticate = option_layer(self.auth.map(|auth| Authenticate::new(auth, doors)));
-        let service = hardened(guard.layer(authenticate.layer(router)));
+        let service = guard.layer(authenticate.layer(router));
         // A router with one fallback, not a router with a layer: routes that somebody adds to it later are not taken for ours,
         // and nothing of ours can be reached around the service.
-        let router = Router::new().fallback_service(service);
+        let observe = Observe { series: requests, counts: self.metrics };
+        let router = Router::new().fallback_service(hardened(observe.layer(service)));
         Assembled { router, gateway, routes }
     }
+}
+
+/// Marks an answer as that of a custom route.
+fn mark_custom(mut response: Response) -> Response {
+    response.extensions_mut().insert(Custom);
+    response
 }
 
 impl std::fmt::Debug for Builder {

@@ -22,6 +22,7 @@ use crate::{
     auth::{Access, Unidentified},
     downstream::{Endpoint, Settings},
     hub::{BoxFuture, Gather, Health, Limit, Mount},
+    telemetry::{CallSeries, Measured},
 };
 
 use super::table::{Door, Table};
@@ -32,6 +33,8 @@ pub struct Mounted {
     pub(super) layers: Vec<MountLayer>,
     pub(super) title: Option<String>,
     pub(super) unidentified: Unidentified,
+    /// Where its calls are counted, if they are.
+    pub(super) series: Option<Arc<CallSeries>>,
 }
 
 /// Puts something around a mount.
@@ -127,7 +130,7 @@ impl Gateway {
 
 impl From<Arc<dyn Mount>> for Mounted {
     fn from(mount: Arc<dyn Mount>) -> Self {
-        Self { mount, layers: Vec::new(), title: None, unidentified: Unidentified::Local }
+        Self { mount, layers: Vec::new(), title: None, unidentified: Unidentified::Local, series: None }
     }
 }
 
@@ -135,15 +138,20 @@ impl From<Arc<dyn Mount>> for Mounted {
 
 impl Entry {
     pub(super) fn new(mounted: Mounted, settings: &Settings) -> Self {
-        let Mounted { mount, layers, title, unidentified } = mounted;
-        // Read from the outside in: a call is bounded in number and time, questions included; then it passes the layers and
-        // hooks that this mount was given, the first of them first; then the questions of modern servers are answered for
-        // clients that cannot; then it reaches the mount.
+        let Mounted { mount, layers, title, unidentified, series } = mounted;
+        // Read from the outside in: a call is counted, whatever becomes of it; it is bounded in number and time, questions
+        // included; then it passes the layers and hooks that this mount was given, the first of them first; then the
+        // questions of modern servers are answered for clients that cannot; then it reaches the mount.
         let mut stack: Arc<dyn Mount> = Arc::new(Gather::new(mount));
         for layer in layers.iter().rev() {
             stack = layer(stack);
         }
-        let endpoint = Endpoint::new(Arc::new(Limit::new(stack)), settings.clone());
+        let limited = Limit::new(stack);
+        let mount: Arc<dyn Mount> = match series {
+            Some(series) => Arc::new(Measured::new(limited, series)),
+            None => Arc::new(limited),
+        };
+        let endpoint = Endpoint::new(mount, settings.clone());
         Self { endpoint, title, unidentified }
     }
 

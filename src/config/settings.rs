@@ -14,7 +14,7 @@ use super::tree::{Entry, Node};
 use super::{Config, EraChoice, HostName, Kind, Secret, Server, Sessions, auth, duration, listen};
 use crate::protocol::headers;
 
-const KEYS: [&str; 6] = ["listen", "hosts", "public_url", "seal_keys", "auth", "servers"];
+const KEYS: [&str; 7] = ["listen", "hosts", "public_url", "seal_keys", "auth", "metrics", "servers"];
 const SERVER_KEYS: [&str; 4] = ["era", "sessions", "forward_headers", "start_timeout"];
 
 const ERAS: [(&str, EraChoice); 4] = [
@@ -47,6 +47,7 @@ pub(super) fn read(reader: &mut Reader<'_>, rialto: Option<&Entry>, mut named: V
             "public_url" => config.public_url = read_public_url(reader, node, &key),
             "seal_keys" => config.seal_keys = read_seal_keys(reader, node, &key),
             "auth" => config.authentication = auth::read(reader, node, &key, &named),
+            "metrics" => config.metrics = reader.bool(node, &key).unwrap_or(true),
             "servers" => read_server_settings(reader, node, &key, &mut named),
             _ => unknown(reader, entry, &key, &KEYS),
         }

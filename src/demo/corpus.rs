@@ -1,7 +1,7 @@
 //! The pages: Markdown that is part of the program, split into sections at its second-level headings.
 
 /// The pages in reading order, by the name under which they are addressed.
-const SOURCES: [(&str, &str); 13] = [
+const SOURCES: [(&str, &str); 14] = [
     ("overview", include_str!("docs/overview.md")),
     ("quick-start", include_str!("docs/quick-start.md")),
     ("config", include_str!("docs/config.md")),
@@ -12,6 +12,7 @@ const SOURCES: [(&str, &str); 13] = [
     ("handles", include_str!("docs/handles.md")),
     ("keys", include_str!("docs/keys.md")),
     ("limits", include_str!("docs/limits.md")),
+    ("metrics", include_str!("docs/metrics.md")),
     ("errors", include_str!("docs/errors.md")),
     ("troubleshooting", include_str!("docs/troubleshooting.md")),
     ("glossary", include_str!("docs/glossary.md")),
