@@ -127,7 +127,6 @@ impl AccountId {
 #[schemars(inline)]
 pub(crate) struct Account {
     /// Its name in paths and arguments.
-    #[schema(inline)]
     pub(super) id: AccountId,
     /// What people call it.
     pub(super) title: &'static str,
@@ -219,10 +218,8 @@ impl fmt::Display for Status {
 #[schemars(inline)]
 pub(crate) struct Invoice {
     /// Its number.
-    #[schema(inline)]
     pub(super) id: InvoiceId,
     /// Whether the company sells or buys.
-    #[schema(inline)]
     pub(super) kind: Kind,
     /// The customer or the supplier.
     #[schema(example = "Nordlicht Optik GmbH")]
@@ -231,22 +228,18 @@ pub(crate) struct Invoice {
     #[schema(example = "20 laser levels L2")]
     pub(super) description: String,
     /// The account that is paid into or from.
-    #[schema(inline)]
     pub(super) account: AccountId,
     /// What is to be paid.
     pub(super) amount: Money,
     /// The day it was issued.
-    #[schema(inline)]
     pub(super) issued: Date,
     /// The last day to pay it.
-    #[schema(inline)]
     pub(super) due: Date,
     /// What has become of it.
-    #[schema(inline)]
     pub(super) status: Status,
     /// The day it was paid; only there if it was.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(inline, nullable = false)]
+    #[schema(nullable = false)]
     #[schemars(with = "Date")]
     pub(super) paid: Option<Date>,
     /// Its URI as a resource of the MCP server.
@@ -260,7 +253,6 @@ pub(crate) struct Invoice {
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewInvoice {
     /// Whether the company sells or buys.
-    #[schema(inline)]
     pub(super) kind: Kind,
     /// The customer or the supplier.
     #[schema(example = "Nordlicht Optik GmbH", min_length = 1, max_length = 100)]
@@ -273,7 +265,6 @@ pub(crate) struct NewInvoice {
     #[schemars(length(min = 1, max = 500), regex(pattern = r"^[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$"))]
     pub(super) description: String,
     /// The account that is paid into or from. It decides the currency.
-    #[schema(inline)]
     pub(super) account: AccountId,
     /// What is to be paid, in hundredths of the account's currency.
     #[schema(example = 124_900, minimum = 1, maximum = 100_000_000)]
@@ -308,7 +299,7 @@ pub(crate) struct InvoicePage {
     pub(super) invoices: Vec<Invoice>,
     /// Give this as `cursor` to get the rest; not there if this is all.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(inline, nullable = false)]
+    #[schema(nullable = false)]
     #[schemars(with = "InvoiceId")]
     pub(super) next: Option<InvoiceId>,
 }
@@ -319,7 +310,6 @@ pub(crate) struct InvoicePage {
 #[schemars(inline)]
 pub(crate) struct MonthFigures {
     /// The month.
-    #[schema(inline)]
     pub(super) month: Month,
     /// How many invoices were issued.
     pub(super) invoices: usize,
@@ -331,7 +321,7 @@ pub(crate) struct MonthFigures {
     pub(super) sums: Vec<Sums>,
     /// The day the month was closed; not there if it is open.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(inline, nullable = false)]
+    #[schema(nullable = false)]
     #[schemars(with = "Date")]
     pub(super) closed: Option<Date>,
 }
@@ -342,7 +332,6 @@ pub(crate) struct MonthFigures {
 #[schemars(inline)]
 pub(crate) struct Sums {
     /// The currency.
-    #[schema(inline)]
     pub(super) currency: Currency,
     /// What was sold.
     pub(super) sales_cents: i64,

@@ -59,9 +59,16 @@ pub(super) fn router(ledger: Ledger) -> (Router, utoipa::openapi::OpenApi) {
         .method_not_allowed_fallback(async || {
             Problem::new(ProblemType::MethodNotAllowed, "see `Allow` for those it has")
         })
-        .route("/api/finance/{*rest}", any(async || Problem::new(ProblemType::NotFound, "nothing is at this path")))
+        .route("/api/finance", any(nothing))
+        .route("/api/finance/", any(nothing))
+        .route("/api/finance/{*rest}", any(nothing))
         .layer(DefaultBodyLimit::max(BODY));
     (router, document)
+}
+
+/// The answer at every path below that is not one of the routes.
+async fn nothing() -> Problem {
+    Problem::new(ProblemType::NotFound, "nothing is at this path")
 }
 
 /// All accounts.
@@ -210,7 +217,7 @@ async fn read_invoice(State(ledger): State<Ledger>, PathText(invoice): PathText)
 #[utoipa::path(
     post, path = "/api/finance/invoices/{invoice}/pay", tag = "finance", operation_id = "ledger_pay_invoice",
     params(("invoice" = inline(InvoiceId), Path)),
-    request_body = Payment,
+    request_body = Option<Payment>,
     responses(
         (status = 200, description = "The invoice, now paid", body = Invoice),
         (status = 400, description = "The body is not JSON", body = Problem, content_type = problems!()),
@@ -227,7 +234,7 @@ async fn pay_invoice(
     PathText(invoice): PathText,
     OptionalBody(payment): OptionalBody<Payment>,
 ) -> Result<Json<Invoice>, Problem> {
-    Ok(Json(ledger.pay(invoice_id(&invoice)?, payment.confirm)?))
+    Ok(Json(ledger.pay(invoice_id(&invoice)?, payment.unwrap_or_default().confirm)?))
 }
 
 /// Read a month

@@ -28,19 +28,19 @@ pub(super) struct NoArguments {}
 #[serde(deny_unknown_fields)]
 pub(super) struct ListArguments {
     /// Only sales, or only purchases.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Kind")]
     kind: Option<Kind>,
     /// Only those that are open, overdue or paid.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Status")]
     status: Option<Status>,
     /// Only those of this account.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "AccountId")]
     account: Option<AccountId>,
     /// Only those issued in this month, such as `2026-10`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Month")]
     month: Option<Month>,
     /// How many to return at most.
@@ -48,7 +48,7 @@ pub(super) struct ListArguments {
     #[schemars(range(min = 1, max = 50))]
     limit: u16,
     /// Where to go on: `next` of the page before.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "InvoiceId")]
     cursor: Option<InvoiceId>,
 }
