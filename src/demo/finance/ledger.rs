@@ -318,16 +318,16 @@ impl Record {
     }
 }
 
-/// Texts begin with something that can be seen and have no control characters, which could pass for something else in a
-/// terminal or a log. The schemas say the same by a pattern.
+/// Texts do not begin with a space and have no control characters, which could pass for something else in a terminal or a
+/// log. The schemas say the same by a pattern.
 fn check_text(field: &'static str, text: &str, longest: usize) -> Result<(), Refusal> {
     // A text of more bytes than that has more characters, too, and is not counted.
     let characters = if text.len() > longest * 4 { usize::MAX } else { text.chars().count() };
     if !(1..=longest).contains(&characters) {
         return Err(Refusal::invalid(field, format!("must have between 1 and {longest} characters")));
     }
-    if text.starts_with(' ') || text.chars().any(|c| c.is_ascii_control()) {
-        return Err(Refusal::invalid(field, "must begin with a visible character and have no control characters"));
+    if text.starts_with(' ') || text.chars().any(|c| c.is_control()) {
+        return Err(Refusal::invalid(field, "must not begin with a space, and have no control characters"));
     }
     Ok(())
 }

@@ -4,7 +4,8 @@
 use std::{fmt, str::FromStr};
 
 use rmcp::schemars::{self, JsonSchema};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde_json::Number;
 use utoipa::ToSchema;
 
 use super::{
@@ -256,22 +257,23 @@ pub(crate) struct NewInvoice {
     pub(super) kind: Kind,
     /// The customer or the supplier.
     #[schema(example = "Nordlicht Optik GmbH", min_length = 1, max_length = 100)]
-    #[schema(pattern = "^[^\\x00-\\x20\\x7f][^\\x00-\\x1f\\x7f]*$")]
-    #[schemars(length(min = 1, max = 100), regex(pattern = r"^[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$"))]
+    #[schema(pattern = "^[^\\x00-\\x20\\x7f-\\x9f][^\\x00-\\x1f\\x7f-\\x9f]*$")]
+    #[schemars(length(min = 1, max = 100), regex(pattern = r"^[^\x00-\x20\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"))]
     pub(super) counterparty: String,
     /// What it is for.
     #[schema(example = "20 laser levels L2", min_length = 1, max_length = 500)]
-    #[schema(pattern = "^[^\\x00-\\x20\\x7f][^\\x00-\\x1f\\x7f]*$")]
-    #[schemars(length(min = 1, max = 500), regex(pattern = r"^[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$"))]
+    #[schema(pattern = "^[^\\x00-\\x20\\x7f-\\x9f][^\\x00-\\x1f\\x7f-\\x9f]*$")]
+    #[schemars(length(min = 1, max = 500), regex(pattern = r"^[^\x00-\x20\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"))]
     pub(super) description: String,
     /// The account that is paid into or from. It decides the currency.
     pub(super) account: AccountId,
     /// What is to be paid, in hundredths of the account's currency.
+    #[serde(deserialize_with = "whole")]
     #[schema(example = 124_900, minimum = 1, maximum = 100_000_000)]
     #[schemars(range(min = 1, max = 100_000_000))]
     pub(super) amount_cents: i64,
     /// How many days there are to pay it.
-    #[serde(default = "usual_terms")]
+    #[serde(default = "usual_terms", deserialize_with = "whole")]
     #[schema(default = 30, minimum = 0, maximum = 120)]
     #[schemars(range(min = 0, max = 120))]
     pub(super) terms_days: u16,
@@ -279,6 +281,18 @@ pub(crate) struct NewInvoice {
 
 fn usual_terms() -> u16 {
     30
+}
+
+/// A whole number. JSON Schema counts `5.0` among them, and some clients write them so; what has a fraction is refused.
+fn whole<'de, D: Deserializer<'de>, T: TryFrom<i64>>(deserializer: D) -> Result<T, D::Error> {
+    /// Up to here every whole number is exact as a floating point number.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+
+    let number = Number::deserialize(deserializer)?;
+    let fractionless = |f: &f64| f.fract() == 0.0 && f.abs() <= EXACT;
+    let whole = number.as_i64().or_else(|| number.as_f64().filter(fractionless).map(|f| f as i64));
+    let whole = whole.and_then(|whole| T::try_from(whole).ok());
+    whole.ok_or_else(|| D::Error::custom(format_args!("{number} is not a whole number within the bounds")))
 }
 
 /// Which invoices are wanted. What is left out does not matter.
