@@ -32,7 +32,7 @@ const BODY: usize = 16 * 1024;
 const PAGE: u16 = 20;
 const MAX_PAGE: u16 = 100;
 
-/// The problem of each route: the same type with another meaning.
+/// The media type of problems, where an attribute takes nothing but a literal.
 macro_rules! problems {
     () => {
         "application/problem+json"

@@ -95,7 +95,7 @@ impl Fixture {
         if !reply.status.is_success() {
             assert_eq!(kind, "application/problem+json", "{method} {uri}: {reply:?}");
             assert_eq!(reply.body["status"], reply.status.as_u16(), "{method} {uri}");
-            assert!(reply.body["type"].as_str().is_some_and(|t| t.starts_with("urn:problem-type:finance:")));
+            assert!(reply.body["type"].as_str().is_some_and(|t| t.starts_with("urn:finance:problem:")));
         }
         let paths = self.document["paths"].as_object().expect("paths");
         let operation = paths

@@ -33,7 +33,7 @@ async fn what_goes_wrong_is_a_problem() {
     for (reply, status, kind) in replies {
         assert_eq!(reply.status, status, "{reply:?}");
         assert_eq!(reply.headers["content-type"], "application/problem+json", "{reply:?}");
-        assert_eq!(reply.body["type"], format!("urn:problem-type:finance:{kind}"), "{reply:?}");
+        assert_eq!(reply.body["type"], format!("urn:finance:problem:{kind}"), "{reply:?}");
         assert_eq!(reply.headers.contains_key("allow"), status == 405, "{reply:?}");
     }
     assert!(!demo.is_paid(LARGE).await);

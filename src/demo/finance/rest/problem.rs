@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 pub(super) struct Problem {
     /// Which kind of problem this is. Clients compare it as a whole.
     #[serde(rename = "type")]
-    #[schema(value_type = String, example = "urn:problem-type:finance:already-paid")]
+    #[schema(value_type = String, example = "urn:finance:problem:already-paid")]
     kind: ProblemType,
     /// The kind of problem in words.
     title: &'static str,
@@ -80,7 +80,7 @@ impl ProblemType {
 
 impl Serialize for ProblemType {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("urn:problem-type:finance:{}", self.parts().0))
+        serializer.collect_str(&format_args!("urn:finance:problem:{}", self.parts().0))
     }
 }
 
