@@ -17,7 +17,7 @@ use rialto::{
         gateway::Gateway,
         listener::{Limits, Listener, Shutdown},
     },
-    config::{Authentication, Config, ListenError},
+    config::{Authentication, Config, EraChoice, ListenError},
     downstream::Settings,
     seal::Sealer,
     upstream::child::Guardian,
@@ -151,16 +151,25 @@ async fn serve(config: Config, file: Option<&Path>, guardian: Guardian) -> Resul
     Ok(())
 }
 
-/// The demo: Rialto's own documentation, served by an MCP server in this process.
+/// The demo: Rialto's own documentation, and the books of a small company, which are REST routes as well.
 fn demo(application: Builder) -> Builder {
-    application.mount(
-        "docs",
-        Proxy::in_process(|io| async move {
-            if let Err(error) = crate::demo::Docs::serve(io).await {
-                tracing::warn!(%error, "the docs server ended");
+    let finance = crate::demo::Finance::new();
+    let (routes, document) = finance.router();
+    let docs = Proxy::in_process(|io| async move {
+        if let Err(error) = crate::demo::Docs::serve(io).await {
+            tracing::warn!(%error, "the docs server ended");
+        }
+    });
+    let books = Proxy::in_process(move |io| {
+        let finance = finance.clone();
+        async move {
+            if let Err(error) = finance.serve(io).await {
+                tracing::warn!(%error, "the finance server ended");
             }
-        }),
-    )
+        }
+    });
+    // Each client is served in its own era, so that each subscribes to resources in the way that it knows.
+    application.mount("docs", docs).mount("finance", books.era(EraChoice::Match)).routes(routes).openapi(document)
 }
 
 /// Says on standard output where everything is, and who may come in.

@@ -7,6 +7,7 @@ mod children;
 mod config;
 mod coverage;
 mod edges;
+mod finance;
 mod legacy;
 mod legacy_support;
 mod lifecycle;
