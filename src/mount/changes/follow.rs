@@ -176,12 +176,11 @@ impl Follower {
     }
 
     fn subscribe(&mut self, uri: String, done: oneshot::Sender<Result<(), Fault>>) {
-        if self.open.as_ref().is_some_and(|open| open.honoured.contains(&uri)) {
-            if self.wanted.len() < RESOURCES || self.wanted.contains(&uri) {
-                self.wanted.insert(uri);
-                let _ = done.send(Ok(()));
-                return;
-            }
+        let is_honoured = self.open.as_ref().is_some_and(|open| open.honoured.contains(&uri));
+        if is_honoured && (self.wanted.len() < RESOURCES || self.wanted.contains(&uri)) {
+            self.wanted.insert(uri);
+            let _ = done.send(Ok(()));
+            return;
         }
         let under_way = self.opening.as_ref().map_or(0, |opening| opening.asked.len());
         if self.wanted.len() + self.asked.len() + under_way >= RESOURCES || uri.len() > LONGEST {

@@ -55,6 +55,9 @@ pub(in crate::mount) struct Ear {
     pub(in crate::mount) whose: Whose,
 }
 
+/// What a client held, where its scope has not ended.
+pub(super) type Left = (Option<Arc<Caller>>, HashSet<Arc<str>>);
+
 /// Whose ear it is.
 pub(in crate::mount) enum Whose {
     Listener(Arc<Listener>),
@@ -229,7 +232,7 @@ impl Topics {
     }
 
     /// Ends every listener and takes what clients hold: the server does not speak as it did.
-    pub(super) fn dissolve(&self) -> Vec<(Option<Arc<Caller>>, HashSet<Arc<str>>)> {
+    pub(super) fn dissolve(&self) -> Vec<Left> {
         let mut table = self.lock();
         table.topics.clear();
         table.lingering = 0;

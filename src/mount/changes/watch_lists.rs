@@ -45,6 +45,17 @@ impl Watched {
         let _ = tokio::time::timeout(PATIENCE, state.wait_for(|state| *state != State::Opening)).await;
     }
 
+    /// Whether the one who asks is the one who begins to watch.
+    fn begins(&self) -> bool {
+        self.state.send_if_modified(|state| {
+            let begins = *state == State::Off;
+            if begins {
+                *state = State::Opening;
+            }
+            begins
+        })
+    }
+
     fn is_barren(&self, session: &Arc<dyn Session>) -> bool {
         let barren = self.barren.lock().unwrap_or_else(PoisonError::into_inner);
         barren.as_ref().is_some_and(|known| std::ptr::addr_eq(known.as_ptr(), Arc::as_ptr(session)))
@@ -65,36 +76,46 @@ pub(in crate::mount) fn start(inner: &Arc<Inner>, session: &Arc<dyn Session>) {
     {
         return;
     }
-    let begins = changes.watched.state.send_if_modified(|state| {
-        let begins = *state == State::Off;
-        *state = State::Opening;
-        begins
-    });
-    if begins {
+    if changes.watched.begins() {
         let (weak, closing) = (Arc::downgrade(inner), inner.closing.clone());
         tokio::spawn(async move {
-            watch(&weak, &closing).await;
-            let Some(inner) = weak.upgrade() else { return };
-            inner.changes.watched.state.send_replace(State::Off);
+            loop {
+                let left = watch(&weak, &closing).await;
+                let Some(inner) = weak.upgrade() else { return };
+                inner.changes.watched.state.send_replace(State::Off);
+                // Another client may have come while the last one left, and found that somebody watches.
+                if left == Left::Nothing || !inner.changes.has_clients() || !inner.changes.watched.begins() {
+                    return;
+                }
+            }
         });
     }
 }
 
+/// Why nobody watches any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Left {
+    /// There is nobody to watch for.
+    Deserted,
+    /// There is nothing to watch.
+    Nothing,
+}
+
 /// Watches until there is nobody to watch for, or nothing to watch.
-async fn watch(weak: &Weak<Inner>, closing: &CancellationToken) {
+async fn watch(weak: &Weak<Inner>, closing: &CancellationToken) -> Left {
     let mut backoff = Backoff::default();
     let mut missed = Kinds::default();
     loop {
-        let Some(inner) = weak.upgrade() else { return };
+        let Some(inner) = weak.upgrade() else { return Left::Nothing };
         let changes = inner.changes.clone();
         let opened = tokio::select! {
-            () = closing.cancelled() => return,
-            () = changes.deserted() => return,
+            () = closing.cancelled() => return Left::Nothing,
+            () = changes.deserted() => return Left::Deserted,
             opened = open(&inner) => opened,
         };
         drop(inner);
         match opened {
-            Ok(None) => return,
+            Ok(None) => return Left::Nothing,
             Ok(Some((session, listening))) => {
                 let kinds = Kinds::of_filter(&listening.honoured);
                 // Until now nobody would have heard of a change.
@@ -105,8 +126,8 @@ async fn watch(weak: &Weak<Inner>, closing: &CancellationToken) {
                 let mut events = listening.events;
                 loop {
                     tokio::select! {
-                        () = closing.cancelled() => return,
-                        () = changes.deserted() => return,
+                        () = closing.cancelled() => return Left::Nothing,
+                        () = changes.deserted() => return Left::Deserted,
                         event = events.recv() => match event {
                             Some(event) => changes.heard(&event),
                             None => break,
@@ -122,8 +143,8 @@ async fn watch(weak: &Weak<Inner>, closing: &CancellationToken) {
             }
         }
         tokio::select! {
-            () = closing.cancelled() => return,
-            () = changes.deserted() => return,
+            () = closing.cancelled() => return Left::Nothing,
+            () = changes.deserted() => return Left::Deserted,
             () = backoff.pause() => {}
         }
     }
