@@ -252,6 +252,10 @@ impl<M: Mount> Mount for Measured<M> {
         self.below.notify(caller, notification);
     }
 
+    fn attend(&self, caller: &Arc<Caller>) -> BoxFuture<()> {
+        self.below.attend(caller)
+    }
+
     fn listen(&self, caller: &Arc<Caller>, filter: Filter) -> BoxFuture<Result<Listening, Fault>> {
         self.below.listen(caller, filter)
     }
