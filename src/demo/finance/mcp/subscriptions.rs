@@ -181,6 +181,7 @@ mod tests {
         super::super::{calendar::system_clock, model::InvoiceId},
         *,
     };
+    use crate::demo::tests::within;
 
     /// What happens between the acknowledgement of a stream and its first breath is not lost, in whichever order streams
     /// that are opened together begin.
@@ -195,12 +196,12 @@ mod tests {
         let second = pay(34);
         // The one that was accepted later may be the first to begin: both know of everything since the first acceptance.
         for _ in 0..2 {
-            let news = subscriptions.opened().next().await;
+            let news = within(subscriptions.opened().next()).await;
             assert_eq!(news, Some(News::Changes(vec![Change::Paid(first), Change::Paid(second)])));
         }
         // Nothing is left over for a stream that is opened later.
         subscriptions.accept(&SubscriptionFilter::new());
         let third = pay(38);
-        assert_eq!(subscriptions.opened().next().await, Some(News::Changes(vec![Change::Paid(third)])));
+        assert_eq!(within(subscriptions.opened().next()).await, Some(News::Changes(vec![Change::Paid(third)])));
     }
 }
