@@ -17,7 +17,7 @@ use rialto::{
         gateway::Gateway,
         listener::{Limits, Listener, Shutdown},
     },
-    config::{Authentication, Config, EraChoice, ListenError},
+    config::{Authentication, Config, ListenError},
     downstream::Settings,
     seal::Sealer,
     upstream::child::Guardian,
@@ -168,8 +168,7 @@ fn demo(application: Builder) -> Builder {
             }
         }
     });
-    // Each client is served in its own era, so that each subscribes to resources in the way that it knows.
-    application.mount("docs", docs).mount("finance", books.era(EraChoice::Match)).routes(routes).openapi(document)
+    application.mount("docs", docs).mount("finance", books).routes(routes).openapi(document)
 }
 
 /// Says on standard output where everything is, and who may come in.
