@@ -93,7 +93,7 @@ fn start(file: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> {
 fn demo_hint(file: Option<&Path>, error: &ListenError) -> &'static str {
     match (file, error) {
         (None, ListenError::Open) => {
-            "\nhint: the demo has no keys; they come with a config file, which `rialto serve FILE` serves"
+            "\nhint: the demo has no keys; they come with a config file, which may say `\"demo\": true`, and `rialto serve FILE` serves"
         }
         _ => "",
     }
@@ -121,6 +121,7 @@ async fn serve(config: Config, file: Option<&Path>, guardian: Guardian) -> Resul
     let draining = shutdown.draining().clone();
     let application = assemble::application(&config, settings, &guardian, &sessions);
     let application = match file {
+        Some(_) if config.demo => demo(assemble::mounts(application, &config)),
         Some(_) => assemble::mounts(application, &config),
         None => demo(application),
     };
