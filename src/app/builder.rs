@@ -306,7 +306,7 @@ impl Builder {
         // A router with one fallback, not a router with a layer: routes that somebody adds to it later are not taken for ours,
         // and nothing of ours can be reached around the service.
         let observe = Observe { series: requests, counts: self.metrics };
-        let router = Router::new().fallback_service(hardened(observe.layer(service)));
+        let router = Router::new().fallback_service(observe.layer(hardened(service)));
         Assembled { router, gateway, routes }
     }
 }
