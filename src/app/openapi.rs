@@ -173,10 +173,11 @@ impl Documents {
 
 /// The tag under which a mount's operations stand, with its status: a mount that is down leaves nothing else behind.
 fn tag(part: &Part, operations: Option<&Operations>) -> Raw {
-    let name = part.title.as_deref().unwrap_or(&part.name);
+    let mcp = format!("`/mcp/{}`", part.name);
+    let name = part.title.as_deref().unwrap_or("An MCP server");
     let description = match &part.reason {
-        Some(reason) => format!("{name}: down, {reason}"),
-        None => name.to_owned(),
+        Some(reason) => format!("{name}, for MCP clients at {mcp}. It is down: {reason}"),
+        None => format!("{name}, for MCP clients at {mcp}."),
     };
     let mut tag = json!({"name": part.name, "description": description, "x-rialto-status": part.status});
     let left_out = operations.map(|o| &*o.left_out).unwrap_or_default();

@@ -76,7 +76,7 @@ pub(in crate::app) async fn list_prompts(
     get, path = "/api/mounts/{mount}/resources/read", operation_id = "rialto.readResource", tag = "rialto",
     params(
         ("mount" = String, Path, description = "The name of the mount"),
-        ("uri" = String, Query, description = "The URI of the resource, as the list gives it or by a template")
+        ("uri" = String, Query, min_length = 1, description = "The URI of the resource, as the list gives it or by a template")
     ),
     responses((status = 200, description = "The contents", body = ref("#/components/schemas/ResourceContents")))
 )]
