@@ -13,6 +13,8 @@ mod lines;
 mod listener;
 mod matrix;
 mod modern;
+mod openapi;
+mod rest;
 mod rmcp_client;
 mod server_kit;
 mod support;
