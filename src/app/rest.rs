@@ -6,11 +6,11 @@
 
 mod accept;
 mod ask;
+mod audience;
 mod body;
 mod call;
 mod events;
 mod faults;
-mod listener;
 mod lists;
 mod mounts;
 mod reply;

@@ -206,3 +206,22 @@ async fn sec_125_every_principal_is_itself() {
         assert!(paths.contains(&format!("only_{who}")) && !paths.contains(&format!("only_{other}")), "{paths}");
     }
 }
+
+/// Headers that the operator lets pass travel from both doors, and no others.
+#[tokio::test]
+async fn sec_125_the_same_headers_travel() {
+    let say = |call: rialto::hub::Call| async move {
+        let headers: Vec<_> =
+            call.headers.iter().map(|(name, value)| format!("{name}={}", value.to_str().unwrap())).collect();
+        mount::says(headers.join(" "))
+    };
+    let names = ["x-tenant", "authorization", "cookie"].map(http::HeaderName::from_static);
+    let app = App::of(scripted(json!([tool("headers")]), say).forward_headers(names)).await;
+    let (headers, body) = over_mcp("headers", &json!({}));
+    let extra = [("x-tenant", "blue"), ("authorization", "Bearer secret"), ("cookie", "a=b"), ("x-other", "1")];
+    let mcp = headers.iter().fold(http_client().post(app.url("/mcp/docs")), |r, (name, value)| r.header(*name, value));
+    let rest = http_client().post(app.url("/api/mounts/docs/tools/headers"));
+    let [mcp, rest] = [mcp.body(body), rest].map(|r| extra.iter().fold(r, |r, (name, value)| r.header(*name, *value)));
+    assert_eq!(Answer::of(mcp).await.json()["result"]["content"][0]["text"], "x-tenant=blue");
+    assert_eq!(Answer::of(rest).await.ok()["content"][0]["text"], "x-tenant=blue");
+}
