@@ -14,6 +14,7 @@ mod listener;
 mod matrix;
 mod modern;
 mod rmcp_client;
+mod scenarios;
 mod server_kit;
 mod support;
 mod upstream_http;
