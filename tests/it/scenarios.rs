@@ -25,7 +25,16 @@ use crate::{
 
 mod answers;
 mod asking;
+mod beyond;
+mod crowd;
+mod described;
+mod legs;
 mod old;
+mod pages;
+mod pairs;
+mod rows;
+mod scopes;
+mod traffic;
 
 use old::{Arrived, Like, Old, text};
 
@@ -77,15 +86,17 @@ async fn new<F>(capabilities: Value, call: impl Fn(Seen) -> F + Send + Sync + 's
 where
     F: Future<Output = Reply> + Send + 'static,
 {
-    let greets = move |seen: &Seen| match seen.method() {
+    let greets = move |seen: &Seen| {
+        match seen.method() {
         "server/discover" => Some(Reply::json(
             200,
             &seen.result(json!({
-                "resultType": "complete", "supportedVersions": [MODERN], "ttlMs": 60_000, "cacheScope": "public",
+                "resultType": "complete", "supportedVersions": ["1999-01-01", MODERN, "2099-01-01"], "ttlMs": 60_000, "cacheScope": "public",
                 "capabilities": capabilities, "instructions": "Be nice.",
                 "_meta": {"io.modelcontextprotocol/serverInfo": {"name": "new", "version": "1"}}})),
         )),
         _ => None,
+    }
     };
     Scripted::greeting(greets, call).await
 }
@@ -94,6 +105,13 @@ where
 fn listed(seen: &Seen, tools: &Value) -> Reply {
     let list = json!({"resultType": "complete", "tools": tools, "ttlMs": 60_000, "cacheScope": "private"});
     Reply::json(200, &seen.result(list))
+}
+
+/// Lets time pass.
+async fn later(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
 }
 
 /// A tool that takes anything.

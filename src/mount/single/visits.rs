@@ -72,7 +72,7 @@ impl Inner {
         plan: Plan,
         tool: Option<&Tool>,
     ) -> Result<Outcome, Fault> {
-        for _ in 0..=ROUNDS {
+        for round in 0..=ROUNDS {
             let error = match self.send(call, session, beside, plan, tool).await {
                 Err(Fault::Answered(error)) if asks_for_visits(call, session, &error) => error,
                 ended => return ended,
@@ -83,6 +83,9 @@ impl Inner {
                     required: Raw::constant(r#"{"elicitation":{"url":{}}}"#),
                     cause: error,
                 });
+            }
+            if round == ROUNDS {
+                break;
             }
             let visited = beside.visits.expect(pages.iter().filter_map(|page| page.id.clone()));
             let answers = {

@@ -79,7 +79,7 @@ async fn era_252_253_rounds_without_questions_and_without_state() {
     assert!(pauses[0] >= Duration::from_millis(250) && pauses[1] >= Duration::from_millis(500), "{pauses:?}");
     let ids: std::collections::HashSet<_> = seen.iter().map(|seen| seen.body["id"].to_string()).collect();
     assert_eq!(ids.len(), 4, "each attempt has an id of its own");
-    assert!(seen.iter().all(|seen| seen.body["params"]["arguments"].to_string() == r#"{"a":1.0}"#));
+    assert!(seen.iter().all(|seen| seen.text.contains(r#""arguments":{"a":1.0}"#)));
 }
 
 #[tokio::test]

@@ -35,10 +35,9 @@ async fn era_225_questions_of_parallel_calls_on_one_get_stream_are_answered_by_t
     let gateway = gateway_at(&server.scripted).await;
     let calls = [tool("t", json!({"who": "a"})).answering(), tool("t", json!({"who": "b"})).answering().id(50)];
     let [first, second] = &calls;
-    let (first_asked, second_asked) = tokio::join!(first.open(&gateway), second.open(&gateway));
     // Which of the two calls carries which question does not matter; the server that asked has to get the answer to it.
-    let answer_all = async |call: &Sent, opened: crate::support::client::Streaming| {
-        let mut response = opened.whole().await.response();
+    let answer_all = async |call: &Sent| {
+        let mut response = call.send(&gateway).await.response();
         while response["result"]["resultType"] == "input_required" {
             let mut answers = json!({});
             for (key, question) in response["result"]["inputRequests"].as_object().unwrap() {
@@ -48,7 +47,7 @@ async fn era_225_questions_of_parallel_calls_on_one_get_stream_are_answered_by_t
         }
         said(&response)
     };
-    let (a, b) = tokio::join!(answer_all(first, first_asked), answer_all(second, second_asked));
+    let (a, b) = tokio::join!(answer_all(first), answer_all(second));
     assert_eq!(a, accept(json!({"to": "a"})).to_string());
     assert_eq!(b, accept(json!({"to": "b"})).to_string());
     assert_eq!(server.scripted.count("initialize"), 1);

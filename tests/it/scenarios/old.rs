@@ -32,6 +32,8 @@ pub(super) struct Like {
     pub(super) stands: bool,
     /// Whether it keeps sessions.
     pub(super) sessions: bool,
+    /// What it answers before all that, where it is more than a legacy server.
+    pub(super) also: fn(&Seen) -> Option<Reply>,
 }
 
 impl Default for Like {
@@ -42,6 +44,7 @@ impl Default for Like {
             tools: json!([{"name": "t", "inputSchema": {"type": "object"}}]),
             stands: true,
             sessions: true,
+            also: |_| None,
         }
     }
 }
@@ -140,6 +143,9 @@ impl Old {
 
 impl State {
     fn answer(self: &Arc<Self>, seen: Seen, handler: &Arc<Handler>) -> Reply {
+        if let Some(reply) = (self.like.also)(&seen) {
+            return reply;
+        }
         let session = seen.header("mcp-session-id").unwrap_or_default().to_owned();
         let outside = Outside { session: session.clone(), state: self.clone() };
         let known = self.sessions.lock().unwrap().get(&session).cloned();
