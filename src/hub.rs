@@ -17,7 +17,7 @@ mod mount;
 mod peer;
 
 pub use call::{Attempt, Call, Outcome, RequestState};
-pub use caller::{Answering, Caller, Principal, Scope};
+pub use caller::{Answering, Caller, Principal, Scope, WeakCaller};
 pub use fault::{Fault, GatewayFault, Reason};
 pub use gather::Gather;
 pub use layered::{

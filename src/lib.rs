@@ -31,6 +31,7 @@
 //! | [`mount`] | what stands between the two: pooled sessions, the catalog, pages, translation |
 //! | [`seal`] | handles that clients keep for us |
 //! | [`config`] | the config file |
+//! | [`telemetry`] | metrics, and what the access log says |
 //! | [`auth`] | who is calling, and which mounts they may use |
 //! | [`app`] | the axum application: mounts, custom routes, its listener and its guard |
 //!
@@ -59,6 +60,7 @@ pub mod jsonrpc;
 pub mod mount;
 pub mod protocol;
 pub mod seal;
+pub mod telemetry;
 pub mod upstream;
 
 pub use app::{Proxy, Rialto};

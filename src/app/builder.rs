@@ -1,23 +1,38 @@
 //! The whole application: mounts, custom routes and everything Rialto adds, behind one set of middleware.
 
-use std::{collections::BTreeSet, convert::Infallible, net::SocketAddr};
+use std::{collections::BTreeSet, convert::Infallible, net::SocketAddr, sync::Arc};
 
-use axum::{Router, extract::Request, response::IntoResponse, routing::Route};
-use tower::{Layer, Service};
+use axum::{
+    Router,
+    extract::Request,
+    response::{IntoResponse, Response},
+    routing::Route,
+};
+use tower::{
+    Layer, Service,
+    util::{MapResponseLayer, option_layer},
+};
 use url::Url;
 
 use crate::{
-    auth::Unidentified,
+    auth::{Auth, Authenticate, Unidentified},
     config::{HostName, is_mount_name},
     downstream::Settings,
+    telemetry::{CallSeries, Metrics, RequestSeries},
 };
 
 use super::{
-    assemble,
-    gateway::Gateway,
+    assemble, docs,
+    gateway::{Gateway, Mounted},
     guard::Guard,
+    headers::hardened,
+    metrics::{self, Scraped},
+    observe::{Custom, Observe},
+    openapi::{About, Documents},
+    pages::Pages,
     proxy::{Process, Proxy},
-    table::{Doors, Route as Listed, Table},
+    rest::Rest,
+    table::{Route as Listed, Table},
 };
 
 /// The gateway as a library: see [`Rialto::builder`].
@@ -30,12 +45,16 @@ pub struct Builder {
     mounts: Vec<(String, Proxy)>,
     routes: Router,
     layers: Vec<Box<dyn FnOnce(Router) -> Router + Send>>,
+    auth: Option<Auth>,
     unidentified: Unidentified,
     listener: SocketAddr,
     hosts: Vec<HostName>,
     public_url: Option<Url>,
+    openapi: Vec<utoipa::openapi::OpenApi>,
+    asks_for_keys: bool,
     settings: Settings,
     process: Process,
+    metrics: bool,
 }
 
 /// An application that was put together.
@@ -75,12 +94,16 @@ impl Rialto {
             mounts: Vec::new(),
             routes: Router::new(),
             layers: Vec::new(),
+            auth: None,
             unidentified: Unidentified::Anonymous,
             listener: SocketAddr::from(([127, 0, 0, 1], 0)),
             hosts: Vec::new(),
             public_url: None,
+            openapi: Vec::new(),
+            asks_for_keys: false,
             settings: Settings::default(),
             process: Process::default(),
+            metrics: true,
         }
     }
 }
@@ -117,6 +140,17 @@ impl Builder {
         self
     }
 
+    /// Asks every request for one of these keys: those to mounts, to custom routes and to paths that do not exist alike, and
+    /// before any [`layer`](Self::layer). Open to all are `/healthz` and `/readyz`. Credentials are taken out of the request,
+    /// and an [`Access`](crate::auth::Access) is put into its extensions.
+    ///
+    /// Without this nobody is asked for anything: that is for applications that only this machine reaches, and for those that
+    /// authenticate by middleware of their own.
+    pub fn auth(mut self, auth: Auth) -> Self {
+        self.auth = Some(auth);
+        self
+    }
+
     /// Counts requests that nobody authenticated as those of one user, the user of this machine, instead of as strangers to
     /// each other. For applications that only this machine reaches.
     pub fn local(mut self) -> Self {
@@ -143,9 +177,50 @@ impl Builder {
         self
     }
 
+    /// Adds the documentation of custom routes to `/openapi.json` and to the pages at `/docs`: paths, components and tags.
+    /// What Rialto documents itself stays as it is. May be called several times.
+    ///
+    /// ```
+    /// use axum::{Router, routing::get};
+    /// use rialto::Rialto;
+    /// use utoipa::OpenApi;
+    ///
+    /// /// Says hello
+    /// #[utoipa::path(get, path = "/hello", responses((status = 200, description = "A greeting", body = String)))]
+    /// async fn hello() -> &'static str {
+    ///     "hello"
+    /// }
+    ///
+    /// #[derive(OpenApi)]
+    /// #[openapi(paths(hello))]
+    /// struct Documented;
+    ///
+    /// let app = Rialto::builder()
+    ///     .routes(Router::new().route("/hello", get(hello)))
+    ///     .openapi(Documented::openapi());
+    /// # let _: Router = app.build();
+    /// ```
+    pub fn openapi(mut self, document: utoipa::openapi::OpenApi) -> Self {
+        self.openapi.push(document);
+        self
+    }
+
+    /// Says in the documentation that every route but the public ones asks for a key, as a bearer token or in `X-Api-Key`:
+    /// for applications with a [layer](Self::layer) that does ask.
+    pub fn asks_for_keys(mut self) -> Self {
+        self.asks_for_keys = true;
+        self
+    }
+
     /// Limits, keys and lifetimes of the endpoints, in place of the usual ones.
     pub fn settings(mut self, settings: Settings) -> Self {
         self.settings = settings;
+        self
+    }
+
+    /// Whether calls and requests are counted and told of at `/metrics`. They are unless said.
+    pub fn metrics(mut self, metrics: bool) -> Self {
+        self.metrics = metrics;
         self
     }
 
@@ -176,36 +251,70 @@ impl Builder {
     /// As [`build`](Self::build).
     #[must_use]
     pub fn assemble(self) -> Assembled {
-        let mut names = BTreeSet::new();
+        let mut known = BTreeSet::new();
         for (name, _) in &self.mounts {
             assert!(
                 is_mount_name(name),
                 "`{name}` cannot be the name of a mount: use letters, digits, `_` and `-`, a letter first"
             );
-            assert!(names.insert(name.clone()), "two mounts are called `{name}`");
+            assert!(known.insert(name.clone()), "two mounts are called `{name}`");
         }
         let (unidentified, sealer, process) = (self.unidentified, &self.settings.sealer, &self.process);
-        let mounts =
-            self.mounts.into_iter().map(|(name, proxy)| proxy.into_mounted(&name, unidentified, sealer, process));
+        let names: Vec<_> = self.mounts.iter().map(|(name, _)| name.clone()).collect();
+        let calls: Vec<_> = names.iter().map(|name| CallSeries::new(name)).collect();
+        let mounts = self.mounts.into_iter().zip(&calls).map(|((name, proxy), calls)| Mounted {
+            series: self.metrics.then(|| calls.clone()),
+            ..proxy.into_mounted(&name, unidentified, sealer, process)
+        });
         let gateway = Gateway::new(mounts, &self.settings);
 
         let mut table = Table::default();
         gateway.add_routes(&mut table);
+        let rest = Rest::new(gateway.clone(), unidentified, self.settings.clone());
+        rest.add_routes(&mut table);
+        let about = About {
+            custom: self.openapi,
+            public_url: self.public_url.clone(),
+            asks_for_keys: self.asks_for_keys || self.auth.is_some(),
+        };
+        Documents::new(rest.clone(), &about).add_routes(&mut table);
+        docs::Pages::new(rest, self.public_url.as_ref()).add_routes(&mut table);
+        // The last of the routes: it links to the others, and the metrics are by route.
+        let pages = Pages::new(&gateway, &self.settings, unidentified, self.public_url.as_ref());
+        pages.add_routes(&mut table, self.metrics.then_some(metrics::PATH));
+        let paths = table.routes().iter().map(|route| &*route.path).chain(self.metrics.then_some(metrics::PATH));
+        let requests = Arc::new(RequestSeries::new(paths, names));
+        if self.metrics {
+            let scraped = Scraped { gateway: gateway.clone(), settings: self.settings.clone(), unidentified };
+            scraped.add_routes(&mut table, Metrics::new(calls, requests.clone()));
+        }
         let routes = table.routes().to_vec();
-        let (ours, _doors): (Router, Doors) = table.into_parts();
+        let (ours, doors) = table.into_parts();
 
-        // From the inside out, so that a request meets what stands last here first: the routes, then the layers of the
-        // application around this one, and outermost what every request has to pass, whatever its route.
-        let mut router = ours.merge(self.routes);
+        // From the inside out, so that a request meets what stands last here first: the routes; then the layers of the
+        // application around this one; then who asks, which has to be known before anything else can be learned; and outermost
+        // what every request has to pass, whatever its route, and what every answer says, whoever gives it.
+        let custom = self.routes;
+        let custom = if custom.has_routes() { custom.route_layer(MapResponseLayer::new(mark_custom)) } else { custom };
+        let mut router = ours.merge(custom);
         for layer in self.layers.into_iter().rev() {
             router = layer(router);
         }
         let guard = Guard::new(self.listener, &self.hosts, self.public_url.as_ref());
+        let authenticate = option_layer(self.auth.map(|auth| Authenticate::new(auth, doors)));
+        let service = guard.layer(authenticate.layer(router));
         // A router with one fallback, not a router with a layer: routes that somebody adds to it later are not taken for ours,
         // and nothing of ours can be reached around the service.
-        let router = Router::new().fallback_service(guard.layer(router));
+        let observe = Observe { series: requests, counts: self.metrics };
+        let router = Router::new().fallback_service(hardened(observe.layer(service)));
         Assembled { router, gateway, routes }
     }
+}
+
+/// Marks an answer as that of a custom route.
+fn mark_custom(mut response: Response) -> Response {
+    response.extensions_mut().insert(Custom);
+    response
 }
 
 impl std::fmt::Debug for Builder {

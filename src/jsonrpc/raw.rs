@@ -28,7 +28,7 @@ pub enum Kind {
 }
 
 /// One JSON value as text that has been scanned, without white space around it. Cloning shares the bytes.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Raw(Bytes);
 
 impl Raw {
@@ -46,6 +46,12 @@ impl Raw {
     /// A part of a text that was scanned as a whole.
     pub(super) fn slice_of(whole: &Bytes, start: usize, end: usize) -> Self {
         Self(whole.slice(start..end))
+    }
+
+    /// The same value in memory of its own: without keeping the text it was a part of.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        Self(Bytes::copy_from_slice(&self.0))
     }
 
     /// What `value` serialises to; `null` for what has no JSON form.
