@@ -144,9 +144,8 @@ async fn the_page_says_what_is_mounted_and_how_to_reach_it() {
     let odd = mount(&text, "odd");
     assert!(odd.contains("not an `http` or `https` URL") && !odd.contains("Transport"), "{odd}");
 
-    // Only what is there is linked to.
     assert!(text.contains("href=\"/readyz\"") && text.contains("href=\"/metrics\""), "{text}");
-    assert!(!text.contains("href=\"/docs\"") && !text.contains("curl"), "{text}");
+    assert!(text.contains("href=\"/docs\"") && text.contains("href=\"/openapi.json\"") && text.contains("curl"), "{text}");
 
     // What people copy is what clients read.
     let entries = section(&text, "<pre><code>", "</code>");
@@ -229,7 +228,7 @@ async fn a_key_sees_the_mounts_that_it_opens() {
     assert!(!docs.contains("files"), "{docs}");
     let none = as_key("nothing").await;
     assert!(none.contains("Your key opens none of the servers here"), "{none}");
-    assert!(!none.contains("docs") && !none.contains("files"), "{none}");
+    assert!(!none.contains("mcp/docs") && !none.contains("mount-docs") && !none.contains("files"), "{none}");
 }
 
 #[tokio::test]
