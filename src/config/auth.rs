@@ -10,7 +10,7 @@ use super::tree::{Entry, Node, Value};
 use crate::auth::{self, Auth, BadKey, MOST_KEYS};
 
 const KEYS: [&str; 1] = ["keys"];
-const KEY_KEYS: [&str; 3] = ["principal", "key", "mounts"];
+const KEY_KEYS: [&str; 4] = ["principal", "key", "mounts", "routes"];
 
 /// Reads what is said. After a fault nothing is.
 pub(super) fn read(reader: &mut Reader<'_>, node: &Node, key: &Key, named: &[Named]) -> Authentication {
@@ -81,6 +81,11 @@ fn read_key(reader: &mut Reader<'_>, node: &Node, key: &Key, named: &[Named]) ->
         Some(mounts) => read_mounts(reader, &mounts.node, &key.child("mounts"), named).map(Some),
         None => Some(None),
     };
+    // A key that opens all mounts opens everything; one that is kept to some is kept to them.
+    let routes = match node.get("routes") {
+        Some(routes) => reader.bool(&routes.node, &key.child("routes")),
+        None => Some(mounts.as_ref().is_some_and(Option::is_none)),
+    };
     let said = ["principal", "key"].map(|name| {
         let Some(entry) = node.get(name) else {
             reader
@@ -114,10 +119,13 @@ fn read_key(reader: &mut Reader<'_>, node: &Node, key: &Key, named: &[Named]) ->
             .hint(format!("write its hash, `{}`, or refer to it as `${{VAR}}` or `${{file:PATH}}`", read.to_hash()));
     }
     principal?;
-    Some(match mounts? {
+    let (mounts, routes) = (mounts?, routes?);
+    let read = match mounts {
         Some(mounts) => read.only(mounts),
-        None => read,
-    })
+        None if routes => read,
+        None => read.only(named.iter().filter_map(|server| server.mount.clone())),
+    };
+    Some(if routes { read.and_routes() } else { read })
 }
 
 fn bad(reader: &mut Reader<'_>, entry: &Entry, key: &Key, fault: BadKey) {

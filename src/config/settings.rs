@@ -11,10 +11,10 @@ use super::name::suggest;
 use super::reader::Reader;
 use super::server::Named;
 use super::tree::{Entry, Node};
-use super::{Config, EraChoice, HostName, Kind, Secret, Server, Sessions, auth, duration, listen};
+use super::{Config, DEMO, EraChoice, HostName, Kind, Secret, Server, Sessions, auth, duration, listen};
 use crate::protocol::headers;
 
-const KEYS: [&str; 7] = ["listen", "hosts", "public_url", "seal_keys", "auth", "metrics", "servers"];
+const KEYS: [&str; 8] = ["listen", "hosts", "public_url", "seal_keys", "auth", "metrics", "demo", "servers"];
 const SERVER_KEYS: [&str; 4] = ["era", "sessions", "forward_headers", "start_timeout"];
 
 const ERAS: [(&str, EraChoice); 4] = [
@@ -38,6 +38,18 @@ pub(super) fn read(reader: &mut Reader<'_>, rialto: Option<&Entry>, mut named: V
     let mut config = Config::default();
     let key = Key::root().child("rialto");
     let settings = rialto.and_then(|entry| reader.map(&entry.node, &key)).unwrap_or_default();
+    if let Some(demo) = rialto.and_then(|entry| entry.node.get("demo")) {
+        let key = key.child("demo");
+        config.demo = reader.bool(&demo.node, &key).unwrap_or_default();
+        let own = DEMO.into_iter().filter(|_| config.demo);
+        for name in own {
+            if named.iter().any(|server| server.mount.as_deref() == Some(name)) {
+                let what = format!("the demo has a mount `{name}`, and so has `mcpServers`");
+                reader.fault(demo.at, &key, what).hint("rename the server, or do without the demo");
+            }
+            named.push(Named { original: name.to_owned(), mount: Some(name.to_owned()), server: None });
+        }
+    }
     for entry in settings {
         let key = key.child(&entry.key);
         let node = &entry.node;
@@ -48,6 +60,8 @@ pub(super) fn read(reader: &mut Reader<'_>, rialto: Option<&Entry>, mut named: V
             "seal_keys" => config.seal_keys = read_seal_keys(reader, node, &key),
             "auth" => config.authentication = auth::read(reader, node, &key, &named),
             "metrics" => config.metrics = reader.bool(node, &key).unwrap_or(true),
+            // Read before everything that names a mount.
+            "demo" => {}
             "servers" => read_server_settings(reader, node, &key, &mut named),
             _ => unknown(reader, entry, &key, &KEYS),
         }
@@ -63,6 +77,11 @@ pub(super) fn read(reader: &mut Reader<'_>, rialto: Option<&Entry>, mut named: V
         reader.fault(node.at, &key.child("listen"), what).hint(hint);
     }
     config
+}
+
+/// Whether a config asks for the demo.
+pub(super) fn wants_demo(root: &Node) -> bool {
+    root.get("rialto").is_some_and(|rialto| rialto.node.get("demo").is_some())
 }
 
 pub(super) fn unknown(reader: &mut Reader<'_>, entry: &Entry, key: &Key, known: &[&str]) {

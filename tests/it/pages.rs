@@ -145,7 +145,10 @@ async fn the_page_says_what_is_mounted_and_how_to_reach_it() {
     assert!(odd.contains("not an `http` or `https` URL") && !odd.contains("Transport"), "{odd}");
 
     assert!(text.contains("href=\"/readyz\"") && text.contains("href=\"/metrics\""), "{text}");
-    assert!(text.contains("href=\"/docs\"") && text.contains("href=\"/openapi.json\"") && text.contains("curl"), "{text}");
+    assert!(
+        text.contains("href=\"/docs\"") && text.contains("href=\"/openapi.json\"") && text.contains("curl"),
+        "{text}"
+    );
 
     // What people copy is what clients read.
     let entries = section(&text, "<pre><code>", "</code>");
