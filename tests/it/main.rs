@@ -20,6 +20,7 @@ mod openapi;
 mod pages;
 mod rest;
 mod rmcp_client;
+mod scenarios;
 mod server_kit;
 mod simulation;
 mod support;
