@@ -243,9 +243,10 @@ fn ask_for_keys(document: &mut Value) {
     for (_, item) in paths(document) {
         for (_, operation) in operations(item) {
             let is_public = operation["security"].as_array().is_some_and(Vec::is_empty);
-            if !is_public && operation["responses"].get("401").is_none() {
-                add_errors(operation, &["401"]);
-            }
+            // No key, a wrong one, two at once, and one that does not open this.
+            let said = ["400", "401", "403"].into_iter().filter(|status| operation["responses"].get(status).is_none());
+            let said: Vec<_> = said.filter(|_| !is_public).collect();
+            add_errors(operation, &said);
         }
     }
 }
