@@ -15,5 +15,6 @@ mod matrix;
 mod modern;
 mod rmcp_client;
 mod server_kit;
+mod subscriptions;
 mod support;
 mod upstream_http;
