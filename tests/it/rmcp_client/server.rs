@@ -64,12 +64,15 @@ impl RmcpServer {
     }
 }
 
+/// A client with a session, and a resource that it subscribed to.
+type Told = (Peer<RoleServer>, Option<String>);
+
 /// What all sessions and requests share.
 #[derive(Clone)]
 struct Tools {
     cancelled: Arc<AtomicU64>,
     /// The clients with sessions, and what they subscribed to.
-    clients: Arc<Mutex<Vec<(Peer<RoleServer>, Option<String>)>>>,
+    clients: Arc<Mutex<Vec<Told>>>,
     /// Says that something has changed to whoever listens.
     touched: broadcast::Sender<()>,
 }

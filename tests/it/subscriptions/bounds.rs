@@ -31,7 +31,7 @@ async fn a_principal_may_hold_so_many_subscriptions_at_a_server() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    within(again).await;
+    Box::pin(within(again)).await;
 }
 
 #[tokio::test]
