@@ -241,7 +241,7 @@ impl Inner {
 
     async fn forward(self: &Arc<Self>, call: &Call) -> Result<Outcome, Fault> {
         let session = self.session(&call.caller).await?;
-        watch_lists::start(self, &session);
+        watch_lists::start(self, Some(&session));
         let ended = match self.forward_to(&session, call).await {
             // The server speaks the other era by now and has run nothing: in that era the call is sent once more.
             Err(fault) if has_changed(&session, &fault) && matches!(call.attempt, Attempt::First) => {

@@ -1,6 +1,7 @@
 //! Servers that go away while somebody listens.
 
 use super::*;
+use crate::support::wait::soon;
 
 /// What a client is told when nobody knows what it missed, in any order.
 fn everything(subscribed: &[&str]) -> Vec<(String, Value)> {
@@ -168,4 +169,62 @@ async fn a_listen_that_brings_nothing_is_not_kept_at_the_server() {
         assert!(silent.await.is_err(), "both stay open");
         assert_eq!(gateway.settings.held.listens(), 2);
     }
+}
+
+/// A server that is replaced by one of the other era: who is subscribed stays so, in the ways of that era.
+#[tokio::test]
+async fn subscriptions_follow_a_server_into_the_other_era() {
+    let eras = [(Speaks::Legacy, Speaks::Modern), (Speaks::Modern, Speaks::Legacy)];
+    let cases = EVERY_WAY.iter().flat_map(|through| eras.map(|(before, after)| followed(*through, before, after)));
+    futures_util::future::join_all(cases).await;
+}
+
+async fn followed(through: Through, before: Speaks, after: Speaks) {
+    let case = format!("{through:?} {before:?}");
+    let server = Server::new(before);
+    let gateway = gateway(&server, through).await;
+    let client = Legacy::connect(&gateway).await;
+    let mut outside = client.outside().await;
+    client.subscribe("a:x").await;
+    let (mut stream, _) = listen_to(&gateway, to(&["a:y"])).await;
+    server.becomes(after);
+    // Over HTTP a session finds out when it is used, and a gateway does not probe again and again.
+    let call = || client.request("tools/call", json!({"name": "t", "arguments": {}}));
+    let called = async {
+        while call().await["result"].is_null() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    Box::pin(soon("a call", called)).await;
+    // A modern client is told to subscribe again.
+    let last = within(stream.next()).await.unwrap();
+    assert_eq!(last["result"]["resultType"], "complete", "{case}");
+    match after {
+        Speaks::Modern => until("a listen", || server.listened_to() == [json!(["a:x"])]).await,
+        Speaks::Legacy => server.sees("resources/subscribe", 1).await,
+    }
+    outside.rest().await;
+    server.updates("a:x");
+    assert_eq!(outside.next().await, (UPDATED.into(), uri("a:x")), "{case}");
+    let (mut stream, honoured) = listen_to(&gateway, to(&["a:y"])).await;
+    assert_eq!(honoured, json!({"resourceSubscriptions": ["a:y"]}), "{case}");
+    server.updates("a:y");
+    assert_eq!(next(&mut stream).await, updated("a:y", 1), "{case}");
+    server.says(TOOLS, Value::Null);
+    assert_eq!(outside.next().await.0, TOOLS, "{case}");
+    client.unsubscribe("a:x").await;
+}
+
+/// Who did not lose a session is not told that anything may have been missed in it.
+#[tokio::test(start_paused = true)]
+async fn a_lost_session_is_nobody_elses_trouble() {
+    let server = Server::new(Speaks::Legacy);
+    let gateway = gateway(&server, Through::Pipe).await;
+    let (mut alice, _) = listen_to(&gateway, all_lists(&["a:x"])).await;
+    let (mut bob, _) = listen_to(&gateway, all_lists(&["a:x"]).principal("bob")).await;
+    let session = server.sessions_of("resources/subscribe").pop().unwrap();
+    server.ends_session(&session);
+    assert_eq!(told(&mut bob, 4).await, everything(&["a:x"]));
+    let more = tokio::time::timeout(Duration::from_secs(5), alice.next()).await;
+    assert!(more.is_err(), "{more:?}");
 }

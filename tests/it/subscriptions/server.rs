@@ -17,7 +17,7 @@ use rialto::upstream::{
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream},
-    sync::{Notify, mpsc},
+    sync::{Notify, mpsc, watch},
 };
 
 use crate::{
@@ -65,7 +65,7 @@ pub(super) struct Manners {
 }
 
 struct State {
-    speaks: Speaks,
+    speaks: Mutex<Speaks>,
     manners: Mutex<Manners>,
     seen: Mutex<Vec<(String, Value)>>,
     ways: Mutex<BTreeMap<u64, Way>>,
@@ -73,6 +73,8 @@ struct State {
     next: AtomicU64,
     /// Every process ends.
     crash: Notify,
+    /// The process of this session ends.
+    ended: watch::Sender<String>,
     http: tokio::sync::OnceCell<Scripted>,
 }
 
@@ -89,15 +91,26 @@ impl Server {
             honours_no_lists: false,
         };
         Self(Arc::new(State {
-            speaks,
+            speaks: Mutex::new(speaks),
             manners: Mutex::new(manners),
             seen: Mutex::default(),
             ways: Mutex::default(),
             sessions: Mutex::default(),
             next: AtomicU64::new(0),
             crash: Notify::new(),
+            ended: watch::Sender::default(),
             http: tokio::sync::OnceCell::new(),
         }))
+    }
+
+    fn speaks(&self) -> Speaks {
+        *self.0.speaks.lock().unwrap()
+    }
+
+    /// It is replaced by a server that speaks the other era.
+    pub(super) fn becomes(&self, speaks: Speaks) {
+        *self.0.speaks.lock().unwrap() = speaks;
+        self.crashes();
     }
 
     pub(super) fn manners(&self) -> MutexGuard<'_, Manners> {
@@ -207,7 +220,7 @@ impl Server {
 
     /// A resource has changed: whoever subscribed to it, or to what it is a part of, is told.
     pub(super) fn updates(&self, uri: &str) {
-        match self.0.speaks {
+        match self.speaks() {
             Speaks::Modern => self.says(super::UPDATED, super::uri(uri)),
             Speaks::Legacy => {
                 let subscribed =
@@ -244,6 +257,11 @@ impl Server {
         self.0.sessions.lock().unwrap().clear();
         self.0.crash.notify_waiters();
         self.cuts();
+    }
+
+    /// The process of one session ends.
+    pub(super) fn ends_session(&self, session: &str) {
+        self.0.ended.send_replace(session.to_owned());
     }
 
     // === how it answers ===
@@ -291,12 +309,12 @@ impl Server {
         let (method, params) = (message["method"].as_str().unwrap(), &message["params"]);
         let error = |code: i64| json!({"error": {"code": code, "message": "no"}});
         let complete = |mut result: Value| {
-            if self.0.speaks == Speaks::Modern {
+            if self.speaks() == Speaks::Modern {
                 result["resultType"] = json!("complete");
             }
             json!({ "result": result })
         };
-        let mut answer = match (self.0.speaks, method) {
+        let mut answer = match (self.speaks(), method) {
             (Speaks::Modern, "server/discover") => complete(json!({
                 "supportedVersions": ["2026-07-28"], "ttlMs": 60_000, "cacheScope": "public",
                 "capabilities": manners.capabilities})),
@@ -335,13 +353,17 @@ impl Server {
             ("DELETE", _) => Reply::empty(204),
             _ if !is_known => Reply::empty(404),
             ("GET", _) => self.streams(&session, None),
-            (_, "server/discover") if self.0.speaks == Speaks::Legacy => Reply::empty(404),
-            (_, "initialize") if self.0.speaks == Speaks::Legacy => {
+            (_, "server/discover") if self.speaks() == Speaks::Legacy => Reply::empty(404),
+            (_, "initialize") if self.speaks() == Speaks::Legacy => {
                 let session = format!("s{}", self.0.next.fetch_add(1, Ordering::SeqCst));
                 self.0.sessions.lock().unwrap().insert(session.clone());
                 Reply::json(200, &self.responds(&message, &session).unwrap()).with("mcp-session-id", &session)
             }
-            (_, "subscriptions/listen") if self.0.speaks == Speaks::Modern => self.streams(&session, Some(&message)),
+            _ if self.speaks() == Speaks::Legacy && session.is_empty() => Reply::json(
+                400,
+                &json!({"jsonrpc": "2.0", "id": null, "error": {"code": -32000, "message": "no session"}}),
+            ),
+            (_, "subscriptions/listen") if self.speaks() == Speaks::Modern => self.streams(&session, Some(&message)),
             _ if message.get("id").is_none() => Reply::empty(202),
             _ => match self.responds(&message, &session) {
                 Some(answer) => Reply::json(200, &answer),
@@ -391,12 +413,14 @@ impl Server {
         let mut reader = BufReader::new(reader).lines();
         let crash = self.0.crash.notified();
         tokio::pin!(crash);
+        let mut ended = self.0.ended.subscribe();
         let (says, mut said) = mpsc::unbounded_channel::<Value>();
         let mut listens = BTreeMap::new();
-        let standing = (self.0.speaks == Speaks::Legacy).then(|| self.carry(&session, None, &says));
+        let standing = (self.speaks() == Speaks::Legacy).then(|| self.carry(&session, None, &says));
         loop {
             let line = tokio::select! {
                 () = &mut crash => break,
+                _ = async { drop(ended.wait_for(|ended| *ended == session).await) } => break,
                 message = said.recv() => {
                     let message = message.expect("a sender is here");
                     if writer.write_all(format!("{message}\n").as_bytes()).await.is_err() {
@@ -410,7 +434,7 @@ impl Server {
             let message: Value = serde_json::from_str(&line).unwrap();
             self.hears(&session, &message);
             match message["method"].as_str() {
-                Some("subscriptions/listen") if self.0.speaks == Speaks::Modern => {
+                Some("subscriptions/listen") if self.speaks() == Speaks::Modern => {
                     let (acknowledgement, honoured) = self.acknowledges(&message);
                     let _ = says.send(acknowledgement);
                     let id = message["id"].clone();
