@@ -20,6 +20,7 @@ async fn era_307_a_subscription_becomes_a_listen_that_follows_what_is_wanted() {
 
         // The new listen is there before the old one goes, and what both bring is told once.
         client.subscribe("a:y").await;
+        assert_eq!(server.listened_to(), [json!(["a:x"]), json!(["a:x", "a:y"])], "{through:?}");
         server.updates("a:x");
         assert_eq!(outside.next().await, (UPDATED.into(), uri("a:x")));
         until("the first listen to be closed", || server.listened_to() == [json!(["a:x", "a:y"])]).await;
@@ -37,6 +38,24 @@ async fn era_307_a_subscription_becomes_a_listen_that_follows_what_is_wanted() {
         server.updates("a:x");
         server.says(UPDATED, json!({"uri": "a:y", "title": "Y"}));
         assert_eq!(outside.next().await, (UPDATED.into(), json!({"uri": "a:y", "title": "Y"})));
+    }
+}
+
+/// What the server said on the old listen before it knew of the new one may arrive after the acknowledgement.
+#[tokio::test]
+async fn nothing_is_lost_when_a_listen_takes_the_place_of_another() {
+    for through in EVERY_WAY {
+        let server = Server::new(Speaks::Modern);
+        let gateway = gateway(&server, through).await;
+        let client = Legacy::connect(&gateway).await;
+        let mut outside = client.outside().await;
+        client.subscribe("a:x").await;
+        for n in 0..5 {
+            client.subscribe(&format!("a:{n}")).await;
+            server.updates_first("a:x");
+            assert_eq!(outside.next().await, (UPDATED.into(), uri("a:x")), "{through:?}");
+            until("one listen", || server.listened_to().len() == 1).await;
+        }
     }
 }
 

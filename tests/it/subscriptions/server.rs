@@ -218,6 +218,15 @@ impl Server {
         }
     }
 
+    /// A resource has changed, and only the listen that was opened first among those for resources says so.
+    pub(super) fn updates_first(&self, uri: &str) {
+        let ways = self.0.ways.lock().unwrap();
+        let mut listens = ways.values().filter_map(|way| Some((way, way.listen.as_ref()?)));
+        let (way, (id, _)) = listens.find(|(_, (_, filter))| !filter["resourceSubscriptions"].is_null()).unwrap();
+        let params = json!({"uri": uri, "_meta": {super::SUBSCRIPTION: id}});
+        let _ = way.to.send(Line::Say(json!({"jsonrpc": "2.0", "method": super::UPDATED, "params": params})));
+    }
+
     /// A resource has changed: whoever subscribed to it, or to what it is a part of, is told.
     pub(super) fn updates(&self, uri: &str) {
         match self.speaks() {
