@@ -76,6 +76,22 @@ impl Peer for Outside {
         }
     }
 
+    fn missed(&self, notifications: Vec<Notification>) {
+        let mut lists = Kinds::default();
+        for notification in notifications {
+            match Kinds::announced(&notification.method) {
+                Some(kinds) => lists |= kinds,
+                None => self.updated(notification),
+            }
+        }
+        self.changes.forget(lists);
+        // Not everybody at the mount: others have heard their own sessions.
+        self.topics.lists_missed(lists);
+        if let Some(client) = self.own.as_ref().and_then(|own| own.client.upgrade()) {
+            client.changed(lists);
+        }
+    }
+
     fn ask(&self, question: Question) -> BoxFuture<Answer> {
         match self.client() {
             Some(client) => client.ask(question),

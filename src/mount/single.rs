@@ -274,7 +274,7 @@ impl Inner {
 
     async fn forward(self: &Arc<Self>, call: &Call) -> Result<Outcome, Fault> {
         let opened = self.opened(&call.caller).await?;
-        watch_lists::start(self, &opened.session);
+        watch_lists::start(self, Some(&opened.session));
         let ended = match self.forward_to(&opened, call).await {
             // The server speaks the other era by now and has run nothing: in that era the call is sent once more.
             Err(fault) if has_changed(&opened.session, &fault) && matches!(call.attempt, Attempt::First) => {

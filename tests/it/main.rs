@@ -23,5 +23,6 @@ mod rmcp_client;
 mod scenarios;
 mod server_kit;
 mod simulation;
+mod subscriptions;
 mod support;
 mod upstream_http;

@@ -16,6 +16,7 @@ use crate::{
     server_kit::soon,
 };
 
+mod changes;
 mod peer;
 mod server;
 
@@ -148,7 +149,7 @@ async fn progress(client: &mut Client, wants: &Wants, at: &str) {
     while steps.len() < *wanted {
         match client.next_seen().await {
             Seen::Progress(step) => steps.push(step),
-            Seen::Asked(_) => panic!("{at}: nothing was to be asked"),
+            other => panic!("{at}: nothing else was to be seen: {other:?}"),
         }
     }
     steps.sort_by(f64::total_cmp);

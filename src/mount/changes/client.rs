@@ -63,7 +63,7 @@ impl Client {
     }
 
     /// Lists have changed.
-    pub(super) fn changed(&self, kinds: Kinds) {
+    pub(in crate::mount) fn changed(&self, kinds: Kinds) {
         for kind in kinds.each() {
             let params = self.lock().said[kind.kinds().index()].take();
             self.notify(Notification { params, ..announcement(kind) });

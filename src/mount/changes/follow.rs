@@ -32,7 +32,8 @@ const WISHES: usize = 64;
 const BATCH: Duration = Duration::from_millis(50);
 /// After this time the listen names no more than is wanted.
 const SHRINKS: Duration = Duration::from_secs(30);
-/// For how long updates are gathered while two listens bring the same.
+/// For how long two listens are open together, and updates of both are gathered: what the server said on the first before
+/// it knew of the second may still be on its way.
 const BOTH: Duration = Duration::from_millis(100);
 
 /// What a client wants.
@@ -54,7 +55,7 @@ pub(in crate::mount) fn start(inner: &Arc<Inner>, caller: &Caller, client: &Arc<
         open: None,
         opening: None,
         due: None,
-        both_until: None,
+        leaving: None,
         missed: false,
         backoff: Backoff::default(),
     };
@@ -75,8 +76,8 @@ struct Follower {
     opening: Option<Opening>,
     /// When the next listen is to be opened.
     due: Option<Instant>,
-    /// Until when two listens may have brought the same.
-    both_until: Option<Instant>,
+    /// The listen that was open before, and until when it is.
+    leaving: Option<(Open, Instant)>,
     /// Updates may have been missed.
     missed: bool,
     backoff: Backoff,
@@ -110,6 +111,8 @@ enum Next {
     Wish(Option<Wish>),
     Opened(Result<Opened, Fault>),
     Event(Option<Notification>),
+    /// Something on the listen that was open before.
+    Late(Option<Notification>),
     Due,
     Over,
 }
@@ -125,7 +128,8 @@ impl Follower {
                 Next::Opened(Ok(Opened::Listening(session, listening))) => self.opened(session, listening),
                 Next::Opened(Ok(Opened::Legacy)) => self.hand_over(),
                 Next::Opened(Err(fault)) => self.failed(&fault),
-                Next::Event(Some(event)) => self.tell(event),
+                Next::Event(Some(event)) | Next::Late(Some(event)) => self.tell(event),
+                Next::Late(None) => self.leaving = None,
                 Next::Event(None) => {
                     self.open = None;
                     self.missed = true;
@@ -148,6 +152,12 @@ impl Follower {
                 None => std::future::pending().await,
             }
         };
+        let late = async {
+            match &mut self.leaving {
+                Some((before, until)) => tokio::time::timeout_at(*until, before.events.recv()).await.unwrap_or(None),
+                None => std::future::pending().await,
+            }
+        };
         let due = async {
             match self.due {
                 Some(due) => tokio::time::sleep_until(due).await,
@@ -159,6 +169,7 @@ impl Follower {
             wish = wishes.recv() => Next::Wish(wish),
             opened = opened => Next::Opened(opened),
             event = event => Next::Event(event),
+            event = late => Next::Late(event),
             () = due => Next::Due,
         }
     }
@@ -203,9 +214,7 @@ impl Follower {
         }
         if !self.wants_anything() {
             // Nobody needs it: dropping it closes it.
-            self.open = None;
-            self.opening = None;
-            self.due = None;
+            (self.open, self.opening, self.leaving, self.due) = (None, None, None, None);
         } else if self.open.is_some() {
             self.want(Instant::now() + SHRINKS);
         }
@@ -225,6 +234,10 @@ impl Follower {
             return;
         }
         self.due = None;
+        if let Some((_, until)) = self.leaving {
+            // One after the other.
+            return self.want(until);
+        }
         let asked = std::mem::take(&mut self.asked);
         let uris: HashSet<&str> =
             self.wanted.iter().map(String::as_str).chain(asked.iter().map(|asked| asked.uri.as_str())).collect();
@@ -282,13 +295,7 @@ impl Follower {
         }
         let plan = Plan::between(self.revision(), session.revision());
         let before = self.open.replace(Open { _session: session, honoured, plan, events: listening.events });
-        if let Some(mut before) = before {
-            // What it has brought until now is told; what the new one brings of the same is told with it.
-            self.both_until = Some(Instant::now() + BOTH);
-            while let Ok(event) = before.events.try_recv() {
-                self.tell(event);
-            }
-        }
+        self.leaving = before.map(|before| (before, Instant::now() + BOTH));
         self.backoff.works();
         if std::mem::take(&mut self.missed)
             && let Some(client) = self.client.upgrade()
@@ -324,7 +331,7 @@ impl Follower {
             None => Fault::gateway(Reason::Internal, "the mount is gone"),
         };
         self.failed(&fault);
-        (self.open, self.due) = (None, None);
+        (self.open, self.leaving, self.due) = (None, None, None);
         let wanted = std::mem::take(&mut self.wanted);
         if let (Some(inner), Some(caller)) = (inner, caller) {
             inner.follow_again(caller, wanted.iter().map(|uri| uri.as_str().into()).collect());
@@ -349,7 +356,7 @@ impl Follower {
         if open.honoured.contains(&uri) && !self.wanted.contains(&uri) {
             return;
         }
-        let both = self.both_until.is_some_and(|until| Instant::now() < until) || self.opening.is_some();
+        let both = self.leaving.is_some() || self.opening.is_some();
         let params = open.plan.notification(notification::RESOURCE_UPDATED, event.params);
         client.updated(&uri, params, if both { BOTH } else { GATHERED });
     }

@@ -36,12 +36,11 @@ async fn keep(inner: Weak<Inner>, closing: CancellationToken, topics: Arc<Topics
                     () = closing.cancelled() => return,
                     again = again(&inner, &topics) => again,
                 };
-                match again {
-                    Some(opened) => session = opened,
+                let Some(opened) = again else {
                     // Nobody is left, or the server does not speak as it did.
-                    None if topics.lets_keeper_go() => return,
-                    None => {}
-                }
+                    return topics.has_lost_keeper();
+                };
+                session = opened;
             }
             () = topics.stirred.notified() => {}
             () = next_end => topics.sweep(&session).await,
@@ -70,8 +69,9 @@ async fn again(inner: &Weak<Inner>, topics: &Arc<Topics>) -> Option<Arc<dyn Sess
             }
             Ok(session) => {
                 topics.restore(&session).await;
-                inner.changes.announce(Kinds::offered(&session.description()), None);
-                topics.missed();
+                let kinds = Kinds::offered(&session.description());
+                inner.changes.forget(kinds);
+                topics.missed(kinds);
                 return Some(session);
             }
             Err(fault) => tracing::debug!("the session of somebody who listens is not open: {fault}"),

@@ -13,22 +13,20 @@ use futures_util::StreamExt;
 use tokio::{sync::Notify, time::Instant};
 
 use crate::{
-    hub::{Caller, Fault, Life, Principal, Reason, SilentPeer},
+    hub::{Caller, Life, Principal, SilentPeer},
     jsonrpc::{Raw, RawObject},
     protocol::{ClientCapabilities, Method, ladder::Plan, method::notification},
     upstream::{Outgoing, Session},
 };
 
-use super::{client::Client, listener::Listener, updates::GATHERED};
+use super::{Kinds, client::Client, listener::Listener, updates::GATHERED};
 
+mod hold;
 mod table;
 
-use table::{End, Holder, LINGERING, Table, Taken, Told, Topic, cuts};
+pub(in crate::mount) use hold::Hold;
+use table::{Holder, Table, Taken, Told, cuts};
 
-/// How many resources may be subscribed to in one session.
-const TOPICS: usize = 10_000;
-/// How many subscriptions one principal may hold in one session.
-const OF_PRINCIPAL: usize = 4096;
 /// How long a server may take for one of them.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How many are talked about with the server at once.
@@ -70,12 +68,6 @@ pub(in crate::mount) struct Topics {
     table: Mutex<Table>,
     /// Something for the keeper to look at.
     pub(super) stirred: Notify,
-}
-
-/// A holder's place. Dropped, it gives up everything it held.
-pub(in crate::mount) struct Hold {
-    pub(in crate::mount) topics: Arc<Topics>,
-    id: u64,
 }
 
 impl Topics {
@@ -137,8 +129,12 @@ impl Topics {
         }
     }
 
-    /// Updates of everything that is held may have been missed.
-    pub(super) fn missed(&self) {
+    /// Changes of these lists, and updates of everything that is held, may have been missed.
+    pub(super) fn missed(&self, kinds: Kinds) {
+        match self.used {
+            Use::Own => self.clients().iter().for_each(|client| client.changed(kinds)),
+            _ => self.lists_missed(kinds),
+        }
         let topics: Vec<_> =
             self.lock().topics.iter().filter(|(_, t)| t.until.is_none()).map(|(u, _)| u.clone()).collect();
         for topic in topics {
@@ -146,6 +142,20 @@ impl Topics {
                 self.clients().iter().for_each(|client| client.updated(&topic, None, GATHERED));
             } else {
                 self.updated(&topic, None);
+            }
+        }
+    }
+
+    /// Changes of these lists may have been missed. A client that has the session for itself is told by it.
+    pub(in crate::mount) fn lists_missed(&self, kinds: Kinds) {
+        let told: Vec<_> = match self.used {
+            Use::Own => Vec::new(),
+            _ => self.lock().holders.values().filter_map(Holder::told).collect(),
+        };
+        for (to, _) in told {
+            match to {
+                Told::Listener(listener) => listener.changed(kinds),
+                Told::Client(client) => client.changed(kinds),
             }
         }
     }
@@ -159,17 +169,25 @@ impl Topics {
         !std::mem::replace(&mut self.lock().is_kept, true)
     }
 
-    /// Whether the keeper may go, because nothing is held any more.
+    /// Whether the keeper may go, because nobody needs the session any more.
     pub(super) fn lets_keeper_go(&self) -> bool {
         let mut table = self.lock();
-        let over = table.holders.is_empty() && table.topics.is_empty();
+        let over = table.topics.is_empty() && !table.holders.values().any(Holder::needs_session);
         table.is_kept = !over;
         over
     }
 
+    /// The keeper goes: the session is lost, and not opened again.
+    pub(super) fn has_lost_keeper(&self) {
+        let mut table = self.lock();
+        table.forget_unheld();
+        table.is_kept = false;
+    }
+
     /// For whom the session can be opened again.
     pub(super) fn callers(&self) -> Vec<Arc<Caller>> {
-        self.lock().holders.values().filter_map(|h| h.caller.upgrade()).collect()
+        let table = self.lock();
+        table.holders.values().filter(|h| h.needs_session()).filter_map(|h| h.caller.upgrade()).collect()
     }
 
     /// When the next topic goes that nobody holds any more.
@@ -211,9 +229,8 @@ impl Topics {
     pub(super) async fn restore(&self, session: &Arc<dyn Session>) {
         let held: Vec<_> = {
             let mut table = self.lock();
-            // What nobody holds any more was forgotten with the old session.
-            table.topics.retain(|_, topic| topic.until.is_none());
-            table.lingering = 0;
+            // The server has forgotten them with the old session.
+            table.forget_unheld();
             table.topics.iter().map(|(uri, topic)| (uri.clone(), topic.turn.clone())).collect()
         };
         each_of(held, |(uri, turn)| async move {
@@ -246,137 +263,6 @@ impl Topics {
             }
         }
         left
-    }
-}
-
-impl Hold {
-    /// Subscribes to a resource, unless somebody has already.
-    ///
-    /// # Errors
-    /// The server's, its silence, and where too many are held.
-    pub(in crate::mount) async fn take(&self, session: &Arc<dyn Session>, uri: &str) -> Result<(), Fault> {
-        let (topic, turn) = self.enter(uri)?;
-        // Given back where this fails, or is dropped before it is done.
-        let mut entered = Entered { hold: self, topic, stays: false };
-        let mut taken = turn.lock().await;
-        if *taken != Taken::Yes {
-            *taken = Taken::Maybe;
-            match tokio::time::timeout(PATIENCE, session.call(worded(Method::ResourcesSubscribe, uri))).await {
-                Ok(Ok(_)) => *taken = Taken::Yes,
-                Ok(Err(fault)) => {
-                    *taken = Taken::No;
-                    return Err(fault);
-                }
-                Err(_) => {
-                    return Err(Fault::gateway(Reason::Timeout, "the server did not answer the subscription in time"));
-                }
-            }
-        }
-        entered.stays = true;
-        Ok(())
-    }
-
-    /// Subscribes to many; returns those that were taken, in order.
-    pub(in crate::mount) async fn take_all(&self, session: &Arc<dyn Session>, uris: &[Arc<str>]) -> Vec<Arc<str>> {
-        let mut taken: Vec<_> =
-            futures_util::stream::iter(uris.iter().cloned().enumerate().map(|(at, uri)| async move {
-                match self.take(session, &uri).await {
-                    Ok(()) => Some((at, uri)),
-                    Err(fault) => {
-                        tracing::debug!("left out of a subscription: {fault}");
-                        None
-                    }
-                }
-            }))
-            .buffer_unordered(AT_ONCE)
-            .filter_map(std::future::ready)
-            .collect()
-            .await;
-        taken.sort_unstable_by_key(|(at, _)| *at);
-        taken.into_iter().map(|(_, uri)| uri).collect()
-    }
-
-    /// Notes what the holder subscribed to in its own words.
-    ///
-    /// # Errors
-    /// Where too many are held.
-    pub(in crate::mount) fn note(&self, uri: &str) -> Result<(), Fault> {
-        let (_, turn) = self.enter(uri)?;
-        if let Ok(mut turn) = turn.try_lock() {
-            *turn = Taken::Yes;
-        }
-        Ok(())
-    }
-
-    /// Gives a resource up; `asked` where the server was told so already.
-    pub(in crate::mount) fn release(&self, uri: &str, asked: bool) {
-        self.topics.lock().leave(self.id, uri, if asked { End::Forgotten } else { End::Lingers });
-        self.topics.stirred.notify_one();
-    }
-
-    fn enter(&self, uri: &str) -> Result<(Arc<str>, Arc<tokio::sync::Mutex<Taken>>), Fault> {
-        let full = |what| Err(Fault::gateway(Reason::Limit, what));
-        if uri.len() > LONGEST {
-            return full("the URI is too long to subscribe to");
-        }
-        let mut table = self.topics.lock();
-        let table = &mut *table;
-        let Some(holder) = table.holders.get_mut(&self.id) else { return full("the subscription has ended") };
-        if !table.topics.contains_key(uri) && table.topics.len() >= TOPICS + table.lingering.min(LINGERING) {
-            return full("too many resources are subscribed to at this server");
-        }
-        let topic: Arc<str> = table.topics.get_key_value(uri).map_or_else(|| uri.into(), |(known, _)| known.clone());
-        if !holder.topics.contains(&topic) {
-            let held = table.held.entry(holder.principal.clone()).or_default();
-            if *held >= OF_PRINCIPAL {
-                return full("too many subscriptions, end some first");
-            }
-            *held += 1;
-            holder.topics.insert(topic.clone());
-        }
-        let known = table.topics.entry(topic.clone()).or_insert_with(|| Topic {
-            turn: Arc::default(),
-            holders: HashSet::new(),
-            until: None,
-        });
-        known.holders.insert(self.id);
-        if known.until.take().is_some() {
-            table.lingering -= 1;
-        }
-        Ok((topic, known.turn.clone()))
-    }
-}
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        let mut table = self.topics.lock();
-        let end = if self.topics.used == Use::Own { End::Forgotten } else { End::Lingers };
-        let held =
-            table.holders.get(&self.id).map(|h| h.topics.iter().cloned().collect::<Vec<_>>()).unwrap_or_default();
-        for topic in held {
-            table.leave(self.id, &topic, end);
-        }
-        let gone = table.holders.remove(&self.id);
-        drop(table);
-        // A listener may be the last to hold something that locks.
-        drop(gone);
-        self.topics.stirred.notify_one();
-    }
-}
-
-/// A topic that was entered and is given back, unless it stays.
-struct Entered<'a> {
-    hold: &'a Hold,
-    topic: Arc<str>,
-    stays: bool,
-}
-
-impl Drop for Entered<'_> {
-    fn drop(&mut self) {
-        if !self.stays {
-            self.hold.topics.lock().leave(self.hold.id, &self.topic, End::Now);
-            self.hold.topics.stirred.notify_one();
-        }
     }
 }
 

@@ -66,30 +66,30 @@ impl Watched {
     }
 }
 
-/// Starts to watch through `session`, where legacy clients are there and nobody does yet.
-pub(in crate::mount) fn start(inner: &Arc<Inner>, session: &Arc<dyn Session>) {
-    let changes = &inner.changes;
-    if *changes.watched.state.borrow() != State::Off
+/// Starts to watch, where legacy clients are there and nobody does yet. `session` is the one that would be used, where it is
+/// known.
+pub(in crate::mount) fn start(inner: &Arc<Inner>, session: Option<&Arc<dyn Session>>) {
+    let (changes, watched) = (&inner.changes, &inner.changes.watched);
+    let is_of_use = |session: &Arc<dyn Session>| session.revision().is_modern() && !watched.is_barren(session);
+    if *watched.state.borrow() != State::Off
         || !changes.has_clients()
-        || !session.revision().is_modern()
-        || changes.watched.is_barren(session)
+        || !session.is_none_or(is_of_use)
+        || !watched.begins()
     {
         return;
     }
-    if changes.watched.begins() {
-        let (weak, closing) = (Arc::downgrade(inner), inner.closing.clone());
-        tokio::spawn(async move {
-            loop {
-                let left = watch(&weak, &closing).await;
-                let Some(inner) = weak.upgrade() else { return };
-                inner.changes.watched.state.send_replace(State::Off);
-                // Another client may have come while the last one left, and found that somebody watches.
-                if left == Left::Nothing || !inner.changes.has_clients() || !inner.changes.watched.begins() {
-                    return;
-                }
+    let (weak, closing) = (Arc::downgrade(inner), inner.closing.clone());
+    tokio::spawn(async move {
+        loop {
+            let left = watch(&weak, &closing).await;
+            let Some(inner) = weak.upgrade() else { return };
+            inner.changes.watched.state.send_replace(State::Off);
+            // Another client may have come while the last one left, and found that somebody watches.
+            if left == Left::Nothing || !inner.changes.has_clients() || !inner.changes.watched.begins() {
+                return;
             }
-        });
-    }
+        }
+    });
 }
 
 /// Why nobody watches any more.

@@ -51,8 +51,7 @@ impl Inner {
         if self.connector.known_sharing() != Some(Sharing::Everybody) {
             return;
         }
-        let Ok(session) = self.session(&self.gateway).await else { return };
-        watch_lists::start(self, &session);
+        watch_lists::start(self, None);
         self.changes.watched.settled().await;
     }
 

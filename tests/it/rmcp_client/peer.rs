@@ -11,7 +11,7 @@ use rmcp::{
     model::{
         CallToolRequestParams, CallToolResult, ClientCapabilities, ClientConfig, ClientJsonRpcMessage,
         ElicitRequestParams, ElicitResult, ElicitationAction, ElicitationCapability, Implementation,
-        ProgressNotificationParam, ProtocolVersion,
+        ProgressNotificationParam, ProtocolVersion, ResourceUpdatedNotificationParam,
     },
     service::{NotificationContext, RequestContext, RunningService},
     transport::{
@@ -55,6 +55,10 @@ impl Lifecycle {
 pub(super) enum Seen {
     Progress(f64),
     Asked(String),
+    /// A resource has changed.
+    Updated(String),
+    /// The tools have changed.
+    Tools,
 }
 
 /// Answers every question with the same content.
@@ -85,6 +89,18 @@ impl ClientHandler for Answering {
         let question = serde_json::to_value(&request).unwrap();
         self.saw(Seen::Asked(question["message"].as_str().unwrap_or_default().to_owned()));
         Ok(ElicitResult::new(ElicitationAction::Accept).with_content(self.answer.clone()))
+    }
+
+    async fn on_resource_updated(
+        &self,
+        params: ResourceUpdatedNotificationParam,
+        _context: NotificationContext<RoleClient>,
+    ) {
+        self.saw(Seen::Updated(params.uri));
+    }
+
+    async fn on_tool_list_changed(&self, _context: NotificationContext<RoleClient>) {
+        self.saw(Seen::Tools);
     }
 
     async fn on_progress(&self, params: ProgressNotificationParam, _context: NotificationContext<RoleClient>) {

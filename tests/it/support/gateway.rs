@@ -90,7 +90,7 @@ impl Gateway {
     }
 
     /// The same with settings.
-    pub(crate) fn with(mounts: &[&Arc<Scripted>], settings: Settings) -> Self {
+    pub(crate) fn with<M: Mount>(mounts: &[&Arc<M>], settings: Settings) -> Self {
         let endpoints = Endpoints::new(mounts.iter().copied().cloned(), &settings);
         Self { settings, endpoints, address: None, _serving: JoinSet::new() }
     }

@@ -71,6 +71,11 @@ impl Holder {
         Some((to, self.ear.plan))
     }
 
+    /// Whether the session is kept open for it: a client that has given up everything has a session of its own, or none.
+    pub(super) fn needs_session(&self) -> bool {
+        matches!(self.ear.whose, Whose::Listener(_)) || !self.topics.is_empty()
+    }
+
     pub(super) fn client(&self) -> Option<Arc<Client>> {
         match &self.ear.whose {
             Whose::Client(client) => client.upgrade(),
@@ -90,6 +95,12 @@ pub(super) enum End {
 }
 
 impl Table {
+    /// Forgets what nobody holds any more.
+    pub(super) fn forget_unheld(&mut self) {
+        self.topics.retain(|_, topic| topic.until.is_none());
+        self.lingering = 0;
+    }
+
     pub(super) fn leave(&mut self, id: u64, uri: &str, end: End) {
         let Some(holder) = self.holders.get_mut(&id) else { return };
         if !holder.topics.remove(uri) {

@@ -106,6 +106,7 @@ async fn keep(core: &Arc<Core>, epoch: &Arc<Epoch>) {
     let mut place = Place::default();
     let mut pause = core.server.settings.backoff;
     let mut short = 0;
+    let began = Instant::now();
     loop {
         let begun = Instant::now();
         // Of a stream that never lasts nothing more is expected than what happens to come.
@@ -115,8 +116,13 @@ async fn keep(core: &Arc<Core>, epoch: &Arc<Epoch>) {
                 epoch.standing.state.send_replace(State::Hopeless);
                 return;
             }
-            // Somebody may wait for nothing but what comes here, so it is not left to the next call to find out.
-            Left::Forgotten if core.renew(epoch.number).await.is_ok() => return,
+            // Somebody may wait for nothing but what comes here, so it is not left to the next call to find out. A server
+            // that forgets its sessions again and again is not greeted again and again.
+            Left::Forgotten
+                if (epoch.number == 0 || began.elapsed() >= FINE) && core.renew(epoch.number).await.is_ok() =>
+            {
+                return;
+            }
             Left::Forgotten | Left::Broken => {}
         }
         if begun.elapsed() >= FINE {
@@ -273,16 +279,19 @@ impl Core {
             (Family::Prompts, notification::PROMPTS_CHANGED),
             (Family::Resources, notification::RESOURCES_CHANGED),
         ];
-        for (family, method) in announced {
+        let offers = |family: Family| {
             let offered = epoch.description.capabilities.get_object(family.as_str());
-            if offered.and_then(|f| f.get("listChanged").and_then(Raw::as_bool)) == Some(true) {
-                self.outside.notify(Notification { method: method.to_owned(), params: None });
-            }
-        }
-        let subscribed: Vec<_> = self.kept().subscriptions.iter().map(|(uri, _)| uri.clone()).collect();
-        for uri in subscribed {
-            let params = Some(RawObject::from([("uri", uri)]));
-            self.outside.notify(Notification { method: notification::RESOURCE_UPDATED.to_owned(), params });
-        }
+            offered.and_then(|f| f.get("listChanged").and_then(Raw::as_bool)) == Some(true)
+        };
+        let lists = announced.into_iter().filter(|(family, _)| offers(*family));
+        let lists = lists.map(|(_, method)| Notification { method: method.to_owned(), params: None });
+        let kept = self.kept();
+        let updates = kept.subscriptions.iter().map(|(uri, _)| Notification {
+            method: notification::RESOURCE_UPDATED.to_owned(),
+            params: Some(RawObject::from([("uri", uri.clone())])),
+        });
+        let missed = lists.chain(updates).collect();
+        drop(kept);
+        self.outside.missed(missed);
     }
 }
