@@ -70,6 +70,14 @@ async fn a_subscription_that_is_not_answered_is_left_out() {
     server.sees("notifications/cancelled", 1).await;
     server.sees("resources/unsubscribe", 1).await;
     assert_eq!(server.uris("resources/unsubscribe"), ["a:ignored"]);
+
+    // However many there are, the client does not wait for each of them.
+    let mut many: Vec<_> = (0..500).map(|n| format!("a:ignored{n}")).collect();
+    many.insert(0, "a:y".into());
+    let begun = tokio::time::Instant::now();
+    let (_many, honoured) = listen_to(&gateway, listen(json!({"resourceSubscriptions": many}))).await;
+    assert_eq!(honoured, json!({"resourceSubscriptions": ["a:y"]}));
+    assert!(begun.elapsed() <= Duration::from_secs(16), "{:?}", begun.elapsed());
 }
 
 #[tokio::test]

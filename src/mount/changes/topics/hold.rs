@@ -1,6 +1,6 @@
 //! A place in the table of topics, and what it takes and gives up.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use futures_util::StreamExt;
 
@@ -20,6 +20,8 @@ use super::{
 const TOPICS: usize = 10_000;
 /// How many subscriptions one principal may hold in one session.
 const OF_PRINCIPAL: usize = 4096;
+/// How long a server may take for all that one client asks for at once. Its client waits for the acknowledgement.
+const ALTOGETHER: Duration = Duration::from_secs(15);
 
 /// A holder's place. Dropped, it gives up everything it held.
 pub(in crate::mount) struct Hold {
@@ -54,7 +56,7 @@ impl Hold {
         Ok(())
     }
 
-    /// Subscribes to many; returns those that were taken, in order.
+    /// Subscribes to many; returns those that were taken in time, in order.
     pub(in crate::mount) async fn take_all(&self, session: &Arc<dyn Session>, uris: &[Arc<str>]) -> Vec<Arc<str>> {
         let mut taken: Vec<_> =
             futures_util::stream::iter(uris.iter().cloned().enumerate().map(|(at, uri)| async move {
@@ -67,6 +69,7 @@ impl Hold {
                 }
             }))
             .buffer_unordered(AT_ONCE)
+            .take_until(tokio::time::sleep(ALTOGETHER))
             .filter_map(std::future::ready)
             .collect()
             .await;
