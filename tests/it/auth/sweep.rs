@@ -24,6 +24,7 @@ const KNOWN: &[(&str, Door)] = &[
     ("/healthz", Door::Public),
     ("/readyz", Door::Public),
     ("/api/mounts", Door::Key),
+    ("/api/mounts/", Door::Key),
     ("/api/mounts/{mount}", Door::Key),
     ("/api/mounts/{mount}/tools", Door::Key),
     ("/api/mounts/{mount}/resources", Door::Key),
