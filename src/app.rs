@@ -5,8 +5,11 @@ mod builder;
 pub mod gateway;
 pub mod guard;
 pub mod listener;
+pub mod problem;
 mod proxy;
+mod reverse;
 pub mod table;
 
 pub use builder::{Assembled, Builder, Rialto};
 pub use proxy::Proxy;
+pub use reverse::Reverse;

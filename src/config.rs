@@ -28,9 +28,11 @@ mod fault;
 mod host;
 mod name;
 mod reader;
+mod route;
 mod secret;
 mod server;
 mod settings;
+mod size;
 mod tree;
 
 use std::ffi::OsString;
@@ -47,10 +49,12 @@ use url::Url;
 pub use self::fault::{Fault, Faults, Position};
 pub use self::host::{HostName, NotAHostName};
 pub use self::name::is_mount_name;
+pub use self::route::{NotARoutePath, Route, RoutePath};
 pub use self::secret::Secret;
 pub use self::settings::{ListenError, parse_listen};
 
 pub(crate) use self::host::Authority;
+pub(crate) use self::route::{fields, route_url};
 
 use self::fault::Key;
 use self::reader::Reader;
@@ -77,6 +81,8 @@ pub struct Config {
     pub seal_keys: Vec<Secret>,
     /// The servers in the order of the file, without those that are disabled.
     pub servers: Vec<Server>,
+    /// Plain HTTP routes to servers elsewhere, in the order of the file.
+    pub routes: Vec<Route>,
     /// What is strange but harmless, each ready to be printed.
     pub warnings: Vec<String>,
 }
@@ -165,6 +171,7 @@ impl Default for Config {
             public_url: None,
             seal_keys: Vec::new(),
             servers: Vec::new(),
+            routes: Vec::new(),
             warnings: Vec::new(),
         }
     }

@@ -61,4 +61,4 @@ pub mod protocol;
 pub mod seal;
 pub mod upstream;
 
-pub use app::{Proxy, Rialto};
+pub use app::{Proxy, Reverse, Rialto};

@@ -1,23 +1,34 @@
 //! The whole application: mounts, custom routes and everything Rialto adds, behind one set of middleware.
 
-use std::{collections::BTreeSet, convert::Infallible, net::SocketAddr};
+use std::{any::Any, collections::BTreeSet, convert::Infallible, net::SocketAddr};
 
-use axum::{Router, extract::Request, response::IntoResponse, routing::Route};
+use axum::{
+    Router,
+    extract::Request,
+    response::{IntoResponse, Response},
+    routing::{MethodFilter, Route, any_service, on},
+};
+use http::StatusCode;
+use tokio_util::sync::CancellationToken;
 use tower::{Layer, Service};
+use tower_http::catch_panic::CatchPanicLayer;
 use url::Url;
 
 use crate::{
     auth::Unidentified,
-    config::{HostName, is_mount_name},
+    config::{HostName, RoutePath, is_mount_name},
     downstream::Settings,
+    hub::words,
 };
 
 use super::{
     assemble,
     gateway::Gateway,
     guard::Guard,
-    proxy::{Process, Proxy},
-    table::{Doors, Route as Listed, Table},
+    problem::Problem,
+    proxy::{NAMES, Process, Proxy},
+    reverse::{Reverse, Surroundings},
+    table::{Door, Doors, Route as Listed, Table},
 };
 
 /// The gateway as a library: see [`Rialto::builder`].
@@ -29,13 +40,17 @@ pub struct Rialto;
 pub struct Builder {
     mounts: Vec<(String, Proxy)>,
     routes: Router,
+    reverse: Vec<(String, Reverse)>,
     layers: Vec<Box<dyn FnOnce(Router) -> Router + Send>>,
     unidentified: Unidentified,
     listener: SocketAddr,
     hosts: Vec<HostName>,
+    any_host: bool,
     public_url: Option<Url>,
     settings: Settings,
-    process: Process,
+    draining: Option<CancellationToken>,
+    /// What the program `rialto` shares with the mounts; a library has nothing.
+    process: Option<Process>,
 }
 
 /// An application that was put together.
@@ -74,13 +89,16 @@ impl Rialto {
         Builder {
             mounts: Vec::new(),
             routes: Router::new(),
+            reverse: Vec::new(),
             layers: Vec::new(),
             unidentified: Unidentified::Anonymous,
             listener: SocketAddr::from(([127, 0, 0, 1], 0)),
             hosts: Vec::new(),
+            any_host: false,
             public_url: None,
             settings: Settings::default(),
-            process: Process::default(),
+            draining: None,
+            process: None,
         }
     }
 }
@@ -96,9 +114,29 @@ impl Builder {
         self
     }
 
-    /// Adds routes of your own, behind the same middleware. May be called several times.
+    /// Adds routes of your own, behind the same middleware. May be called several times; one of the routers may have a
+    /// fallback, which answers what nothing else does. Paths under `/mcp/` are for mounts.
     pub fn routes(mut self, routes: Router) -> Self {
         self.routes = std::mem::take(&mut self.routes).merge(routes);
+        self
+    }
+
+    /// Adds a plain HTTP route to a server elsewhere, behind the same middleware: requests for `path` and everything below
+    /// it are passed on. Where a caller has an [`Access`](crate::auth::Access) to some mounts only, the route has to be among
+    /// them, by its path.
+    ///
+    /// ```
+    /// use rialto::Rialto;
+    ///
+    /// let app = Rialto::builder().route_to("/reports", "http://127.0.0.1:9000/v2/reports").build();
+    /// # let _ = app;
+    /// ```
+    ///
+    /// Neither credentials for Rialto nor headers of the connection are passed on; `Forwarded` and the `X-Forwarded` headers
+    /// are Rialto's own. A path that could be read in more than one way is refused. Redirects are not followed: those that
+    /// lead below the server's address are turned into ones that lead below `path`.
+    pub fn route_to(mut self, path: impl Into<String>, server: impl Into<Reverse>) -> Self {
+        self.reverse.push((path.into(), server.into()));
         self
     }
 
@@ -137,6 +175,12 @@ impl Builder {
         self
     }
 
+    /// Leaves checking `Host` and `Origin` to an application around this one.
+    pub fn any_host(mut self) -> Self {
+        self.any_host = true;
+        self
+    }
+
     /// The address that clients see, where a reverse proxy stands in front. It has no path.
     pub fn public_url(mut self, url: Url) -> Self {
         self.public_url = Some(url);
@@ -149,9 +193,28 @@ impl Builder {
         self
     }
 
-    /// What the mounts share with the process.
+    /// Fires when the application stops: open streams end then, so that a graceful shutdown comes to its end.
+    ///
+    /// ```no_run
+    /// use rialto::Rialto;
+    /// use tokio_util::sync::CancellationToken;
+    ///
+    /// # #[tokio::main]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let stop = CancellationToken::new();
+    /// let app = Rialto::builder().draining(stop.clone()).build();
+    /// let listener = tokio::net::TcpListener::bind("127.0.0.1:8000").await?;
+    /// axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned()).await
+    /// # }
+    /// ```
+    pub fn draining(mut self, token: CancellationToken) -> Self {
+        self.draining = Some(token);
+        self
+    }
+
+    /// What the mounts share with the process, in the program `rialto`.
     pub(super) fn process(mut self, process: Process) -> Self {
-        self.process = process;
+        self.process = Some(process);
         self
     }
 
@@ -159,10 +222,12 @@ impl Builder {
     ///
     /// Inside a tokio runtime, servers are looked after from now on, so that what is down shows as down.
     ///
+    /// It may be served as it is, or nested in another application, as deep as you like.
+    ///
     /// # Panics
     /// When two mounts have one name, when a name cannot be part of a path, or when a custom route is already one of Rialto's.
     pub fn build(self) -> Router {
-        let draining = self.settings.draining.clone();
+        let draining = self.draining.clone().unwrap_or_else(|| self.settings.draining.clone());
         let assembled = self.assemble();
         if tokio::runtime::Handle::try_current().is_ok() {
             assemble::watch(&assembled.gateway, &draining);
@@ -175,23 +240,40 @@ impl Builder {
     /// # Panics
     /// As [`build`](Self::build).
     #[must_use]
-    pub fn assemble(self) -> Assembled {
+    pub fn assemble(mut self) -> Assembled {
+        if let Some(draining) = self.draining.take() {
+            self.settings.draining = draining;
+        }
         let mut names = BTreeSet::new();
         for (name, _) in &self.mounts {
-            assert!(
-                is_mount_name(name),
-                "`{name}` cannot be the name of a mount: use letters, digits, `_` and `-`, a letter first"
-            );
+            assert!(is_mount_name(name), "`{name}` cannot be the name of a mount: {NAMES}");
             assert!(names.insert(name.clone()), "two mounts are called `{name}`");
         }
-        let (unidentified, sealer, process) = (self.unidentified, &self.settings.sealer, &self.process);
+        let (unidentified, sealer) = (self.unidentified, &self.settings.sealer);
+        let is_program = self.process.is_none();
+        let process = self.process.unwrap_or_default();
         let mounts =
-            self.mounts.into_iter().map(|(name, proxy)| proxy.into_mounted(&name, unidentified, sealer, process));
+            self.mounts.into_iter().map(|(name, proxy)| proxy.into_mounted(&name, unidentified, sealer, &process));
         let gateway = Gateway::new(mounts, &self.settings);
 
         let mut table = Table::default();
         gateway.add_routes(&mut table);
+        let surroundings = Surroundings {
+            unidentified,
+            public_url: self.public_url.clone(),
+            draining: self.settings.draining.clone(),
+        };
+        let mut taken = BTreeSet::new();
+        for (path, server) in self.reverse {
+            let path = path.parse::<RoutePath>().unwrap_or_else(|error| panic!("the route `{path}`: {error}"));
+            assert!(taken.insert(path.clone()), "two routes are at `{path}`");
+            let service = any_service(server.into_route(path.clone(), surroundings.clone()));
+            for end in ["", "/", "/{*below}"] {
+                table.add(Door::Key, &format!("{path}{end}"), service.clone());
+            }
+        }
         let routes = table.routes().to_vec();
+        claim(&routes, &self.routes);
         let (ours, _doors): (Router, Doors) = table.into_parts();
 
         // From the inside out, so that a request meets what stands last here first: the routes, then the layers of the
@@ -200,12 +282,42 @@ impl Builder {
         for layer in self.layers.into_iter().rev() {
             router = layer(router);
         }
-        let guard = Guard::new(self.listener, &self.hosts, self.public_url.as_ref());
-        // A router with one fallback, not a router with a layer: routes that somebody adds to it later are not taken for ours,
-        // and nothing of ours can be reached around the service.
-        let router = Router::new().fallback_service(guard.layer(router));
+        router = router.layer(CatchPanicLayer::custom(panicked as fn(Box<dyn Any + Send>) -> Response));
+        if !self.any_host {
+            let guard = Guard::new(self.listener, &self.hosts, self.public_url.as_ref());
+            router = router.layer(if is_program { guard.in_program() } else { guard });
+        }
+        // Layers of the router, not a service around it: they stand before every route and the fallback all the same, and
+        // axum can nest the routes in another application as deep as it likes, which it cannot do with a lone fallback.
         Assembled { router, gateway, routes }
     }
+}
+
+/// Panics when a custom route is at a path of ours, whatever its method. Merging alone would let a custom `POST` join a `GET`
+/// of ours, and pass through its door.
+fn claim(routes: &[Listed], custom: &Router) {
+    let every = [
+        MethodFilter::CONNECT,
+        MethodFilter::DELETE,
+        MethodFilter::HEAD,
+        MethodFilter::OPTIONS,
+        MethodFilter::PATCH,
+        MethodFilter::POST,
+        MethodFilter::PUT,
+        MethodFilter::TRACE,
+    ];
+    let every = every.into_iter().fold(MethodFilter::GET, MethodFilter::or);
+    let claimed = routes.iter().fold(Router::new(), |claimed: Router, route| {
+        claimed.route(&route.path, on(every, async || {}).fallback(async || {}))
+    });
+    let _ = claimed.merge(custom.clone().reset_fallback());
+}
+
+/// The answer of a handler or a layer that panicked. Its words are for the log.
+fn panicked(panic: Box<dyn Any + Send>) -> Response {
+    tracing::error!("a panic in a handler: {}", words(&*panic));
+    let words = "the gateway failed while it handled this; its log says more";
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error", words).into_response()
 }
 
 impl std::fmt::Debug for Builder {

@@ -13,13 +13,13 @@ use axum::{Router, body::Body};
 use futures_util::future::{Either, Ready, ready};
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use tokio::io::DuplexStream;
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::{Layer, Service, util::BoxCloneSyncService};
 use url::Url;
 
 use crate::{
     auth::Unidentified,
-    config::{EraChoice, HostName},
+    config::{EraChoice, HostName, is_mount_name},
     downstream::Settings,
     hub::{
         Call, CallService, Fault, Forwarded, Forwarding, Layered, Mount, Outcome, Verdict, after_forward,
@@ -51,14 +51,65 @@ use super::{
 ///
 /// # async fn app() -> axum::Router {
 /// axum::Router::new()
-///     .nest("/mcp/docs", Proxy::to("https://docs.example/mcp").into_router())
+///     .nest_service("/mcp/docs", Proxy::to("https://docs.example/mcp").into_service())
 ///     .nest("/mcp/time", Proxy::command("uvx").args(["mcp-server-time"]).into_router())
 /// # }
 /// ```
 ///
-/// Who is calling comes from the request: middleware of yours puts an [`Access`](crate::auth::Access) or a
+/// The two differ in one thing: axum passes `/mcp/docs/`, with a slash at the end, on to a nested service and not to a nested
+/// router. Either may be nested as deep as you like, beside any other routes and in any order.
+///
+/// # Who is calling
+///
+/// That comes from the request: middleware of yours puts an [`Access`](crate::auth::Access) or a
 /// [`Principal`](crate::hub::Principal) into its extensions. Without one the caller is unknown and each request stands
 /// alone, unless the proxy is [`local`](Proxy::local).
+///
+/// ```
+/// use axum::{Router, extract::Request, http::StatusCode, middleware::{self, Next}, response::Response};
+/// use rialto::{Proxy, auth::Access, hub::Principal};
+///
+/// async fn authenticate(mut request: Request, next: Next) -> Result<Response, StatusCode> {
+///     // Whatever your application does to know its users.
+///     let user = request.headers().get("x-user").and_then(|user| user.to_str().ok()).ok_or(StatusCode::UNAUTHORIZED)?;
+///     let access = Access::only(Principal::new(user), ["docs"]);
+///     request.extensions_mut().insert(access);
+///     Ok(next.run(request).await)
+/// }
+///
+/// # fn app() -> Router {
+/// Router::new()
+///     .nest_service("/mcp/docs", Proxy::to("https://docs.example/mcp").name("docs").into_service())
+///     .layer(middleware::from_fn(authenticate))
+/// # }
+/// ```
+///
+/// # When the application stops
+///
+/// Clients of MCP keep streams open that have no end of their own, and a graceful shutdown would wait for them for ever.
+/// Give the proxy (or the [builder](crate::app::Builder::draining)) the token that stops the server, and they end with it:
+///
+/// ```no_run
+/// use rialto::Proxy;
+/// use tokio_util::sync::CancellationToken;
+///
+/// # #[tokio::main]
+/// # async fn main() -> std::io::Result<()> {
+/// let stop = CancellationToken::new();
+/// let docs = Proxy::to("https://docs.example/mcp").draining(stop.clone());
+/// let app = axum::Router::new().nest_service("/mcp/docs", docs.into_service());
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:8000").await?;
+/// tokio::spawn(async move {
+///     let _ = tokio::signal::ctrl_c().await;
+///     stop.cancel();
+/// });
+/// # let stop = CancellationToken::new();
+/// axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned()).await
+/// # }
+/// ```
+///
+/// Child processes see the end of their input when the application is dropped. Only the program `rialto` also ends those
+/// that do not listen, and those it leaves behind when it is killed.
 #[must_use]
 pub struct Proxy {
     target: Target,
@@ -68,8 +119,16 @@ pub struct Proxy {
     forwards: Vec<HeaderName>,
     layers: Vec<Box<dyn FnOnce(Arc<str>) -> MountLayer + Send>>,
     unidentified: Option<Unidentified>,
+    alone: Alone,
+}
+
+/// What concerns a proxy that is no mount of a gateway.
+struct Alone {
+    name: String,
     hosts: Vec<HostName>,
     any_host: bool,
+    settings: Settings,
+    draining: Option<CancellationToken>,
 }
 
 enum Target {
@@ -81,6 +140,9 @@ enum Target {
 
 /// Makes the connector of a server in this process, by its name.
 type Connect = dyn Fn(&str, Era) -> InProcessConnector + Send;
+
+/// What the name of a mount is made of.
+pub(super) const NAMES: &str = "use letters, digits, `_` and `-`, a letter first";
 
 /// What the mounts of one process share.
 #[derive(Clone, Default)]
@@ -159,8 +221,13 @@ impl Proxy {
             forwards: Vec::new(),
             layers: Vec::new(),
             unidentified: None,
-            hosts: Vec::new(),
-            any_host: false,
+            alone: Alone {
+                name: "mcp".to_owned(),
+                hosts: Vec::new(),
+                any_host: false,
+                settings: Settings::default(),
+                draining: None,
+            },
         }
     }
 
@@ -244,13 +311,35 @@ impl Proxy {
     /// Only for [`into_router`](Self::into_router) and [`into_service`](Self::into_service); a mount is guarded by
     /// [`Rialto`](crate::Rialto) as a whole.
     pub fn hosts(mut self, hosts: impl IntoIterator<Item = HostName>) -> Self {
-        self.hosts.extend(hosts);
+        self.alone.hosts.extend(hosts);
         self
     }
 
     /// Leaves checking `Host` and `Origin` to the application around this proxy.
     pub fn any_host(mut self) -> Self {
-        self.any_host = true;
+        self.alone.any_host = true;
+        self
+    }
+
+    /// The name by which [`Access`](crate::auth::Access) lists it and hooks see it; `mcp` unless said.
+    ///
+    /// This and the next two are only for [`into_router`](Self::into_router) and [`into_service`](Self::into_service); a
+    /// mount has its name, its settings and its end from [`Rialto`](crate::Rialto).
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.alone.name = name.into();
+        self
+    }
+
+    /// Limits, keys and lifetimes, in place of the usual ones. Proxies that share them need names of their own, for that is
+    /// what tells the handles that one gave out from those of another.
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.alone.settings = settings;
+        self
+    }
+
+    /// Fires when the application stops: open streams end then.
+    pub fn draining(mut self, token: CancellationToken) -> Self {
+        self.alone.draining = Some(token);
         self
     }
 
@@ -337,21 +426,34 @@ impl Proxy {
         self
     }
 
-    /// The proxy as an axum router, to be nested at any path; it answers there with and without a trailing slash, and
-    /// nowhere else.
-    pub fn into_router(self) -> Router {
-        Router::new().fallback_service(self.into_service())
+    /// The proxy as an axum router, to be nested at any path of an application with any state. It answers there, and says 404
+    /// to everything below.
+    ///
+    /// # Panics
+    /// When its [`name`](Self::name) cannot be that of a mount.
+    pub fn into_router<S: Clone + Send + Sync + 'static>(self) -> Router<S> {
+        let service = self.into_service();
+        // As routes and not as a fallback: axum forgets fallbacks of routers that are nested more than once.
+        Router::new().route_service("/", service.clone()).route_service("/{*below}", service)
     }
 
-    /// The proxy as a tower service, for `nest_service` or `route_service`.
+    /// The proxy as a tower service, for `nest_service`. It answers with and without a slash at the end of the path, and says
+    /// 404 to everything below.
+    ///
+    /// # Panics
+    /// When its [`name`](Self::name) cannot be that of a mount.
     #[must_use]
-    pub fn into_service(self) -> BoxCloneSyncService<Request<Body>, Response<Body>, Infallible> {
-        let guard = (!self.any_host).then(|| {
+    pub fn into_service(mut self) -> BoxCloneSyncService<Request<Body>, Response<Body>, Infallible> {
+        let draining = self.alone.draining.take();
+        let settings = std::mem::take(&mut self.alone.settings);
+        let settings = Settings { draining: draining.unwrap_or(settings.draining), ..settings };
+        let name = std::mem::take(&mut self.alone.name);
+        assert!(is_mount_name(&name), "`{name}` cannot be the name of a proxy: {NAMES}");
+        let guard = (!self.alone.any_host).then(|| {
             let listener = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
-            Guard::new(listener, &self.hosts, None)
+            Guard::new(listener, &self.alone.hosts, None).in_program()
         });
-        let settings = Settings::default();
-        let mounted = self.into_mounted("mcp", Unidentified::Anonymous, &settings.sealer, &Process::default());
+        let mounted = self.into_mounted(&name, Unidentified::Anonymous, &settings.sealer, &Process::default());
         let mcp = AtRoot(Mcp(Arc::new(Entry::new(mounted, &settings))));
         match guard {
             Some(guard) => BoxCloneSyncService::new(guard.layer(mcp)),
