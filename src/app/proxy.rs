@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, body::Body};
+use axum::{Router, body::Body, extract::OriginalUri};
 use futures_util::future::{Either, Ready, ready};
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use tokio::io::DuplexStream;
@@ -529,7 +529,9 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        if matches!(request.uri().path(), "" | "/") {
+        // axum takes two slashes for one where it strips the path of what is nested.
+        let is_doubled = request.extensions().get::<OriginalUri>().is_some_and(|uri| uri.0.path().ends_with("//"));
+        if matches!(request.uri().path(), "" | "/") && !is_doubled {
             return Either::Right(self.0.call(request));
         }
         let mut response = Response::new(Body::from("there is nothing below an MCP endpoint\n"));

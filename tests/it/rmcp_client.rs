@@ -16,8 +16,8 @@ use crate::{
     server_kit::soon,
 };
 
-mod peer;
-mod server;
+pub(crate) mod peer;
+pub(crate) mod server;
 
 use peer::{Client, Lifecycle, Seen, call};
 use server::RmcpServer;

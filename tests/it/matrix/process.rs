@@ -132,6 +132,14 @@ impl Rialto {
         }
     }
 
+    /// The same with another file beside it.
+    pub(crate) async fn start_file_beside(name: &str, text: &str, beside: (&str, &str)) -> Self {
+        match Self::run_with(Some((name, text)), Some(beside)).await {
+            Ok(rialto) => rialto,
+            Err(ended) => panic!("rialto served nothing: {ended:?}"),
+        }
+    }
+
     /// Serves the demo.
     pub(crate) async fn demo() -> Self {
         match Self::run(None).await {
@@ -142,7 +150,14 @@ impl Rialto {
 
     /// Starts it and waits until it says where it listens, or ends.
     pub(crate) async fn run(file: Option<(&str, &str)>) -> Result<Self, Ended> {
+        Self::run_with(file, None).await
+    }
+
+    async fn run_with(file: Option<(&str, &str)>, beside: Option<(&str, &str)>) -> Result<Self, Ended> {
         let folder = tempfile::tempdir().unwrap();
+        if let Some((name, text)) = beside {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
         let mut command = Command::new(env!("CARGO_BIN_EXE_rialto"));
         command.arg("serve");
         if let Some((name, text)) = file {

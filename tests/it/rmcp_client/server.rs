@@ -33,13 +33,13 @@ const STATE: &str = "asked once";
 const NAMES: [&str; 3] = ["Ada", "Alan", "Grace"];
 
 /// A running server. It ends when this is dropped.
-pub(super) struct RmcpServer {
-    pub(super) url: String,
+pub(crate) struct RmcpServer {
+    pub(crate) url: String,
     _stop: DropGuard,
 }
 
 impl RmcpServer {
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let stop = CancellationToken::new();
         let tools = Tools::default();
         let service = StreamableHttpService::new(
@@ -64,7 +64,7 @@ impl RmcpServer {
 
 /// What all sessions and requests share.
 #[derive(Clone, Default)]
-struct Tools {
+pub(crate) struct Tools {
     cancelled: Arc<AtomicU64>,
 }
 
