@@ -346,7 +346,8 @@ impl Proxy {
     /// Shows each call to `hook` before it is forwarded. The hook may change the call, answer it, or refuse it.
     ///
     /// Hooks and layers are passed in the order in which they were added. They see the calls of clients of every revision,
-    /// over MCP and over REST, lists included; handshakes are the gateway's own.
+    /// over MCP and over REST, lists included; handshakes are the gateway's own. Questions and notifications go to the call's
+    /// peer, which a hook may wrap: see [`CallService`]. A hook that panics ends the call it panicked in, and nothing else.
     ///
     /// ```
     /// use rialto::{Proxy, hub::{Fault, Forwarding, Verdict}, protocol::Method};

@@ -250,3 +250,97 @@ impl http_body::Body for Download {
         self.body.size_hint()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{convert::Infallible, pin::pin};
+
+    use futures_util::{StreamExt, stream};
+    use http_body_util::BodyExt;
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    /// A body that comes in pieces of a size, one every so often.
+    fn dripping(size: usize, every: Duration) -> Body {
+        let piece = Bytes::from(vec![b'x'; size]);
+        Body::from_stream(stream::repeat(piece).then(move |piece| async move {
+            tokio::time::sleep(every).await;
+            Ok::<_, Infallible>(piece)
+        }))
+    }
+
+    async fn taken(body: Body, most: u64) -> (Option<UploadError>, Duration, u64) {
+        let begun = Instant::now();
+        let mut upload = pin!(Upload::new(body, most).unwrap());
+        loop {
+            match upload.frame().await {
+                Some(Ok(_)) => {}
+                Some(Err(error)) => {
+                    assert_eq!(upload.progress.failed(), Some(error));
+                    return (Some(error), begun.elapsed(), upload.received);
+                }
+                None => return (None, begun.elapsed(), upload.received),
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn sec_053_a_body_that_stalls_or_drips_is_given_up() {
+        let stalled = Body::from_stream(stream::pending::<Result<Bytes, Infallible>>());
+        let (error, after, _) = taken(stalled, 1000).await;
+        assert_eq!((error, after.as_secs()), (Some(UploadError::TooSlow), 30));
+
+        let (error, after, received) = taken(dripping(1, Duration::from_secs(1)), 1 << 20).await;
+        assert_eq!((error, after.as_secs()), (Some(UploadError::TooSlow), 30));
+        assert!(received < 31, "{received}");
+
+        // A slow line is slow, and gets there.
+        let (error, after, received) = taken(dripping(32 << 10, Duration::from_secs(1)), 4 << 20).await;
+        assert_eq!((error, received), (Some(UploadError::TooLarge), 4 << 20));
+        assert_eq!(after.as_secs(), 129);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_of_a_body_that_was_fast_may_not_take_for_ever() {
+        let whole = stream::iter([Ok::<_, Infallible>(Bytes::from(vec![b'x'; 64 << 20]))]).chain(stream::pending());
+        let (error, after, _) = taken(Body::from_stream(whole), 1 << 30).await;
+        assert_eq!((error, after.as_secs()), (Some(UploadError::TooSlow), 30));
+    }
+
+    async fn download(body: reqwest::Body, draining: &CancellationToken) -> Download {
+        let seats = std::sync::Arc::new(Semaphore::new(1));
+        Download::new(body, draining, seats.acquire_owned().await.unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_falls_silent_is_given_up() {
+        let silent = || reqwest::Body::wrap_stream(stream::pending::<Result<Bytes, Infallible>>());
+        let begun = Instant::now();
+        let mut body = pin!(download(silent(), &CancellationToken::new()).await);
+        assert!(matches!(body.frame().await, Some(Err(DownloadError::Silent))));
+        assert_eq!(begun.elapsed(), SILENCE);
+
+        // When the gateway stops, it is given up much sooner.
+        let (begun, draining) = (Instant::now(), CancellationToken::new());
+        let mut body = pin!(download(silent(), &draining).await);
+        let (ended, ()) = tokio::join!(body.frame(), async {
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            draining.cancel();
+        });
+        assert!(matches!(ended, Some(Err(DownloadError::Silent))));
+        assert_eq!(begun.elapsed().as_secs(), 11);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_goes_on_gets_to_its_end_while_the_gateway_stops() {
+        let draining = CancellationToken::new();
+        draining.cancel();
+        let pieces = stream::iter(0..10).then(|n| async move {
+            tokio::time::sleep(Duration::from_millis(900)).await;
+            Ok::<_, Infallible>(Bytes::from(vec![n]))
+        });
+        let body = download(reqwest::Body::wrap_stream(pieces), &draining).await;
+        assert_eq!(body.collect().await.unwrap().to_bytes().len(), 10);
+    }
+}

@@ -64,7 +64,10 @@ fn routes_are_checked() {
         (r#""routes": { "/r": "http://a/?x=1" }"#, "a query or a fragment cannot be part of it"),
         (r#""routes": { "/r": "http://${UNSET}/" }"#, "the environment variable `UNSET` is not set"),
         (r#""routes": { "/r": {} }"#, "rialto.routes.\"/r\": `url` is missing"),
-        (r#""routes": { "/r": { "url": "http://a/", "time": "1s" } }"#, "unknown key\n  hint: did you mean `timeout`?"),
+        (
+            r#""routes": { "/r": { "url": "http://a/", "timout": "1s" } }"#,
+            "unknown key\n  hint: did you mean `timeout`?",
+        ),
         (r#""routes": { "/r": { "url": "http://a/", "timeout": "1" } }"#, "write a number with its unit"),
         (r#""routes": { "/r": { "url": "http://a/", "timeout": "0s" } }"#, "not a duration that fits here"),
         (

@@ -112,19 +112,23 @@ async fn what_proves_who_calls_goes_no_further() {
 async fn who_asked_for_what_is_said_by_rialto_alone() {
     let server = echoing().await;
     let gateway = gateway(server.base.as_str()).await;
-    let lies = "forwarded: for=6.6.6.6;host=evil\r\nx-forwarded-for: 6.6.6.6\r\nx-forwarded-host: evil\r\n\
-        x-forwarded-proto: evil\r\nx-forwarded-prefix: /evil\r\nx-forwarded-port: 666\r\nx-real-ip: 6.6.6.6\r\n";
-    let (status, answer) = get_raw(&gateway.base, "/reports/a", lies).await;
-    assert_eq!(status, 200);
-    assert!(!answer.contains("evil") && !answer.contains("6.6.6"), "{answer}");
-    for said in [
-        r#"["x-forwarded-host","localhost"]"#,
-        r#"["x-forwarded-proto","http"]"#,
-        r#"["x-forwarded-prefix","/reports"]"#,
-        r#"host=\"localhost\";proto=http"#,
-    ] {
-        assert!(answer.contains(said) || answer.contains(&said.replace('\\', "\\\\\\")), "{said}: {answer}");
+    let mut request = http().get(gateway.at("/reports/a")).header("forwarded", "for=6.6.6.6;host=evil");
+    for name in ["for", "host", "proto", "prefix", "port", "server", "uri"] {
+        request = request.header(format!("x-forwarded-{name}"), "evil");
     }
+    for name in ["x-real-ip", "x-client-ip", "true-client-ip"] {
+        request = request.header(name, "6.6.6.6");
+    }
+    let (status, sent) = seen(request).await;
+    assert_eq!(status, 200);
+    assert!(!sent.to_string().contains("evil") && !sent.to_string().contains("6.6.6"), "{sent}");
+    let host = gateway.base.trim_start_matches("http://");
+    assert_eq!(header(&sent, "x-forwarded-host"), [host]);
+    assert_eq!(header(&sent, "x-forwarded-proto"), ["http"]);
+    assert_eq!(header(&sent, "x-forwarded-prefix"), ["/reports"]);
+    // This program did not ask axum who is connected.
+    assert_eq!(header(&sent, "forwarded"), [format!("for=unknown;host=\"{host}\";proto=http")]);
+    assert_eq!(header(&sent, "x-forwarded-for"), Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -167,7 +171,7 @@ async fn sec_058_headers_that_override_the_request_have_no_effect_anywhere() {
     assert_eq!(status, 404, "{answer}");
     let (status, _) =
         get_raw(&gateway.base, "/mcp/docs", "x-forwarded-prefix: /reports\r\nmcp-method: tools/list\r\n").await;
-    assert_eq!(status, 400);
+    assert_eq!(status, 405);
 }
 
 #[tokio::test]
