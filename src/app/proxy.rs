@@ -1,26 +1,25 @@
 //! A proxy in front of one MCP server, as a Rust program writes it.
 
+mod alone;
+mod root;
+mod target;
+
 use std::{
-    convert::Infallible,
     future::Future,
     path::{Path, PathBuf},
     sync::Arc,
-    task::{Context, Poll},
     time::Duration,
 };
 
-use axum::{Router, body::Body, extract::OriginalUri};
-use futures_util::future::{Either, Ready, ready};
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderName, HeaderValue};
 use tokio::io::DuplexStream;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tower::{Layer, Service, util::BoxCloneSyncService};
+use tokio_util::task::TaskTracker;
+use tower::{Layer, Service};
 use url::Url;
 
 use crate::{
     auth::Unidentified,
-    config::{EraChoice, HostName, is_mount_name},
-    downstream::Settings,
+    config::EraChoice,
     hub::{
         Call, CallService, Fault, Forwarded, Forwarding, Layered, Mount, Outcome, Verdict, after_forward,
         before_forward,
@@ -28,18 +27,15 @@ use crate::{
     mount::{Matching, Share, Single},
     seal::Sealer,
     upstream::{
-        Connector, EraChoice as Era, Unavailable,
-        child::{ChildConnector, ChildSettings, CommandTarget, Guardian},
-        http::{HttpConnector, HttpSettings, HttpTarget},
+        EraChoice as Era,
+        child::{CommandTarget, Guardian},
         in_process::InProcessConnector,
         lines::LineSettings,
     },
 };
 
-use super::{
-    gateway::{Entry, Mcp, MountLayer, Mounted},
-    guard::Guard,
-};
+use self::{alone::Alone, target::Target};
+use super::gateway::{MountLayer, Mounted};
 
 /// A proxy in front of one MCP server: elsewhere ([`Proxy::to`]), as a child process ([`Proxy::command`]), or in this
 /// process ([`Proxy::in_process`]). Any client reaches it, whatever revision either end speaks.
@@ -99,12 +95,12 @@ use super::{
 /// let docs = Proxy::to("https://docs.example/mcp").draining(stop.clone());
 /// let app = axum::Router::new().nest_service("/mcp/docs", docs.into_service());
 /// let listener = tokio::net::TcpListener::bind("127.0.0.1:8000").await?;
+/// let stopped = stop.clone().cancelled_owned();
 /// tokio::spawn(async move {
 ///     let _ = tokio::signal::ctrl_c().await;
 ///     stop.cancel();
 /// });
-/// # let stop = CancellationToken::new();
-/// axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned()).await
+/// axum::serve(listener, app).with_graceful_shutdown(stopped).await
 /// # }
 /// ```
 ///
@@ -121,25 +117,6 @@ pub struct Proxy {
     unidentified: Option<Unidentified>,
     alone: Alone,
 }
-
-/// What concerns a proxy that is no mount of a gateway.
-struct Alone {
-    name: String,
-    hosts: Vec<HostName>,
-    any_host: bool,
-    settings: Settings,
-    draining: Option<CancellationToken>,
-}
-
-enum Target {
-    Http { url: Result<Url, String>, headers: Vec<(HeaderName, HeaderValue)> },
-    Command { target: CommandTarget, start_timeout: Option<Duration> },
-    InProcess(Box<Connect>),
-    Nothing(String),
-}
-
-/// Makes the connector of a server in this process, by its name.
-type Connect = dyn Fn(&str, Era) -> InProcessConnector + Send;
 
 /// What the name of a mount is made of.
 pub(super) const NAMES: &str = "use letters, digits, `_` and `-`, a letter first";
@@ -221,13 +198,7 @@ impl Proxy {
             forwards: Vec::new(),
             layers: Vec::new(),
             unidentified: None,
-            alone: Alone {
-                name: "mcp".to_owned(),
-                hosts: Vec::new(),
-                any_host: false,
-                settings: Settings::default(),
-                draining: None,
-            },
+            alone: Alone::default(),
         }
     }
 
@@ -302,44 +273,6 @@ impl Proxy {
     /// each other. For applications that only this machine reaches.
     pub fn local(mut self) -> Self {
         self.unidentified = Some(Unidentified::Local);
-        self
-    }
-
-    /// Names under which requests may come, besides `localhost` and the loopback addresses: what guards against pages that
-    /// rebind a name of theirs to this machine.
-    ///
-    /// Only for [`into_router`](Self::into_router) and [`into_service`](Self::into_service); a mount is guarded by
-    /// [`Rialto`](crate::Rialto) as a whole.
-    pub fn hosts(mut self, hosts: impl IntoIterator<Item = HostName>) -> Self {
-        self.alone.hosts.extend(hosts);
-        self
-    }
-
-    /// Leaves checking `Host` and `Origin` to the application around this proxy.
-    pub fn any_host(mut self) -> Self {
-        self.alone.any_host = true;
-        self
-    }
-
-    /// The name by which [`Access`](crate::auth::Access) lists it and hooks see it; `mcp` unless said.
-    ///
-    /// This and the next two are only for [`into_router`](Self::into_router) and [`into_service`](Self::into_service); a
-    /// mount has its name, its settings and its end from [`Rialto`](crate::Rialto).
-    pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.alone.name = name.into();
-        self
-    }
-
-    /// Limits, keys and lifetimes, in place of the usual ones. Proxies that share them need names of their own, for that is
-    /// what tells the handles that one gave out from those of another.
-    pub fn settings(mut self, settings: Settings) -> Self {
-        self.alone.settings = settings;
-        self
-    }
-
-    /// Fires when the application stops: open streams end then.
-    pub fn draining(mut self, token: CancellationToken) -> Self {
-        self.alone.draining = Some(token);
         self
     }
 
@@ -427,41 +360,6 @@ impl Proxy {
         self
     }
 
-    /// The proxy as an axum router, to be nested at any path of an application with any state. It answers there, and says 404
-    /// to everything below.
-    ///
-    /// # Panics
-    /// When its [`name`](Self::name) cannot be that of a mount.
-    pub fn into_router<S: Clone + Send + Sync + 'static>(self) -> Router<S> {
-        let service = self.into_service();
-        // As routes and not as a fallback: axum forgets fallbacks of routers that are nested more than once.
-        Router::new().route_service("/", service.clone()).route_service("/{*below}", service)
-    }
-
-    /// The proxy as a tower service, for `nest_service`. It answers with and without a slash at the end of the path, and says
-    /// 404 to everything below.
-    ///
-    /// # Panics
-    /// When its [`name`](Self::name) cannot be that of a mount.
-    #[must_use]
-    pub fn into_service(mut self) -> BoxCloneSyncService<Request<Body>, Response<Body>, Infallible> {
-        let draining = self.alone.draining.take();
-        let settings = std::mem::take(&mut self.alone.settings);
-        let settings = Settings { draining: draining.unwrap_or(settings.draining), ..settings };
-        let name = std::mem::take(&mut self.alone.name);
-        assert!(is_mount_name(&name), "`{name}` cannot be the name of a proxy: {NAMES}");
-        let guard = (!self.alone.any_host).then(|| {
-            let listener = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
-            Guard::new(listener, &self.alone.hosts, None).in_program()
-        });
-        let mounted = self.into_mounted(&name, Unidentified::Anonymous, &settings.sealer, &Process::default());
-        let mcp = AtRoot(Mcp(Arc::new(Entry::new(mounted, &settings))));
-        match guard {
-            Some(guard) => BoxCloneSyncService::new(guard.layer(mcp)),
-            None => BoxCloneSyncService::new(mcp),
-        }
-    }
-
     /// The mount that it becomes under `name`.
     pub(super) fn into_mounted(
         self,
@@ -483,61 +381,6 @@ impl Proxy {
         };
         let unidentified = self.unidentified.unwrap_or(unidentified);
         Mounted { mount, layers, title: self.title, unidentified }
-    }
-}
-
-// === impl Target ===
-
-impl Target {
-    fn connector(&self, name: &str, era: Era, process: &Process) -> Arc<dyn Connector> {
-        match self {
-            Self::Http { url: Ok(url), headers } => {
-                let target = HttpTarget { url: url.clone(), headers: headers.clone() };
-                let settings = HttpSettings { era, sessions: process.sessions.clone(), ..HttpSettings::default() };
-                match HttpConnector::new(name.into(), target, settings) {
-                    Ok(connector) => Arc::new(connector),
-                    Err(reason) => Arc::new(Unavailable::new(name.into(), reason.to_string())),
-                }
-            }
-            Self::Command { target, start_timeout } => {
-                let mut settings =
-                    ChildSettings { era, guardian: process.guardian.clone(), ..ChildSettings::default() };
-                settings.start_timeout = start_timeout.unwrap_or(settings.start_timeout);
-                Arc::new(ChildConnector::new(name, target.clone(), settings))
-            }
-            Self::InProcess(connect) => Arc::new(connect(name, era)),
-            Self::Http { url: Err(reason), .. } | Self::Nothing(reason) => {
-                Arc::new(Unavailable::new(name.into(), reason.clone()))
-            }
-        }
-    }
-}
-
-/// A service that answers at the root of its path, and nowhere below it.
-#[derive(Clone)]
-struct AtRoot<S>(S);
-
-impl<S> Service<Request<Body>> for AtRoot<S>
-where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
-{
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = Either<Ready<Result<Response<Body>, Infallible>>, S::Future>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.0.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        // axum takes two slashes for one where it strips the path of what is nested.
-        let is_doubled = request.extensions().get::<OriginalUri>().is_some_and(|uri| uri.0.path().ends_with("//"));
-        if matches!(request.uri().path(), "" | "/") && !is_doubled {
-            return Either::Right(self.0.call(request));
-        }
-        let mut response = Response::new(Body::from("there is nothing below an MCP endpoint\n"));
-        *response.status_mut() = StatusCode::NOT_FOUND;
-        Either::Left(ready(Ok(response)))
     }
 }
 

@@ -47,6 +47,23 @@ async fn sec_001_a_program_says_which_hosts_are_its_own() {
     }
 }
 
+#[tokio::test]
+async fn sec_003_a_page_of_the_public_address_is_no_stranger() {
+    let url = || "https://gw.example".parse().unwrap();
+    let nested = Router::new().nest_service("/mcp/docs", in_process().public_url(url()).into_service());
+    let built = Rialto::builder().mount("docs", in_process()).public_url(url()).build();
+    for app in [nested, built] {
+        let served = serve(app).await;
+        for (origin, expected) in
+            [("https://gw.example", 200), ("http://gw.example", 403), ("https://evil.example", 403)]
+        {
+            let call = tool_by_hand(&served.at("/mcp/docs"), "echo", json!({ "text": "hi" }));
+            let call = call.header("host", "gw.example").header("origin", origin);
+            assert_eq!(answer(call).await.0, expected, "{origin}");
+        }
+    }
+}
+
 /// What is logged on this thread.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
