@@ -18,7 +18,7 @@ mod mount;
 mod peer;
 
 pub use call::{Attempt, Call, Outcome, RequestState};
-pub use caller::{Answering, Caller, Principal, Scope};
+pub use caller::{Answering, Caller, Principal, Scope, WeakCaller};
 pub(crate) use caught::words;
 pub use caught::{Caught, Sheltered};
 pub use fault::{Fault, GatewayFault, Reason};

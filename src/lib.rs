@@ -99,6 +99,7 @@
 //! | [`mount`] | what stands between the two: pooled sessions, the catalog, pages, translation |
 //! | [`seal`] | handles that clients keep for us |
 //! | [`config`] | the config file |
+//! | [`telemetry`] | metrics, and what the access log says |
 //! | [`auth`] | who is calling, and which mounts they may use |
 //! | [`app`] | the axum application: mounts, custom routes, its listener and its guard |
 //!
@@ -127,6 +128,7 @@ pub mod jsonrpc;
 pub mod mount;
 pub mod protocol;
 pub mod seal;
+pub mod telemetry;
 pub mod upstream;
 
 pub use app::{Proxy, Reverse, Rialto};

@@ -106,6 +106,10 @@ pub trait Session: Send + Sync {
 
     /// Whether calls can still be sent.
     fn is_open(&self) -> bool;
+
+    /// Resolves when no call can be sent any more: never for a session that keeps nothing, where every call finds out by
+    /// itself.
+    fn over(&self) -> BoxFuture<()>;
 }
 
 /// A request on its way to a server, in the shape of the server's revision.

@@ -23,7 +23,7 @@ use crate::{
 
 /// What can be measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Kind {
     /// The upstream itself, without a proxy.
     Direct,
@@ -31,8 +31,10 @@ pub(crate) enum Kind {
     Nginx,
     /// axum and reqwest, forwarding bytes.
     Forwarder,
-    /// The gateway.
+    /// The gateway, as it is without a word in its configuration.
     Rialto,
+    /// The gateway with everything left out that only watches: what the others have of it is what it costs.
+    RialtoBare,
 }
 
 impl Kind {
@@ -43,7 +45,13 @@ impl Kind {
             Self::Nginx => "nginx",
             Self::Forwarder => "forwarder",
             Self::Rialto => "rialto",
+            Self::RialtoBare => "rialto-bare",
         }
+    }
+
+    /// Whether it is the gateway, in whatever way it is configured.
+    pub(crate) fn is_rialto(self) -> bool {
+        matches!(self, Self::Rialto | Self::RialtoBare)
     }
 }
 
@@ -101,7 +109,7 @@ impl<'a> Stage<'a> {
     /// When it does not start.
     pub(crate) fn start(&self, kind: Kind) -> Result<Contestant> {
         let (upstream_process, upstream) = match (kind, &self.other_era) {
-            (Kind::Rialto, Some(other)) => other,
+            (kind, Some(other)) if kind.is_rialto() => other,
             _ => &self.same_era,
         };
         let threads = self.options.threads().to_string();
@@ -114,10 +122,11 @@ impl<'a> Stage<'a> {
                 command.args(["--upstream", &upstream.to_string(), "--threads", &threads]);
                 self.start_announced(kind, command)?
             }
-            Kind::Rialto => {
+            Kind::Rialto | Kind::RialtoBare => {
                 path = "/mcp/bench";
-                let config = self.folder.join("mcp.json");
-                fs::write(&config, rialto_config(*upstream, self.case.upstream)).doing("writing the configuration")?;
+                let config = self.folder.join(format!("{}.json", kind.name()));
+                fs::write(&config, rialto_config(kind, *upstream, self.case.upstream))
+                    .doing("writing the configuration")?;
                 let mut command = Command::new(self.options.rialto());
                 command.arg("serve").arg(config);
                 command.args(["--listen", "127.0.0.1:0"]);
@@ -177,11 +186,14 @@ fn start_upstream(case: &Case, era: Era, folder: &Path, guard: &Rc<Guard>) -> Re
     Ok((Rc::new(process), address))
 }
 
-fn rialto_config(upstream: SocketAddr, era: Era) -> String {
-    let config = serde_json::json!({
+fn rialto_config(kind: Kind, upstream: SocketAddr, era: Era) -> String {
+    let mut config = serde_json::json!({
         "mcpServers": {"bench": {"url": format!("http://{upstream}{MCP_PATH}")}},
         "rialto": {"servers": {"bench": {"era": era.word()}}},
     });
+    if kind == Kind::RialtoBare {
+        config["rialto"]["metrics"] = false.into();
+    }
     format!("{config:#}\n")
 }
 

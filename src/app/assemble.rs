@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    config::{Config, Kind, Route, Server, Sessions},
+    config::{Authentication, Config, Kind, Route, Server, Sessions},
     downstream::Settings,
     hub::{Caller, Health, Principal},
     mount::Share,
@@ -26,7 +26,14 @@ const AGAIN: Duration = Duration::from_secs(10);
 /// the process does is known to `guardian` and `sessions`.
 pub fn application(config: &Config, settings: Settings, guardian: &Guardian, sessions: &TaskTracker) -> Builder {
     let process = Process { guardian: Some(guardian.clone()), sessions: sessions.clone() };
-    let builder = Rialto::builder().settings(settings).process(process).hosts(config.hosts.iter().cloned()).local();
+    let builder = Rialto::builder().settings(settings).process(process).hosts(config.hosts.iter().cloned());
+    let builder = builder.metrics(config.metrics);
+    let builder = match &config.authentication {
+        Authentication::Keys(auth) => builder.auth(auth.clone()),
+        // Whoever connects to loopback is the one user of this machine; who comes from elsewhere is anybody.
+        Authentication::Unsaid | Authentication::Nobody if config.is_local() => builder.local(),
+        Authentication::Unsaid | Authentication::Nobody => builder,
+    };
     let builder = match &config.public_url {
         Some(url) => builder.public_url(url.clone()),
         None => builder,

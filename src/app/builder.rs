@@ -1,34 +1,45 @@
 //! The whole application: mounts, custom routes and everything Rialto adds, behind one set of middleware.
 
-use std::{any::Any, collections::BTreeSet, convert::Infallible, net::SocketAddr};
+mod routes;
+
+use std::{any::Any, collections::BTreeSet, convert::Infallible, net::SocketAddr, sync::Arc};
 
 use axum::{
     Router,
     extract::Request,
     response::{IntoResponse, Response},
-    routing::{MethodFilter, Route, any_service, on},
+    routing::Route,
 };
-use http::StatusCode;
 use tokio_util::sync::CancellationToken;
-use tower::{Layer, Service};
+use tower::{
+    Layer, Service,
+    layer::layer_fn,
+    util::{MapResponseLayer, option_layer},
+};
 use tower_http::catch_panic::CatchPanicLayer;
 use url::Url;
 
 use crate::{
-    auth::Unidentified,
-    config::{HostName, RoutePath, is_mount_name},
+    auth::{Auth, Authenticate, Unidentified},
+    config::{HostName, is_mount_name},
     downstream::Settings,
-    hub::words,
+    telemetry::{CallSeries, Metrics, RequestSeries},
 };
 
+use self::routes::{add_reverse, claim, mark_custom, panicked};
 use super::{
-    assemble,
-    gateway::Gateway,
+    assemble, docs,
+    gateway::{Gateway, Mounted},
     guard::Guard,
-    problem::Problem,
+    headers::hardened,
+    metrics::{self, Scraped},
+    observe::Observe,
+    openapi::{About, Documents},
+    pages::Pages,
     proxy::{NAMES, Process, Proxy},
+    rest::Rest,
     reverse::{Reverse, Surroundings},
-    table::{Door, Doors, Route as Listed, Table},
+    table::{Route as Listed, Table},
 };
 
 /// The gateway as a library: see [`Rialto::builder`].
@@ -42,15 +53,19 @@ pub struct Builder {
     routes: Router,
     reverse: Vec<(String, Reverse)>,
     layers: Vec<Box<dyn FnOnce(Router) -> Router + Send>>,
+    auth: Option<Auth>,
     unidentified: Unidentified,
     listener: SocketAddr,
     hosts: Vec<HostName>,
     any_host: bool,
     public_url: Option<Url>,
+    openapi: Vec<utoipa::openapi::OpenApi>,
+    asks_for_keys: bool,
     settings: Settings,
     draining: Option<CancellationToken>,
     /// What the program `rialto` shares with the mounts; a library has nothing.
     process: Option<Process>,
+    metrics: bool,
 }
 
 /// An application that was put together.
@@ -91,14 +106,18 @@ impl Rialto {
             routes: Router::new(),
             reverse: Vec::new(),
             layers: Vec::new(),
+            auth: None,
             unidentified: Unidentified::Anonymous,
             listener: SocketAddr::from(([127, 0, 0, 1], 0)),
             hosts: Vec::new(),
             any_host: false,
             public_url: None,
+            openapi: Vec::new(),
+            asks_for_keys: false,
             settings: Settings::default(),
             draining: None,
             process: None,
+            metrics: true,
         }
     }
 }
@@ -155,6 +174,17 @@ impl Builder {
         self
     }
 
+    /// Asks every request for one of these keys: those to mounts, to custom routes and to paths that do not exist alike, and
+    /// before any [`layer`](Self::layer). Open to all are `/healthz` and `/readyz`. Credentials are taken out of the request,
+    /// and an [`Access`](crate::auth::Access) is put into its extensions.
+    ///
+    /// Without this nobody is asked for anything: that is for applications that only this machine reaches, and for those that
+    /// authenticate by middleware of their own.
+    pub fn auth(mut self, auth: Auth) -> Self {
+        self.auth = Some(auth);
+        self
+    }
+
     /// Counts requests that nobody authenticated as those of one user, the user of this machine, instead of as strangers to
     /// each other. For applications that only this machine reaches.
     pub fn local(mut self) -> Self {
@@ -187,6 +217,41 @@ impl Builder {
         self
     }
 
+    /// Adds the documentation of custom routes to `/openapi.json` and to the pages at `/docs`: paths, components and tags.
+    /// What Rialto documents itself stays as it is. May be called several times.
+    ///
+    /// ```
+    /// use axum::{Router, routing::get};
+    /// use rialto::Rialto;
+    /// use utoipa::OpenApi;
+    ///
+    /// /// Says hello
+    /// #[utoipa::path(get, path = "/hello", responses((status = 200, description = "A greeting", body = String)))]
+    /// async fn hello() -> &'static str {
+    ///     "hello"
+    /// }
+    ///
+    /// #[derive(OpenApi)]
+    /// #[openapi(paths(hello))]
+    /// struct Documented;
+    ///
+    /// let app = Rialto::builder()
+    ///     .routes(Router::new().route("/hello", get(hello)))
+    ///     .openapi(Documented::openapi());
+    /// # let _: Router = app.build();
+    /// ```
+    pub fn openapi(mut self, document: utoipa::openapi::OpenApi) -> Self {
+        self.openapi.push(document);
+        self
+    }
+
+    /// Says in the documentation that every route but the public ones asks for a key, as a bearer token or in `X-Api-Key`:
+    /// for applications with a [layer](Self::layer) that does ask.
+    pub fn asks_for_keys(mut self) -> Self {
+        self.asks_for_keys = true;
+        self
+    }
+
     /// Limits, keys and lifetimes of the endpoints, in place of the usual ones.
     pub fn settings(mut self, settings: Settings) -> Self {
         self.settings = settings;
@@ -209,6 +274,12 @@ impl Builder {
     /// ```
     pub fn draining(mut self, token: CancellationToken) -> Self {
         self.draining = Some(token);
+        self
+    }
+
+    /// Whether calls and requests are counted and told of at `/metrics`. They are unless said.
+    pub fn metrics(mut self, metrics: bool) -> Self {
+        self.metrics = metrics;
         self
     }
 
@@ -244,16 +315,20 @@ impl Builder {
         if let Some(draining) = self.draining.take() {
             self.settings.draining = draining;
         }
-        let mut names = BTreeSet::new();
+        let mut known = BTreeSet::new();
         for (name, _) in &self.mounts {
             assert!(is_mount_name(name), "`{name}` cannot be the name of a mount: {NAMES}");
-            assert!(names.insert(name.clone()), "two mounts are called `{name}`");
+            assert!(known.insert(name.clone()), "two mounts are called `{name}`");
         }
         let (unidentified, sealer) = (self.unidentified, &self.settings.sealer);
         let is_program = self.process.is_none();
         let process = self.process.unwrap_or_default();
-        let mounts =
-            self.mounts.into_iter().map(|(name, proxy)| proxy.into_mounted(&name, unidentified, sealer, &process));
+        let names: Vec<_> = self.mounts.iter().map(|(name, _)| name.clone()).collect();
+        let calls: Vec<_> = names.iter().map(|name| CallSeries::new(name)).collect();
+        let mounts = self.mounts.into_iter().zip(&calls).map(|((name, proxy), calls)| Mounted {
+            series: self.metrics.then(|| calls.clone()),
+            ..proxy.into_mounted(&name, unidentified, sealer, &process)
+        });
         let gateway = Gateway::new(mounts, &self.settings);
 
         let mut table = Table::default();
@@ -263,61 +338,52 @@ impl Builder {
             public_url: self.public_url.clone(),
             draining: self.settings.draining.clone(),
         };
-        let mut taken = BTreeSet::new();
-        for (path, server) in self.reverse {
-            let path = path.parse::<RoutePath>().unwrap_or_else(|error| panic!("the route `{path}`: {error}"));
-            assert!(taken.insert(path.clone()), "two routes are at `{path}`");
-            let service = any_service(server.into_route(path.clone(), surroundings.clone()));
-            for end in ["", "/", "/{*below}"] {
-                table.add(Door::Key, &format!("{path}{end}"), service.clone());
-            }
+        add_reverse(&mut table, self.reverse, &surroundings);
+        let rest = Rest::new(gateway.clone(), unidentified, self.settings.clone());
+        rest.add_routes(&mut table);
+        let about = About {
+            custom: self.openapi,
+            public_url: self.public_url.clone(),
+            asks_for_keys: self.asks_for_keys || self.auth.is_some(),
+        };
+        Documents::new(rest.clone(), &about).add_routes(&mut table);
+        docs::Pages::new(rest, self.public_url.as_ref()).add_routes(&mut table);
+        // The last of the routes: it links to the others, and the metrics are by route.
+        let pages = Pages::new(&gateway, &self.settings, unidentified, self.public_url.as_ref());
+        pages.add_routes(&mut table, self.metrics.then_some(metrics::PATH));
+        let paths = table.routes().iter().map(|route| &*route.path).chain(self.metrics.then_some(metrics::PATH));
+        let requests = Arc::new(RequestSeries::new(paths, names));
+        if self.metrics {
+            let scraped = Scraped { gateway: gateway.clone(), settings: self.settings.clone(), unidentified };
+            scraped.add_routes(&mut table, Metrics::new(calls, requests.clone()));
         }
         let routes = table.routes().to_vec();
         claim(&routes, &self.routes);
-        let (ours, _doors): (Router, Doors) = table.into_parts();
+        let (ours, doors) = table.into_parts();
 
-        // From the inside out, so that a request meets what stands last here first: the routes, then the layers of the
-        // application around this one, and outermost what every request has to pass, whatever its route.
-        let mut router = ours.merge(self.routes);
+        // From the inside out, so that a request meets what stands last here first: the routes; then the layers of the
+        // application around this one; then who asks, which has to be known before anything else can be learned; and outermost
+        // what every request has to pass, whatever its route, and what every answer says, whoever gives it.
+        let custom = self.routes;
+        let custom = if custom.has_routes() { custom.route_layer(MapResponseLayer::new(mark_custom)) } else { custom };
+        let mut router = ours.merge(custom);
         for layer in self.layers.into_iter().rev() {
             router = layer(router);
         }
         router = router.layer(CatchPanicLayer::custom(panicked as fn(Box<dyn Any + Send>) -> Response));
-        if !self.any_host {
+        let guard = (!self.any_host).then(|| {
             let guard = Guard::new(self.listener, &self.hosts, self.public_url.as_ref());
-            router = router.layer(if is_program { guard.in_program() } else { guard });
-        }
-        // Layers of the router, not a service around it: they stand before every route and the fallback all the same, and
-        // axum can nest the routes in another application as deep as it likes, which it cannot do with a lone fallback.
+            if is_program { guard.in_program() } else { guard }
+        });
+        let authenticate = option_layer(self.auth.map(|auth| Authenticate::new(auth, doors)));
+        let observe = Observe { series: requests, counts: self.metrics };
+        let guard = option_layer(guard);
+        // A layer of the router, not a service around it: it stands before every route and the fallback all the same, and axum
+        // can nest the routes in another application as deep as it likes, which it cannot do with a lone fallback.
+        let router =
+            router.layer(layer_fn(move |route: Route| hardened(observe.layer(guard.layer(authenticate.layer(route))))));
         Assembled { router, gateway, routes }
     }
-}
-
-/// Panics when a custom route is at a path of ours, whatever its method. Merging alone would let a custom `POST` join a `GET`
-/// of ours, and pass through its door.
-fn claim(routes: &[Listed], custom: &Router) {
-    let every = [
-        MethodFilter::CONNECT,
-        MethodFilter::DELETE,
-        MethodFilter::HEAD,
-        MethodFilter::OPTIONS,
-        MethodFilter::PATCH,
-        MethodFilter::POST,
-        MethodFilter::PUT,
-        MethodFilter::TRACE,
-    ];
-    let every = every.into_iter().fold(MethodFilter::GET, MethodFilter::or);
-    let claimed = routes.iter().fold(Router::new(), |claimed: Router, route| {
-        claimed.route(&route.path, on(every, async || {}).fallback(async || {}))
-    });
-    let _ = claimed.merge(custom.clone().reset_fallback());
-}
-
-/// The answer of a handler or a layer that panicked. Its words are for the log.
-fn panicked(panic: Box<dyn Any + Send>) -> Response {
-    tracing::error!("a panic in a handler: {}", words(&*panic));
-    let words = "the gateway failed while it handled this; its log says more";
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error", words).into_response()
 }
 
 impl std::fmt::Debug for Builder {

@@ -380,7 +380,7 @@ impl Proxy {
             EraChoice::Match => Arc::new(Matching::new(single(Era::Modern), single(Era::Legacy))),
         };
         let unidentified = self.unidentified.unwrap_or(unidentified);
-        Mounted { mount, layers, title: self.title, unidentified }
+        Mounted { mount, layers, title: self.title, unidentified, series: None }
     }
 }
 

@@ -11,7 +11,7 @@ use axum::{
     body::Body,
     response::{IntoResponse, Response},
 };
-use http::{HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, Request, header};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
@@ -23,7 +23,10 @@ use crate::{
     hub::BoxFuture,
 };
 
-use super::{gateway::forbidden, problem::Problem};
+use super::{
+    gateway::forbidden,
+    problem::{Kind, Problem},
+};
 
 mod bodies;
 mod headers;
@@ -271,47 +274,33 @@ impl Failure {
             other => tracing::debug!(%route, "refused a request: {other:?}"),
         }
         let close = matches!(self, Self::Upload(_));
-        let mut response = match self {
+        let problem = match self {
             Self::Forbidden => return forbidden(),
             Self::Method => {
-                let words = "this method is not passed on";
-                let mut response =
-                    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed", words)
-                        .into_response();
                 let allow = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
-                response.headers_mut().insert(header::ALLOW, allow);
-                return response;
+                Problem::new(Kind::MethodNotAllowed, "this method is not passed on").header(header::ALLOW, allow)
             }
             Self::Path => {
-                let words = "the path can be read in more than one way (dot segments, encoded slashes, backslashes)";
-                Problem::new(StatusCode::BAD_REQUEST, "bad-path", "Bad path", words)
+                let words = "the path can be read in more than one way: dot segments, encoded slashes or backslashes";
+                Problem::new(Kind::InvalidRequest, words)
             }
-            Self::Busy => {
-                let words = "too many requests are under way at this server";
-                Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Busy", words).retry_after(Duration::from_secs(1))
-            }
+            Self::Busy => Problem::new(Kind::Busy, "too many requests are under way at this server")
+                .retry_after(Duration::from_secs(1)),
             Self::Upload(UploadError::TooLarge) => {
-                let words = "the body is larger than this route takes";
-                Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "Body too large", words)
+                Problem::new(Kind::TooLarge, "the body is larger than this route takes")
             }
             Self::Upload(UploadError::TooSlow | UploadError::Broken) => {
-                let words = "the body did not come in time";
-                Problem::new(StatusCode::REQUEST_TIMEOUT, "body-too-slow", "Body too slow", words)
+                Problem::new(Kind::RequestTimeout, "the body did not come in time")
             }
             Self::Unreachable(_) => {
-                let words = "the server behind this route cannot be reached";
-                Problem::new(StatusCode::BAD_GATEWAY, "upstream-unreachable", "Upstream unreachable", words)
+                Problem::new(Kind::UpstreamUnreachable, "the server behind this route cannot be reached")
             }
             Self::Broken(_) => {
-                let words = "the server behind this route broke off before it answered";
-                Problem::new(StatusCode::BAD_GATEWAY, "upstream-unreachable", "Upstream unreachable", words)
+                Problem::new(Kind::UpstreamFailed, "the server behind this route broke off before it answered")
             }
-            Self::Late => {
-                let words = "the server behind this route did not answer in time";
-                Problem::new(StatusCode::GATEWAY_TIMEOUT, "upstream-timeout", "Upstream timeout", words)
-            }
-        }
-        .into_response();
+            Self::Late => Problem::new(Kind::UpstreamTimeout, "the server behind this route did not answer in time"),
+        };
+        let mut response = problem.into_response();
         if close {
             // What is left of the body would be read as the next request.
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));

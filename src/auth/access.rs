@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::Extensions;
 
-use crate::hub::Principal;
+use crate::{hub::Principal, telemetry::Note};
 
 /// Who calls and which mounts it may use. A request extension.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,10 +39,25 @@ impl Access {
         Self { principal, mounts: Some(mounts.into_iter().map(Into::into).collect()) }
     }
 
+    /// Somebody of whom nothing is known, and who may use nothing.
+    #[must_use]
+    pub fn nobody() -> Self {
+        Self::only(Principal::anonymous(), [] as [String; 0])
+    }
+
     /// What the extensions of a request say: an `Access`, or a [`Principal`] that may use everything, or, where nobody
-    /// authenticated the request, `unidentified`.
+    /// authenticated the request, `unidentified`. The access log learns of it here, because everything that serves somebody
+    /// asks here for whom.
     #[must_use]
     pub fn of(extensions: &Extensions, unidentified: Unidentified) -> Self {
+        let access = Self::found(extensions, unidentified);
+        if let Some(note) = extensions.get::<Note>() {
+            note.principal(&access.principal);
+        }
+        access
+    }
+
+    fn found(extensions: &Extensions, unidentified: Unidentified) -> Self {
         if let Some(access) = extensions.get::<Self>() {
             return access.clone();
         }
@@ -57,6 +72,12 @@ impl Access {
     #[must_use]
     pub fn principal(&self) -> &Principal {
         &self.principal
+    }
+
+    /// Whether it may use every mount, those included that are yet to come.
+    #[must_use]
+    pub fn is_to_all(&self) -> bool {
+        self.mounts.is_none()
     }
 
     /// Whether it may use a mount.

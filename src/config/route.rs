@@ -23,8 +23,18 @@ const KEYS: [&str; 4] = ["url", "headers", "timeout", "body_limit"];
 const LONGEST: usize = 200;
 
 /// What Rialto serves itself, with everything below. Its page at `/` has nothing below it.
-const OWN: [&str; 9] =
-    ["/mcp", "/api/mounts", "/docs", "/openapi.json", "/healthz", "/readyz", "/metrics", "/assets", "/.well-known"];
+const OWN: [&str; 10] = [
+    "/mcp",
+    "/api/mounts",
+    "/docs",
+    "/openapi.json",
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/assets",
+    "/favicon.ico",
+    "/.well-known",
+];
 
 /// One entry of `rialto.routes`. Its debug form shows no values that may be secret.
 #[derive(Clone)]

@@ -104,6 +104,16 @@ impl<M: Mount + Clone> Mount for Caught<M> {
         self.catch("a subscription", move |below| below.listen(&caller, filter))
     }
 
+    fn attend(&self, caller: &Arc<Caller>) -> BoxFuture<()> {
+        let (below, caller) = (self.0.clone(), caller.clone());
+        Box::pin(async move {
+            let name = below.clone();
+            if let Err(panic) = AssertUnwindSafe(async move { below.attend(&caller).await }).catch_unwind().await {
+                failed(name.name(), "attending to a client", &*panic);
+            }
+        })
+    }
+
     fn health(&self) -> Health {
         self.0.health()
     }
@@ -148,6 +158,10 @@ impl<M: Mount> Mount for Sheltered<M> {
 
     fn listen(&self, caller: &Arc<Caller>, filter: Filter) -> BoxFuture<Result<Listening, Fault>> {
         self.0.listen(caller, filter)
+    }
+
+    fn attend(&self, caller: &Arc<Caller>) -> BoxFuture<()> {
+        self.0.attend(caller)
     }
 
     fn health(&self) -> Health {

@@ -38,6 +38,9 @@ macro_rules! reasons {
         pub enum Reason { $($(#[$doc])* $name,)* }
 
         impl Reason {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
             /// The word on the wire.
             #[must_use]
             pub const fn as_str(self) -> &'static str {

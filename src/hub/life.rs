@@ -3,7 +3,7 @@
 use std::{
     future::Future,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -44,6 +44,8 @@ struct State {
     asked: AtomicU64,
     permit: Mutex<Option<OwnedSemaphorePermit>>,
     abandoned: Mutex<Option<String>>,
+    /// Where it is counted that a person is asked.
+    counter: OnceLock<Arc<AtomicUsize>>,
 }
 
 impl Default for Life {
@@ -65,6 +67,7 @@ impl Life {
             asked: AtomicU64::new(0),
             permit: Mutex::default(),
             abandoned: Mutex::default(),
+            counter: OnceLock::new(),
         }))
     }
 
@@ -83,8 +86,17 @@ impl Life {
         if self.0.asking.fetch_add(1, Ordering::AcqRel) == 0 {
             self.0.asking_since.store(self.now(), Ordering::Relaxed);
             self.release();
+            if let Some(counter) = self.0.counter.get() {
+                counter.fetch_add(1, Ordering::Relaxed);
+            }
         }
         Asking(self.clone())
+    }
+
+    /// Counts this call in `counter` while a person is asked on its behalf. To be said before the call runs, and once.
+    pub fn count_asking(&self, counter: Arc<AtomicUsize>) {
+        // Only a call that passes the same layer twice could say it again, and it is one call.
+        let _ = self.0.counter.set(counter);
     }
 
     fn release(&self) {
@@ -163,6 +175,9 @@ impl Drop for Asking {
             let since = state.asking_since.load(Ordering::Relaxed);
             state.asked.fetch_add(self.0.now().saturating_sub(since), Ordering::Relaxed);
             self.0.touch();
+            if let Some(counter) = state.counter.get() {
+                counter.fetch_sub(1, Ordering::Relaxed);
+            }
         }
     }
 }

@@ -208,6 +208,14 @@ impl PartialEq for RawObject {
     }
 }
 
+/// Takes members whose names differ; a name that comes twice stands twice.
+impl FromIterator<(String, Raw)> for RawObject {
+    fn from_iter<I: IntoIterator<Item = (String, Raw)>>(members: I) -> Self {
+        let member = |(name, value): (String, Raw)| Member { key: Key::Set(Raw::from(&*name).bytes()), value };
+        Self { members: members.into_iter().map(member).collect(), ..Self::default() }
+    }
+}
+
 impl<const N: usize> From<[(&str, Raw); N]> for RawObject {
     fn from(members: [(&str, Raw); N]) -> Self {
         let members =

@@ -39,7 +39,7 @@ pub enum Kind {
 /// let city = value.to_object().and_then(|object| object.get("city").cloned());
 /// assert!(city.is_some_and(|city| city.is_text("Venice")));
 /// ```
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Raw(Bytes);
 
 impl Raw {
@@ -57,6 +57,12 @@ impl Raw {
     /// A part of a text that was scanned as a whole.
     pub(super) fn slice_of(whole: &Bytes, start: usize, end: usize) -> Self {
         Self(whole.slice(start..end))
+    }
+
+    /// The same value in memory of its own: without keeping the text it was a part of.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        Self(Bytes::copy_from_slice(&self.0))
     }
 
     /// What `value` serialises to; `null` for what has no JSON form.

@@ -4,49 +4,74 @@ use std::sync::{Arc, Weak};
 
 use crate::{
     hub::{Answer, BoxFuture, Caller, Peer, Question, Refusal, Scope},
-    jsonrpc::Notification,
+    jsonrpc::{Notification, Raw},
     protocol::{Revision, ladder::Plan, method::notification},
 };
 
-use super::{catalog::Catalog, listens::Listens, translate::Translated};
+use super::{
+    changes::{Changes, Client, GATHERED, Kinds, topics::Topics},
+    translate::Translated,
+};
 
-/// Hears a session for the scope it was opened for. Holds the scope weakly: the session ends with it.
+/// Hears one session of a legacy server: modern ones say nothing outside calls and listens.
 pub(super) struct Outside {
-    pub(super) scope: Weak<Scope>,
-    pub(super) client: Revision,
-    pub(super) catalog: Arc<Catalog>,
-    pub(super) listens: Arc<Listens>,
+    /// The client whose own session it is. Held weakly: the session ends with the scope.
+    own: Option<Own>,
+    changes: Arc<Changes>,
+    topics: Arc<Topics>,
+}
+
+struct Own {
+    scope: Weak<Scope>,
+    client: Weak<Client>,
+    plan: Plan,
 }
 
 impl Outside {
-    pub(super) fn of(caller: &Caller, catalog: &Arc<Catalog>, listens: &Arc<Listens>) -> Arc<dyn Peer> {
-        Arc::new(Self {
+    /// Hears a session that is opened for `caller`, and for others as well unless it is `own`.
+    pub(super) fn of(caller: &Caller, own: bool, changes: &Arc<Changes>, topics: Arc<Topics>) -> Arc<dyn Peer> {
+        let own = own.then(|| Own {
             scope: Arc::downgrade(&caller.scope),
-            client: caller.revision,
-            catalog: catalog.clone(),
-            listens: listens.clone(),
-        })
+            client: Arc::downgrade(&changes.client(caller)),
+            // The revisions of the legacy era differ in no message of this kind.
+            plan: Plan::between(caller.revision, Revision::NEWEST_LEGACY),
+        });
+        Arc::new(Self { own, changes: changes.clone(), topics })
     }
 
     fn client(&self) -> Option<Arc<dyn Peer>> {
-        let scope = self.scope.upgrade()?;
-        // Only legacy servers speak outside calls, and their revisions differ in no such message.
-        let plan = Plan::between(self.client, Revision::NEWEST_LEGACY);
-        scope.is_session().then(|| Translated::peer(plan, scope.peer().clone()))
+        let own = self.own.as_ref()?;
+        Some(Translated::peer(own.plan, own.scope.upgrade()?.peer().clone()))
+    }
+
+    fn updated(&self, Notification { params, .. }: Notification) {
+        let Some(uri) = params.as_ref().and_then(|p| Some(p.get("uri").and_then(Raw::as_text)?.into_owned())) else {
+            return;
+        };
+        self.topics.updated(&uri, params.as_ref());
+        if let Some(Own { client, plan, .. }) = &self.own
+            && let Some(client) = client.upgrade()
+        {
+            client.updated(&uri, plan.notification(notification::RESOURCE_UPDATED, params), GATHERED);
+        }
     }
 }
 
 impl Peer for Outside {
     fn notify(&self, notification: Notification) {
-        match &*notification.method {
-            // What is known is forgotten before anybody is told, so that nobody lists the old state again.
-            notification::TOOLS_CHANGED | notification::PROMPTS_CHANGED | notification::RESOURCES_CHANGED => {
-                self.catalog.changed(&notification.method);
-                self.listens.announce(&notification.method);
+        if let Some(kinds) = Kinds::announced(&notification.method) {
+            let own = self.own.as_ref().and_then(|own| Some((own.client.upgrade()?, own.plan)));
+            let Notification { method, params } = notification;
+            match own {
+                Some((client, plan)) => {
+                    let params = plan.notification(&method, params);
+                    self.changes.announce(kinds, Some((&client, params.as_ref())));
+                }
+                None => self.changes.announce(kinds, None),
             }
-            _ => {}
-        }
-        if let Some(client) = self.client() {
+        } else if notification.method == notification::RESOURCE_UPDATED {
+            self.updated(notification);
+        } else if let Some(client) = self.client() {
             client.notify(notification);
         }
     }

@@ -35,7 +35,7 @@ pub enum Share {
 
 /// What a session may be shared by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Key {
+pub(super) struct Key {
     /// The scope, or 0 for everybody.
     scope: u64,
     /// The declared capabilities, where they matter.
@@ -56,6 +56,11 @@ impl Key {
         };
         let own = caller.scope.is_session() && caller.revision.era() == Era::Legacy;
         Self { scope, fingerprint, revision: own.then_some(caller.revision) }
+    }
+
+    /// Whether it is the session of one legacy client alone.
+    pub(super) fn is_own(&self) -> bool {
+        self.revision.is_some()
     }
 }
 
@@ -101,23 +106,29 @@ impl Pool {
         slot.ready()
     }
 
-    /// The session of this caller, opened where it is not. However many calls wait for it, it is opened once.
+    /// What this caller's session is known by, where it is known who shares it.
+    pub(super) fn key(&self, caller: &Caller) -> Option<Key> {
+        Some(Key::of(caller, self.connector.known_sharing()?, self.share))
+    }
+
+    /// The session of this caller, opened where it is not. However many calls wait for it, it is opened once. `outside` hears
+    /// it: under the key that others find it by, or for this caller alone.
     pub(super) async fn session(
         &self,
         caller: &Arc<Caller>,
-        outside: impl FnOnce() -> Arc<dyn Peer>,
+        outside: impl FnOnce(Option<&Key>) -> Arc<dyn Peer>,
     ) -> Result<Arc<dyn Session>, Fault> {
         if let Some(session) = self.ready(caller) {
             return Ok(session);
         }
         let sharing = self.connector.sharing().await?;
         if self.share == Share::Nobody && sharing != Sharing::Everybody && !caller.scope.is_session() {
-            return self.connector.open(Opening { caller: caller.clone(), outside: outside() }).await;
+            return self.connector.open(Opening { caller: caller.clone(), outside: outside(None) }).await;
         }
         let key = Key::of(caller, sharing, self.share);
         let slot = self.slot(&key, caller)?;
         self.sweep();
-        let (connector, outside) = (self.connector.clone(), outside());
+        let (connector, outside) = (self.connector.clone(), outside(Some(&key)));
         let caller =
             if self.share == Share::Everybody { Caller::gateway(Principal::new("everybody")) } else { caller.clone() };
         // In a task of its own: a client that loses patience must not keep a slow server from ever coming up.

@@ -1,13 +1,18 @@
 //! A mount in front of one server.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, Weak},
+    time::Duration,
+};
 
 use http::HeaderName;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
     hub::{
         Attempt, BoxFuture, Call, Caller, Description, Fault, Filter, Health, Life, Link, Listening, Mount, Outcome,
-        Reason, RequestState,
+        Principal, Reason, RequestState,
     },
     jsonrpc::{ErrorObject, Notification, Raw, RawObject, code},
     protocol::{
@@ -21,6 +26,7 @@ use crate::{
 };
 
 mod lists;
+mod subscriptions;
 mod travelling;
 
 use lists::Wanted;
@@ -28,10 +34,10 @@ use travelling::{Header, own_headers, travelling};
 
 use super::{
     catalog::{Catalog, Tool, View},
-    listens::Listens,
+    changes::{Changes, topics::Topics, watch_lists},
     outside::Outside,
     pages::Snapshots,
-    pool::{Pool, Share},
+    pool::{Key, Pool, Share},
     translate::{Translated, fresh_elicitation_id},
 };
 
@@ -45,13 +51,22 @@ pub struct Single {
     forwards: Arc<[HeaderName]>,
 }
 
-struct Inner {
+pub(super) struct Inner {
     name: Arc<str>,
     connector: Arc<dyn Connector>,
     pool: Pool,
     share: Share,
     catalog: Arc<Catalog>,
-    listens: Arc<Listens>,
+    pub(super) changes: Arc<Changes>,
+    /// What is subscribed to in each session of a legacy server.
+    topics: Mutex<HashMap<Key, Weak<Topics>>>,
+    /// Who listens for those who share no session.
+    observer: Mutex<Weak<Caller>>,
+    /// The gateway itself, where it speaks to the server for everybody.
+    pub(super) gateway: Arc<Caller>,
+    /// Ends whatever goes on at this mount without a call.
+    pub(super) closing: CancellationToken,
+    _closed: DropGuard,
     snapshots: Snapshots,
     sealer: Arc<Sealer>,
     /// The level from which on a legacy client is told about log messages that it did not ask for.
@@ -62,13 +77,19 @@ impl Single {
     /// Mounts the server behind `connector` as `name`.
     #[must_use]
     pub fn new(name: &str, connector: Arc<dyn Connector>, share: Share, sealer: Arc<Sealer>) -> Self {
+        let (catalog, closing) = (Arc::<Catalog>::default(), CancellationToken::new());
         let inner = Inner {
             name: name.into(),
             pool: Pool::new(connector.clone(), share),
             share,
             connector,
-            catalog: Arc::default(),
-            listens: Arc::default(),
+            changes: Changes::new(catalog.clone()),
+            catalog,
+            topics: Mutex::default(),
+            observer: Mutex::new(Weak::new()),
+            gateway: Caller::gateway(Principal::new("gateway")),
+            _closed: closing.clone().drop_guard(),
+            closing,
             snapshots: Snapshots::default(),
             sealer,
             unasked_level: Raw::from("info"),
@@ -140,24 +161,18 @@ impl Mount for Single {
         }
     }
 
+    fn attend(&self, caller: &Arc<Caller>) -> BoxFuture<()> {
+        if !caller.scope.is_session() {
+            return Box::pin(std::future::ready(()));
+        }
+        self.inner.changes.client(caller);
+        let inner = self.inner.clone();
+        Box::pin(async move { inner.attend().await })
+    }
+
     fn listen(&self, caller: &Arc<Caller>, filter: Filter) -> BoxFuture<Result<Listening, Fault>> {
         let (inner, caller) = (self.inner.clone(), caller.clone());
-        Box::pin(async move {
-            let session = inner.session(&caller).await?;
-            if session.revision().is_modern() {
-                let mut params = RawObject::from([("notifications", filter.0.to_raw())]);
-                let server = session.description();
-                let envelope = inner.envelope(&caller, &server);
-                own_words(session.revision()).request(&Method::Listen, &mut params, &envelope);
-                let listening = session.listen(params).await?;
-                return Ok(inner.catalog.clone().overhear(listening));
-            }
-            let server = session.description();
-            inner
-                .listens
-                .add(&filter, &server, session)
-                .ok_or_else(|| Fault::upstream(Reason::Limit, &inner.name, "too many subscriptions, close some first"))
-        })
+        Box::pin(async move { inner.listen(&caller, filter).await })
     }
 
     fn health(&self) -> Health {
@@ -170,8 +185,13 @@ impl Mount for Single {
 }
 
 impl Inner {
-    async fn session(&self, caller: &Arc<Caller>) -> Result<Arc<dyn Session>, Fault> {
-        let session = self.pool.session(caller, || Outside::of(caller, &self.catalog, &self.listens)).await?;
+    /// The caller's session, opened where it is not.
+    pub(super) async fn session(&self, caller: &Arc<Caller>) -> Result<Arc<dyn Session>, Fault> {
+        let outside = |key: Option<&Key>| {
+            let topics = self.topics(key, caller);
+            Outside::of(caller, key.is_some_and(Key::is_own), &self.changes, topics)
+        };
+        let session = self.pool.session(caller, outside).await?;
         self.catalog.speaks(session.revision());
         Ok(session)
     }
@@ -188,10 +208,7 @@ impl Inner {
         let session = self.session(caller).await?;
         let plan = Plan::between(caller.revision, session.revision());
         let server = session.description();
-        let mut capabilities = plan.capabilities(server.capabilities.clone());
-        if plan.crosses_eras() {
-            only_what_is_bridged(plan, &mut capabilities);
-        }
+        let capabilities = plan.capabilities(server.capabilities.clone());
         let description = Arc::new(Description { capabilities, ..(*server).clone() });
         let ttl = session.description_ttl_ms().map_or(DESCRIBED, Duration::from_millis);
         // Kept for everybody who would see the same, and for the session that is open now.
@@ -222,19 +239,25 @@ impl Inner {
         Ok(tools.find(name)?.cloned())
     }
 
-    async fn forward(&self, call: &Call) -> Result<Outcome, Fault> {
+    async fn forward(self: &Arc<Self>, call: &Call) -> Result<Outcome, Fault> {
         let session = self.session(&call.caller).await?;
-        match self.forward_to(&session, call).await {
+        watch_lists::start(self, &session);
+        let ended = match self.forward_to(&session, call).await {
             // The server speaks the other era by now and has run nothing: in that era the call is sent once more.
             Err(fault) if has_changed(&session, &fault) && matches!(call.attempt, Attempt::First) => {
                 let session = self.session(&call.caller).await?;
                 self.forward_to(&session, call).await
             }
             ended => ended,
-        }
+        };
+        self.lingers(&call.caller, session);
+        ended
     }
 
-    async fn forward_to(&self, session: &Arc<dyn Session>, call: &Call) -> Result<Outcome, Fault> {
+    async fn forward_to(self: &Arc<Self>, session: &Arc<dyn Session>, call: &Call) -> Result<Outcome, Fault> {
+        if matches!(call.method, Method::ResourcesSubscribe | Method::ResourcesUnsubscribe) {
+            return self.subscribing(session, call).await;
+        }
         let plan = Plan::between(call.caller.revision, session.revision());
         if !call.method.exists_in(session.revision().era()) {
             return match &call.method {
@@ -379,19 +402,6 @@ impl Inner {
             tasks: false,
             ours: &[],
         }
-    }
-}
-
-/// Takes back what a server offers and nobody carries across the eras: updates of single resources, and towards legacy
-/// clients the announcements of list changes.
-fn only_what_is_bridged(plan: Plan, capabilities: &mut RawObject) {
-    for family in [Family::Tools, Family::Prompts, Family::Resources] {
-        let Some(mut own) = capabilities.get_object(family.as_str()) else { continue };
-        own.remove("subscribe");
-        if !plan.client.is_modern() {
-            own.remove("listChanged");
-        }
-        capabilities.set(family.as_str(), own.to_raw());
     }
 }
 

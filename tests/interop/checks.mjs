@@ -40,6 +40,12 @@ export function samplingAnswer({ messages }) {
 }
 export const ROOTS = [{ uri: process.env.INTEROP_ROOT ?? 'file:///workspace', name: 'workspace' }];
 
+/** What every request carries: the key in INTEROP_KEY, where there is one. */
+export function credentials() {
+    const key = process.env.INTEROP_KEY;
+    return key ? { headers: { Authorization: `Bearer ${key}` } } : {};
+}
+
 /** A `fetch` that notes what is sent: the HTTP method, and for a POST the method of its message. */
 export function noting() {
     const sent = [];

@@ -1,5 +1,6 @@
 //! The config file: what it understands, and what it says about the rest.
 
+mod auth;
 mod faults;
 mod formats;
 mod listening;

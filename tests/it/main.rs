@@ -2,10 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "where a test's own setup fails, the test fails")]
 
+mod auth;
 mod children;
 mod config;
 mod coverage;
 mod edges;
+mod finance;
 mod legacy;
 mod legacy_support;
 mod library;
@@ -13,9 +15,12 @@ mod lifecycle;
 mod lines;
 mod listener;
 mod matrix;
+mod metrics;
 mod modern;
+mod pages;
 mod reverse;
 mod rmcp_client;
 mod server_kit;
+mod simulation;
 mod support;
 mod upstream_http;

@@ -50,6 +50,8 @@ pub(super) async fn initialize(context: &Context<'_>, request: Request) -> Respo
         Err(fault) => return reply::rescue(Era::Legacy, &request.id, &fault),
     };
     session.learn(&description);
+    // What the client lists from now on is up to date until it hears otherwise.
+    context.mount.attend(&session.caller()).await;
     let handle = seal(context, &identity);
     let Ok(value) = HeaderValue::from_str(&handle) else {
         let fault = Fault::gateway(Reason::Internal, "the session id is no header value");
@@ -140,7 +142,9 @@ pub(super) fn restore(context: &Context<'_>, key: Key, handle: &str) -> Result<A
     let seat = sessions.reserve(principal).ok_or(Turned::Full)?;
     let session = Session::new((principal, mount), identity, Pulse::new(left), seat, Some(until));
     tracing::debug!(%mount, "a session of an earlier process goes on");
-    Ok(sessions.admit(key, session))
+    let session = sessions.admit(key, session);
+    tokio::spawn(context.mount.attend(&session.caller()));
+    Ok(session)
 }
 
 /// What an id holds of a session that began in an earlier process, and when that session has to end.

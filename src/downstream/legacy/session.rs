@@ -136,6 +136,11 @@ impl Session {
         self.principal == *principal && *self.mount == *mount
     }
 
+    /// The mount it is at.
+    pub(super) fn mount(&self) -> &str {
+        &self.mount
+    }
+
     pub(super) fn pulse(&self) -> &Arc<Pulse> {
         &self.pulse
     }

@@ -15,7 +15,7 @@ use rialto::{
     app::{Assembled, Builder},
     config::RoutePath,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{ERAS, answer, connect, in_process, serve, tool_by_hand};
 use crate::matrix::client::http_client;
@@ -160,9 +160,7 @@ fn no_route_to_a_server_can_be_at_a_path_of_ours() {
 #[tokio::test]
 async fn a_builder_of_nothing_builds() {
     let served = serve(Rialto::builder().build()).await;
-    let (status, ready, _) = status_and_text(&served.at("/readyz")).await;
-    let ready: Value = serde_json::from_str(&ready).unwrap();
-    assert_eq!((status, &ready["mounts"]), (200, &json!({})));
+    assert_eq!(status_and_text(&served.at("/readyz")).await.0, 200);
     let (status, _) = answer(tool_by_hand(&served.at("/mcp/docs"), "echo", json!({}))).await;
     assert_eq!(status, 404);
 }

@@ -114,7 +114,7 @@ async fn sec_052_a_body_has_a_limit() {
         assert_eq!(response.headers()["connection"], "close");
         assert_eq!(response.headers()["content-type"], "application/problem+json");
         let problem: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
-        assert_eq!(problem["type"], "urn:rialto:problem:body-too-large");
+        assert_eq!(problem["type"], "urn:rialto:problem:too-large");
     }
 }
 

@@ -47,7 +47,7 @@ async fn a_server_that_breaks_off_before_it_answers_is_a_problem() {
     for broken in ["", "HTTP/1.1 200 O", "nonsense\r\n\r\n", "HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\n\r\n"] {
         let (server, _serving) = saying(broken).await;
         let gateway = gateway(server.as_str()).await;
-        is_problem(&seen(http().get(gateway.at("/reports"))).await, 502, "upstream-unreachable");
+        is_problem(&seen(http().get(gateway.at("/reports"))).await, 502, "upstream-failed");
     }
 }
 
