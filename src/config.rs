@@ -67,6 +67,9 @@ use self::tree::{Format, Node};
 /// The longest config file, in bytes. Real ones have a few thousand.
 pub const LONGEST_FILE: u64 = 1024 * 1024;
 
+/// The mounts of the demo, which a config adds with `demo: true`.
+pub const DEMO: [&str; 2] = ["docs", "finance"];
+
 /// Looks up an environment variable. A function, so that tests need not touch the environment of
 /// their process.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
@@ -88,6 +91,8 @@ pub struct Config {
     pub authentication: Authentication,
     /// Whether calls and requests are counted.
     pub metrics: bool,
+    /// Whether the demo is served beside the servers: see [`DEMO`].
+    pub demo: bool,
     /// The servers in the order of the file, without those that are disabled.
     pub servers: Vec<Server>,
     /// Plain HTTP routes to servers elsewhere, in the order of the file.
@@ -193,6 +198,7 @@ impl Default for Config {
             seal_keys: Vec::new(),
             authentication: Authentication::Unsaid,
             metrics: true,
+            demo: false,
             servers: Vec::new(),
             routes: Vec::new(),
             warnings: Vec::new(),
@@ -258,6 +264,8 @@ fn read_root(reader: &mut Reader<'_>, root: &Node) -> Option<Config> {
                 .hint("keep one of the two, with all the servers");
             return None;
         }
+        // Whoever asks for the demo wants to look at it, and may have nothing else yet.
+        (None, None) if settings::wants_demo(root) => Vec::new(),
         (None, None) => {
             reader
                 .fault(root.at, &Key::root(), "there is no `mcpServers`")

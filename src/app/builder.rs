@@ -7,6 +7,7 @@ use std::{any::Any, collections::BTreeSet, convert::Infallible, net::SocketAddr,
 use axum::{
     Router,
     extract::Request,
+    middleware::from_fn_with_state,
     response::{IntoResponse, Response},
     routing::Route,
 };
@@ -26,7 +27,7 @@ use crate::{
     telemetry::{CallSeries, Metrics, RequestSeries},
 };
 
-use self::routes::{add_reverse, claim, mark_custom, panicked};
+use self::routes::{add_reverse, claim, for_routes, mark_custom, panicked};
 use super::{
     assemble, docs,
     gateway::{Gateway, Mounted},
@@ -141,8 +142,8 @@ impl Builder {
     }
 
     /// Adds a plain HTTP route to a server elsewhere, behind the same middleware: requests for `path` and everything below
-    /// it are passed on. Where a caller has an [`Access`](crate::auth::Access) to some mounts only, the route has to be among
-    /// them, by its path.
+    /// it are passed on. A caller whose [`Access`](crate::auth::Access) is to some mounts only may not use it, unless it is
+    /// to [routes](crate::auth::Access::and_routes) as well.
     ///
     /// ```
     /// use rialto::Rialto;
@@ -366,6 +367,7 @@ impl Builder {
         // what every request has to pass, whatever its route, and what every answer says, whoever gives it.
         let custom = self.routes;
         let custom = if custom.has_routes() { custom.route_layer(MapResponseLayer::new(mark_custom)) } else { custom };
+        let custom = custom.layer(from_fn_with_state(unidentified, for_routes));
         let mut router = ours.merge(custom);
         for layer in self.layers.into_iter().rev() {
             router = layer(router);

@@ -186,7 +186,7 @@ fn client(url: &Url) -> Result<reqwest::Client, String> {
 impl Shared {
     async fn forward(&self, request: Request<Body>) -> Result<Response, Failure> {
         let access = Access::of(request.extensions(), self.surroundings.unidentified);
-        if !access.may_use(self.path.as_str()) {
+        if !access.may_use_routes() {
             return Err(Failure::Forbidden);
         }
         // These two are about the connection (RFC 9110, sections 9.3.6 and 9.3.8), which ends here.

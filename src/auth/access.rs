@@ -12,6 +12,8 @@ pub struct Access {
     principal: Principal,
     /// The mounts it may use; all of them where there is no list.
     mounts: Option<Arc<[String]>>,
+    /// Whether it may use custom routes, which belong to no mount.
+    routes: bool,
 }
 
 /// Who a request comes from that nobody authenticated.
@@ -27,16 +29,22 @@ pub enum Unidentified {
 // === impl Access ===
 
 impl Access {
-    /// Access to every mount.
+    /// Access to every mount and every custom route.
     #[must_use]
     pub fn to_all(principal: Principal) -> Self {
-        Self { principal, mounts: None }
+        Self { principal, mounts: None, routes: true }
     }
 
-    /// Access to these mounts only.
+    /// Access to these mounts only, and to no custom route.
     #[must_use]
     pub fn only(principal: Principal, mounts: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        Self { principal, mounts: Some(mounts.into_iter().map(Into::into).collect()) }
+        Self { principal, mounts: Some(mounts.into_iter().map(Into::into).collect()), routes: false }
+    }
+
+    /// The same, and access to the custom routes.
+    #[must_use]
+    pub fn and_routes(self) -> Self {
+        Self { routes: true, ..self }
     }
 
     /// Somebody of whom nothing is known, and who may use nothing.
@@ -78,6 +86,12 @@ impl Access {
     #[must_use]
     pub fn is_to_all(&self) -> bool {
         self.mounts.is_none()
+    }
+
+    /// Whether it may use the routes that an application has beside those of Rialto.
+    #[must_use]
+    pub fn may_use_routes(&self) -> bool {
+        self.routes
     }
 
     /// Whether it may use a mount.

@@ -174,7 +174,14 @@ impl Key {
         Ok(Self { digest, access: Access::to_all(Principal::new(principal)) })
     }
 
-    /// Lets the key open these mounts only.
+    /// Lets the key open the custom routes as well, where it [opens only](Self::only) some mounts.
+    #[must_use]
+    pub fn and_routes(mut self) -> Self {
+        self.access = self.access.and_routes();
+        self
+    }
+
+    /// Lets the key open these mounts only, and no custom route.
     #[must_use]
     pub fn only(mut self, mounts: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.access = Access::only(self.access.principal().clone(), mounts);

@@ -17,7 +17,7 @@ use rialto::{
         gateway::Gateway,
         listener::{Limits, Listener, Shutdown},
     },
-    config::{Authentication, Config, EraChoice, ListenError},
+    config::{Authentication, Config, ListenError},
     downstream::Settings,
     seal::Sealer,
     upstream::child::Guardian,
@@ -93,7 +93,7 @@ fn start(file: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> {
 fn demo_hint(file: Option<&Path>, error: &ListenError) -> &'static str {
     match (file, error) {
         (None, ListenError::Open) => {
-            "\nhint: the demo has no keys; they come with a config file, which `rialto serve FILE` serves"
+            "\nhint: the demo has no keys; they come with a config file, which may say `\"demo\": true`, and `rialto serve FILE` serves"
         }
         _ => "",
     }
@@ -121,6 +121,7 @@ async fn serve(config: Config, file: Option<&Path>, guardian: Guardian) -> Resul
     let draining = shutdown.draining().clone();
     let application = assemble::application(&config, settings, &guardian, &sessions);
     let application = match file {
+        Some(_) if config.demo => demo(assemble::mounts(application, &config)),
         Some(_) => assemble::mounts(application, &config),
         None => demo(application),
     };
@@ -168,8 +169,7 @@ fn demo(application: Builder) -> Builder {
             }
         }
     });
-    // Each client is served in its own era, so that each subscribes to resources in the way that it knows.
-    application.mount("docs", docs).mount("finance", books.era(EraChoice::Match)).routes(routes).openapi(document)
+    application.mount("docs", docs).mount("finance", books).routes(routes).openapi(document)
 }
 
 /// Says on standard output where everything is, and who may come in.

@@ -10,17 +10,10 @@ use super::tree::{Entry, Node, Value};
 use crate::auth::{self, Auth, BadKey, MOST_KEYS};
 
 const KEYS: [&str; 1] = ["keys"];
-const KEY_KEYS: [&str; 3] = ["principal", "key", "mounts"];
-
-/// What a key may be restricted to.
-pub(super) struct Known<'a> {
-    pub(super) servers: &'a [Named],
-    /// The paths in `rialto.routes`.
-    pub(super) routes: &'a [&'a str],
-}
+const KEY_KEYS: [&str; 4] = ["principal", "key", "mounts", "routes"];
 
 /// Reads what is said. After a fault nothing is.
-pub(super) fn read(reader: &mut Reader<'_>, node: &Node, key: &Key, known: &Known<'_>) -> Authentication {
+pub(super) fn read(reader: &mut Reader<'_>, node: &Node, key: &Key, named: &[Named]) -> Authentication {
     match &node.value {
         Value::Text(_) => {
             let choice = reader.choice(node, key, &[("none", ())]);
@@ -31,7 +24,7 @@ pub(super) fn read(reader: &mut Reader<'_>, node: &Node, key: &Key, known: &Know
                 unknown(reader, entry, &key.child(&entry.key), &KEYS);
             }
             match node.get("keys") {
-                Some(keys) => read_keys(reader, &keys.node, &key.child("keys"), known),
+                Some(keys) => read_keys(reader, &keys.node, &key.child("keys"), named),
                 None => {
                     no_keys(reader, node, key);
                     Authentication::Unsaid
@@ -52,7 +45,7 @@ fn no_keys(reader: &mut Reader<'_>, node: &Node, key: &Key) {
         .hint("add `keys` with one entry for each, as `rialto key` shows it, or let everybody in with \"none\"");
 }
 
-fn read_keys(reader: &mut Reader<'_>, node: &Node, key: &Key, known: &Known<'_>) -> Authentication {
+fn read_keys(reader: &mut Reader<'_>, node: &Node, key: &Key, named: &[Named]) -> Authentication {
     let items = reader.list(node, key);
     if items.is_empty() {
         if matches!(node.value, Value::List(_)) {
@@ -66,7 +59,7 @@ fn read_keys(reader: &mut Reader<'_>, node: &Node, key: &Key, known: &Known<'_>)
     }
     let mut keys: Vec<auth::Key> = Vec::new();
     for (key, item) in items {
-        let Some(read) = read_key(reader, item, &key, known) else { continue };
+        let Some(read) = read_key(reader, item, &key, named) else { continue };
         if keys.iter().any(|other| other.is_same(&read)) {
             reader
                 .fault(item.at, &key, "this key is there already")
@@ -78,15 +71,20 @@ fn read_keys(reader: &mut Reader<'_>, node: &Node, key: &Key, known: &Known<'_>)
     Auth::keys(keys).map_or(Authentication::Unsaid, Authentication::Keys)
 }
 
-fn read_key(reader: &mut Reader<'_>, node: &Node, key: &Key, known: &Known<'_>) -> Option<auth::Key> {
+fn read_key(reader: &mut Reader<'_>, node: &Node, key: &Key, named: &[Named]) -> Option<auth::Key> {
     for entry in reader.map(node, key)? {
         if !KEY_KEYS.contains(&entry.key.as_str()) {
             unknown(reader, entry, &key.child(&entry.key), &KEY_KEYS);
         }
     }
     let mounts = match node.get("mounts") {
-        Some(mounts) => read_mounts(reader, &mounts.node, &key.child("mounts"), known).map(Some),
+        Some(mounts) => read_mounts(reader, &mounts.node, &key.child("mounts"), named).map(Some),
         None => Some(None),
+    };
+    // A key that opens all mounts opens everything; one that is kept to some is kept to them.
+    let routes = match node.get("routes") {
+        Some(routes) => reader.bool(&routes.node, &key.child("routes")),
+        None => Some(mounts.as_ref().is_some_and(Option::is_none)),
     };
     let said = ["principal", "key"].map(|name| {
         let Some(entry) = node.get(name) else {
@@ -121,10 +119,13 @@ fn read_key(reader: &mut Reader<'_>, node: &Node, key: &Key, known: &Known<'_>) 
             .hint(format!("write its hash, `{}`, or refer to it as `${{VAR}}` or `${{file:PATH}}`", read.to_hash()));
     }
     principal?;
-    Some(match mounts? {
+    let (mounts, routes) = (mounts?, routes?);
+    let read = match mounts {
         Some(mounts) => read.only(mounts),
-        None => read,
-    })
+        None if routes => read,
+        None => read.only(named.iter().filter_map(|server| server.mount.clone())),
+    };
+    Some(if routes { read.and_routes() } else { read })
 }
 
 fn bad(reader: &mut Reader<'_>, entry: &Entry, key: &Key, fault: BadKey) {
@@ -132,9 +133,8 @@ fn bad(reader: &mut Reader<'_>, entry: &Entry, key: &Key, fault: BadKey) {
     reader.fault(entry.node.at, key, what).hint(hint);
 }
 
-/// The mounts that a list names, by their names or those of their servers, and the routes, by their paths. A mount whose
-/// server is disabled is not there.
-fn read_mounts(reader: &mut Reader<'_>, node: &Node, key: &Key, known: &Known<'_>) -> Option<Vec<String>> {
+/// The mounts that a list names, by their names or those of their servers. One whose server is disabled is not there.
+fn read_mounts(reader: &mut Reader<'_>, node: &Node, key: &Key, named: &[Named]) -> Option<Vec<String>> {
     let items = reader.list(node, key);
     if items.is_empty() {
         if matches!(node.value, Value::List(_)) {
@@ -150,11 +150,6 @@ fn read_mounts(reader: &mut Reader<'_>, node: &Node, key: &Key, known: &Known<'_
             mounts = None;
             continue;
         };
-        if known.routes.contains(&text.value.as_str()) {
-            mounts.iter_mut().for_each(|mounts| mounts.push(text.value.clone()));
-            continue;
-        }
-        let named = known.servers;
         let by_name = named.iter().find(|server| server.mount.as_ref() == Some(&text.value));
         match by_name.or_else(|| named.iter().find(|server| server.original == text.value)) {
             Some(server) => {
@@ -163,8 +158,7 @@ fn read_mounts(reader: &mut Reader<'_>, node: &Node, key: &Key, known: &Known<'_
                 }
             }
             None => {
-                let servers = named.iter().map(|server| server.original.as_str());
-                let known: Vec<&str> = servers.chain(known.routes.iter().copied()).collect();
+                let known: Vec<&str> = named.iter().map(|server| server.original.as_str()).collect();
                 let shown = if text.is_literal { text.value.as_str() } else { "" };
                 reader.fault(item.at, &key, "there is no mount of this name").hint(suggest(shown, &known));
                 mounts = None;

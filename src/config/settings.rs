@@ -6,17 +6,16 @@ use std::time::Duration;
 use http::HeaderName;
 use url::Url;
 
-use super::auth::Known;
 use super::fault::Key;
 use super::name::suggest;
 use super::reader::Reader;
 use super::route::read_routes;
 use super::server::Named;
 use super::tree::{Entry, Node};
-use super::{Config, EraChoice, HostName, Kind, Secret, Server, Sessions, auth, duration, listen};
+use super::{Config, DEMO, EraChoice, HostName, Kind, Secret, Server, Sessions, auth, duration, listen};
 use crate::protocol::headers;
 
-const KEYS: [&str; 8] = ["listen", "hosts", "public_url", "seal_keys", "auth", "metrics", "servers", "routes"];
+const KEYS: [&str; 9] = ["listen", "hosts", "public_url", "seal_keys", "auth", "metrics", "demo", "servers", "routes"];
 const SERVER_KEYS: [&str; 4] = ["era", "sessions", "forward_headers", "start_timeout"];
 
 const ERAS: [(&str, EraChoice); 4] = [
@@ -40,8 +39,18 @@ pub(super) fn read(reader: &mut Reader<'_>, rialto: Option<&Entry>, mut named: V
     let mut config = Config::default();
     let key = Key::root().child("rialto");
     let settings = rialto.and_then(|entry| reader.map(&entry.node, &key)).unwrap_or_default();
-    let routes = rialto.and_then(|entry| entry.node.get("routes")).map_or(&[][..], |routes| routes.node.entries());
-    let routes: Vec<&str> = routes.iter().map(|route| route.key.as_str()).collect();
+    if let Some(demo) = rialto.and_then(|entry| entry.node.get("demo")) {
+        let key = key.child("demo");
+        config.demo = reader.bool(&demo.node, &key).unwrap_or_default();
+        let own = DEMO.into_iter().filter(|_| config.demo);
+        for name in own {
+            if named.iter().any(|server| server.mount.as_deref() == Some(name)) {
+                let what = format!("the demo has a mount `{name}`, and so has `mcpServers`");
+                reader.fault(demo.at, &key, what).hint("rename the server, or do without the demo");
+            }
+            named.push(Named { original: name.to_owned(), mount: Some(name.to_owned()), server: None });
+        }
+    }
     for entry in settings {
         let key = key.child(&entry.key);
         let node = &entry.node;
@@ -50,10 +59,10 @@ pub(super) fn read(reader: &mut Reader<'_>, rialto: Option<&Entry>, mut named: V
             "hosts" => config.hosts = read_hosts(reader, node, &key),
             "public_url" => config.public_url = read_public_url(reader, node, &key),
             "seal_keys" => config.seal_keys = read_seal_keys(reader, node, &key),
-            "auth" => {
-                config.authentication = auth::read(reader, node, &key, &Known { servers: &named, routes: &routes })
-            }
+            "auth" => config.authentication = auth::read(reader, node, &key, &named),
             "metrics" => config.metrics = reader.bool(node, &key).unwrap_or(true),
+            // Read before everything that names a mount.
+            "demo" => {}
             "servers" => read_server_settings(reader, node, &key, &mut named),
             "routes" => config.routes = read_routes(reader, node, &key),
             _ => unknown(reader, entry, &key, &KEYS),
@@ -70,6 +79,11 @@ pub(super) fn read(reader: &mut Reader<'_>, rialto: Option<&Entry>, mut named: V
         reader.fault(node.at, &key.child("listen"), what).hint(hint);
     }
     config
+}
+
+/// Whether a config asks for the demo.
+pub(super) fn wants_demo(root: &Node) -> bool {
+    root.get("rialto").is_some_and(|rialto| rialto.node.get("demo").is_some())
 }
 
 pub(super) fn unknown(reader: &mut Reader<'_>, entry: &Entry, key: &Key, known: &[&str]) {

@@ -124,14 +124,6 @@ impl Node {
         }
     }
 
-    /// The entries of a map; none of anything else.
-    pub(super) fn entries(&self) -> &[Entry] {
-        match &self.value {
-            Value::Map(entries) => entries,
-            _ => &[],
-        }
-    }
-
     /// What it is, with its article, for messages.
     pub(super) fn kind(&self) -> &'static str {
         match &self.value {

@@ -4,17 +4,23 @@ use std::{any::Any, collections::BTreeSet};
 
 use axum::{
     Router,
+    extract::{MatchedPath, Request, State},
+    middleware::Next,
     response::{IntoResponse, Response},
     routing::{MethodFilter, any_service, on},
 };
 
+use http::StatusCode;
+
 use crate::{
     app::{
+        gateway::forbidden,
         observe::Custom,
         problem::{Kind, Problem},
         reverse::{Reverse, Surroundings},
         table::{Door, Route, Table},
     },
+    auth::{Access, Unidentified},
     config::RoutePath,
     hub::words,
 };
@@ -32,6 +38,18 @@ pub(super) fn add_reverse(table: &mut Table, routes: Vec<(String, Reverse)>, sur
         for end in ["", "/", "/{*below}"] {
             table.add(Door::Key, &format!("{path}{end}"), service.clone());
         }
+    }
+}
+
+/// Lets only those pass to custom routes and a custom fallback who may use routes. Where there is no route, there is none for
+/// them either.
+pub(super) async fn for_routes(State(unidentified): State<Unidentified>, request: Request, next: Next) -> Response {
+    if Access::of(request.extensions(), unidentified).may_use_routes() {
+        return next.run(request).await;
+    }
+    match request.extensions().get::<MatchedPath>() {
+        Some(_) => forbidden(),
+        None => StatusCode::NOT_FOUND.into_response(),
     }
 }
 

@@ -40,7 +40,7 @@ macro_rules! problems {
 }
 
 #[derive(OpenApi)]
-#[openapi(tags((name = "finance", description = "The books of a small company, the same that the MCP server `finance` has")))]
+#[openapi(tags((name = "ledger", description = "The books of a small company, the same that the MCP server `finance` has")))]
 struct Document;
 
 /// The routes under `/api/finance`, and their part of the OpenAPI document.
@@ -123,7 +123,7 @@ struct Payment {
 ///
 /// All accounts of the company with what is on them.
 #[utoipa::path(
-    get, path = "/api/finance/accounts", tag = "finance", operation_id = "ledger_list_accounts",
+    get, path = "/api/finance/accounts", tag = "ledger", operation_id = "ledger_list_accounts",
     responses((status = 200, description = "The accounts", body = Accounts)),
 )]
 async fn list_accounts(State(ledger): State<Ledger>) -> Json<Accounts> {
@@ -132,7 +132,7 @@ async fn list_accounts(State(ledger): State<Ledger>) -> Json<Accounts> {
 
 /// Read an account
 #[utoipa::path(
-    get, path = "/api/finance/accounts/{account}", tag = "finance", operation_id = "ledger_read_account",
+    get, path = "/api/finance/accounts/{account}", tag = "ledger", operation_id = "ledger_read_account",
     params(("account" = inline(AccountId), Path, description = "Its name")),
     responses(
         (status = 200, description = "The account", body = Account),
@@ -151,7 +151,7 @@ async fn read_account(State(ledger): State<Ledger>, PathText(name): PathText) ->
 ///
 /// The invoices that fit, the newest first, a page at a time.
 #[utoipa::path(
-    get, path = "/api/finance/invoices", tag = "finance", operation_id = "ledger_list_invoices",
+    get, path = "/api/finance/invoices", tag = "ledger", operation_id = "ledger_list_invoices",
     params(InvoiceQuery),
     responses(
         (status = 200, description = "A page of invoices; `next` is there if there are more", body = InvoicePage),
@@ -175,7 +175,7 @@ async fn list_invoices(
 ///
 /// Adds an invoice to the books, issued today. Its number follows the last one.
 #[utoipa::path(
-    post, path = "/api/finance/invoices", tag = "finance", operation_id = "ledger_create_invoice",
+    post, path = "/api/finance/invoices", tag = "ledger", operation_id = "ledger_create_invoice",
     request_body = NewInvoice,
     responses(
         (status = 201, description = "The invoice", body = Invoice,
@@ -199,7 +199,7 @@ async fn create_invoice(
 
 /// Read an invoice
 #[utoipa::path(
-    get, path = "/api/finance/invoices/{invoice}", tag = "finance", operation_id = "ledger_read_invoice",
+    get, path = "/api/finance/invoices/{invoice}", tag = "ledger", operation_id = "ledger_read_invoice",
     params(("invoice" = inline(InvoiceId), Path)),
     responses(
         (status = 200, description = "The invoice", body = Invoice),
@@ -215,7 +215,7 @@ async fn read_invoice(State(ledger): State<Ledger>, PathText(invoice): PathText)
 /// Pays a purchase from its account, or books that the customer has paid a sale. A payment above 1,000.00 in the
 /// account's currency needs `"confirm": true`; otherwise the body may be left out.
 #[utoipa::path(
-    post, path = "/api/finance/invoices/{invoice}/pay", tag = "finance", operation_id = "ledger_pay_invoice",
+    post, path = "/api/finance/invoices/{invoice}/pay", tag = "ledger", operation_id = "ledger_pay_invoice",
     params(("invoice" = inline(InvoiceId), Path)),
     request_body = Option<Payment>,
     responses(
@@ -242,7 +242,7 @@ async fn pay_invoice(
 /// What a month brought. The figures of a closed month do not change any more; months are closed by the MCP tool
 /// `close_month`.
 #[utoipa::path(
-    get, path = "/api/finance/months/{month}", tag = "finance", operation_id = "ledger_read_month",
+    get, path = "/api/finance/months/{month}", tag = "ledger", operation_id = "ledger_read_month",
     params(("month" = inline(Month), Path)),
     responses(
         (status = 200, description = "The figures", body = MonthFigures),

@@ -84,18 +84,3 @@ fn routes_are_checked() {
         assert!(message.starts_with("mcp.json:2:"), "{message}");
     }
 }
-
-#[test]
-fn a_key_is_restricted_to_routes_by_their_paths() {
-    let settings = |mounts: &str| {
-        let key = rialto::auth::fresh_key();
-        format!(
-            r#""auth": {{ "keys": [{{ "principal": "ci", "key": "{key}", "mounts": {mounts} }}] }},
-            "routes": {{ "/reports": "http://a/" }}"#
-        )
-    };
-    let good = settings(r#"["docs", "/reports"]"#);
-    parse(&format!(r#"{{ "mcpServers": {{ "docs": {{ "url": "http://a/" }} }}, "rialto": {{ {good} }} }}"#));
-    let message = settings_faults(&settings(r#"["/report"]"#));
-    assert!(message.contains("there is no mount of this name\n  hint: did you mean `/reports`?"), "{message}");
-}

@@ -179,22 +179,26 @@ async fn a_route_is_for_those_who_may_use_it() {
     let server = echoing().await;
     let app = Rialto::builder()
         .route_to("/reports", server.base.as_str())
-        .routes(Router::new().route("/hello", get(async || "hello")))
+        .routes(Router::new().route("/hello", get(async || "hello")).fallback(async || "the fallback"))
         .layer(middleware::from_fn(async |mut request: Request, next: middleware::Next| {
-            let listed = request.headers().get("x-listed").and_then(|v| v.to_str().ok()).map(str::to_owned);
-            if let Some(listed) = listed {
-                request.extensions_mut().insert(Access::only(Principal::new("ci"), [listed]));
+            let access = Access::only(Principal::new("ci"), ["docs"]);
+            match request.headers().get("x-may").map(|may| may.as_bytes()) {
+                Some(b"docs") => drop(request.extensions_mut().insert(access)),
+                Some(b"docs and routes") => drop(request.extensions_mut().insert(access.and_routes())),
+                _ => {}
             }
             next.run(request).await
         }))
         .build();
     let served = serve(app).await;
-    let get = |listed: Option<&str>| {
-        let request = http().get(served.at("/reports/a"));
-        listed.map_or(request.try_clone().unwrap(), |listed| request.header("x-listed", listed))
-    };
-    assert_eq!(seen(get(None)).await.0, 200);
-    assert_eq!(seen(get(Some("/reports"))).await.0, 200);
-    // Whoever may use some mounts only may not use what stands behind a route with credentials of the operator's.
-    assert_eq!(seen(get(Some("docs"))).await, (403, json!({ "error": "access_denied" })));
+    let get = |path: &str, may: &str| http().get(served.at(path)).header("x-may", may);
+    for path in ["/reports/a", "/hello"] {
+        assert_eq!(seen(get(path, "everything")).await.0, 200, "{path}");
+        assert_eq!(seen(get(path, "docs and routes")).await.0, 200, "{path}");
+        // Whoever may use some mounts only may not use what stands behind a route with credentials of the operator's.
+        assert_eq!(seen(get(path, "docs")).await, (403, json!({ "error": "access_denied" })), "{path}");
+    }
+    // A fallback of the program's is a route like any other, and nothing is nothing.
+    assert_eq!(seen(get("/nowhere", "everything")).await, (200, json!("the fallback")));
+    assert_eq!(seen(get("/nowhere", "docs")).await.0, 404);
 }

@@ -174,3 +174,34 @@ impl Word {
         Self { list_changed: changes.iter().any(created), updated: uris.filter(|uri| watched.contains(uri)).collect() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::super::{calendar::system_clock, model::InvoiceId},
+        *,
+    };
+    use crate::demo::tests::within;
+
+    /// What happens between the acknowledgement of a stream and its first breath is not lost, in whichever order streams
+    /// that are opened together begin.
+    #[tokio::test]
+    async fn a_stream_begins_where_it_was_accepted() {
+        let ledger = Ledger::new(system_clock());
+        let subscriptions = Subscriptions::new(&ledger);
+        let pay = |number| ledger.pay(InvoiceId { year: 2026, number }, true).expect("it can be paid").id;
+        subscriptions.accept(&SubscriptionFilter::new());
+        let first = pay(17);
+        subscriptions.accept(&SubscriptionFilter::new());
+        let second = pay(34);
+        // The one that was accepted later may be the first to begin: both know of everything since the first acceptance.
+        for _ in 0..2 {
+            let news = within(subscriptions.opened().next()).await;
+            assert_eq!(news, Some(News::Changes(vec![Change::Paid(first), Change::Paid(second)])));
+        }
+        // Nothing is left over for a stream that is opened later.
+        subscriptions.accept(&SubscriptionFilter::new());
+        let third = pay(38);
+        assert_eq!(within(subscriptions.opened().next()).await, Some(News::Changes(vec![Change::Paid(third)])));
+    }
+}

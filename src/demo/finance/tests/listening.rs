@@ -95,9 +95,9 @@ async fn a_modern_client_hears_what_it_listens_to() {
     session.close().await;
 }
 
-/// What happens between the acknowledgement of a stream and its first breath is not lost.
+/// Streams that are opened together hear the same, again and again.
 #[tokio::test]
-async fn streams_hear_everything_from_the_acknowledgement_on() {
+async fn streams_that_are_opened_together_hear_the_same() {
     let fixture = Fixture::new();
     let session = fixture.open(Era::Modern, Form::Missing).await;
     for _ in 0..20 {

@@ -296,7 +296,7 @@ fn the_document_names_every_operation_once_and_leaves_nothing_open() {
         for (method, operation) in item.as_object().expect("a path item") {
             names.push(operation["operationId"].as_str().expect("a name").to_owned());
             assert!(operation["summary"].is_string(), "{method} {path}");
-            assert_eq!(operation["tags"], json!(["finance"]));
+            assert_eq!(operation["tags"], json!(["ledger"]));
         }
     }
     names.sort();
