@@ -27,7 +27,7 @@ pub use layered::{
     After, AfterForward, Before, BeforeForward, CallService, Forwarded, Forwarding, Hooked, Layered, Verdict,
     after_forward, before_forward,
 };
-pub use life::{Asking, Life, LifeLimits, TimedOut};
+pub use life::{Asking, Life, LifeLimits, TIMED_OUT, TimedOut};
 pub use limit::Limit;
 pub use mount::{BoxFuture, Description, Filter, Health, Link, Listening, Mount};
 pub use peer::{Answer, Peer, Question, Refusal, SilentPeer};

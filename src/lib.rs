@@ -101,7 +101,7 @@
 //! | [`config`] | the config file |
 //! | [`telemetry`] | metrics, and what the access log says |
 //! | [`auth`] | who is calling, and which mounts they may use |
-//! | [`app`] | the axum application: mounts, custom routes, its listener and its guard |
+//! | [`app`] | the axum application: mounts, REST and its OpenAPI document, custom routes, listener and guard |
 //!
 //! Dependencies point one way: `jsonrpc ← protocol ← hub ← {downstream, upstream, mount} ← app ← cli`. `downstream` and
 //! `upstream` do not know each other.

@@ -3,6 +3,7 @@
 //! A [`Single`] mount is in front of one server. It keeps the sessions that its callers share ([`pool`]), what the server
 //! lists ([`catalog`]), tells its callers what changes ([`changes`]), and translates between the revisions of both ends; nothing above it knows what the server speaks.
 
+mod beside;
 mod catalog;
 mod changes;
 mod matching;

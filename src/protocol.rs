@@ -3,6 +3,7 @@
 pub mod capabilities;
 pub mod headers;
 pub mod ladder;
+pub mod level;
 pub mod meta;
 pub mod method;
 pub mod revision;

@@ -65,6 +65,11 @@ pub trait Connector: Send + Sync + 'static {
     /// Whether the server can be used, by what happened last.
     fn health(&self) -> Health;
 
+    /// The same server, spoken to in the legacy era, where its era is found by probing and the other one can be had too.
+    fn legacy(&self) -> Option<Arc<dyn Connector>> {
+        None
+    }
+
     /// How it is reached, in one word for people and metrics: `http`, `stdio`, `in-process`, or `none`.
     fn transport(&self) -> &'static str;
 }

@@ -21,6 +21,10 @@ use crate::{
     wire::{Era, MCP_PATH},
 };
 
+/// The key of the load, and the SHA-256 of it.
+const KEY: &str = "rk_bench-0123456789abcdefghijklmnop";
+const KEY_HASH: &str = "90f3c939f11adb3527e56a06baec7d326dfdd80e00d0f2cb6f3dd568ce6e7d53";
+
 /// What can be measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -35,6 +39,8 @@ pub(crate) enum Kind {
     Rialto,
     /// The gateway with everything left out that only watches: what the others have of it is what it costs.
     RialtoBare,
+    /// The gateway with keys, each request bringing the last of ten.
+    RialtoKeys,
 }
 
 impl Kind {
@@ -46,12 +52,13 @@ impl Kind {
             Self::Forwarder => "forwarder",
             Self::Rialto => "rialto",
             Self::RialtoBare => "rialto-bare",
+            Self::RialtoKeys => "rialto-keys",
         }
     }
 
     /// Whether it is the gateway, in whatever way it is configured.
     pub(crate) fn is_rialto(self) -> bool {
-        matches!(self, Self::Rialto | Self::RialtoBare)
+        matches!(self, Self::Rialto | Self::RialtoBare | Self::RialtoKeys)
     }
 }
 
@@ -60,6 +67,8 @@ impl Kind {
 pub(crate) struct Target {
     pub(crate) address: SocketAddr,
     pub(crate) path: &'static str,
+    /// The key that its requests bring, where it asks for one.
+    pub(crate) key: Option<&'static str>,
 }
 
 /// One proxy, ready for the load.
@@ -122,7 +131,7 @@ impl<'a> Stage<'a> {
                 command.args(["--upstream", &upstream.to_string(), "--threads", &threads]);
                 self.start_announced(kind, command)?
             }
-            Kind::Rialto | Kind::RialtoBare => {
+            Kind::Rialto | Kind::RialtoBare | Kind::RialtoKeys => {
                 path = "/mcp/bench";
                 let config = self.folder.join(format!("{}.json", kind.name()));
                 fs::write(&config, rialto_config(kind, *upstream, self.case.upstream))
@@ -139,7 +148,8 @@ impl<'a> Stage<'a> {
                 self.start_announced(kind, command)?
             }
         };
-        Ok(Contestant { target: Target { address, path }, process, upstream: *upstream })
+        let key = (kind == Kind::RialtoKeys).then_some(KEY);
+        Ok(Contestant { target: Target { address, path, key }, process, upstream: *upstream })
     }
 
     fn start_announced(&self, kind: Kind, command: Command) -> Result<(Rc<Running>, SocketAddr)> {
@@ -191,8 +201,15 @@ fn rialto_config(kind: Kind, upstream: SocketAddr, era: Era) -> String {
         "mcpServers": {"bench": {"url": format!("http://{upstream}{MCP_PATH}")}},
         "rialto": {"servers": {"bench": {"era": era.word()}}},
     });
-    if kind == Kind::RialtoBare {
-        config["rialto"]["metrics"] = false.into();
+    match kind {
+        Kind::RialtoBare => config["rialto"]["metrics"] = false.into(),
+        Kind::RialtoKeys => {
+            let key = |n: u8| serde_json::json!({"principal": format!("other-{n}"), "key": format!("sha256:{:064x}", u64::from(n) + (1 << 40))});
+            let mut keys: Vec<_> = (1..10).map(key).collect();
+            keys.push(serde_json::json!({"principal": "bench", "key": format!("sha256:{KEY_HASH}")}));
+            config["rialto"]["auth"] = serde_json::json!({"keys": keys});
+        }
+        _ => {}
     }
     format!("{config:#}\n")
 }

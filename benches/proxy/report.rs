@@ -100,6 +100,7 @@ impl<'a> Report<'a> {
             (Kind::Rialto, Kind::Nginx),
             (Kind::Forwarder, Kind::Nginx),
             (Kind::Rialto, Kind::RialtoBare),
+            (Kind::RialtoKeys, Kind::Rialto),
         ];
         let ratios = pairs
             .into_iter()

@@ -383,7 +383,7 @@ impl Builder {
         // A layer of the router, not a service around it: it stands before every route and the fallback all the same, and axum
         // can nest the routes in another application as deep as it likes, which it cannot do with a lone fallback.
         let router =
-            router.layer(layer_fn(move |route: Route| hardened(observe.layer(guard.layer(authenticate.layer(route))))));
+            router.layer(layer_fn(move |route: Route| observe.layer(hardened(guard.layer(authenticate.layer(route))))));
         Assembled { router, gateway, routes }
     }
 }

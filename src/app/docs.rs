@@ -101,9 +101,8 @@ impl Pages {
     /// Pages that may talk to this host, and to `public_url`, where the document says that requests go.
     pub(super) fn new(rest: Rest, public_url: Option<&Url>) -> Self {
         let public = public_url.map(|url| format!(" {}", url.origin().ascii_serialization())).unwrap_or_default();
-        // The styles of Swagger UI stand on its elements; a style runs nothing.
         let policy = format!(
-            "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
              connect-src 'self'{public}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
         );
         let policy = HeaderValue::try_from(policy).unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'"));

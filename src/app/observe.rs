@@ -13,6 +13,10 @@ use std::{
 
 use axum::body::Body;
 use bytes::Bytes;
+use futures_util::{
+    FutureExt,
+    future::{Join, Map, Ready, join, ready as known},
+};
 use http::{Method, Request, Response};
 use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
@@ -42,11 +46,8 @@ pub(super) struct Observed<S> {
     inner: S,
 }
 
-/// A request under way.
-pub(super) struct Underway<F> {
-    inner: F,
-    request: Option<Counted>,
-}
+/// A request under way. Dropping it counts a client that left.
+pub(super) struct Underway(Option<Counted>);
 
 /// What is known about a request under way.
 struct Counted {
@@ -54,6 +55,9 @@ struct Counted {
     place: Place,
     line: Option<Box<Line>>,
 }
+
+/// The answer of a service, and the request that it is for.
+type Answered = (Result<Response<Body>, Infallible>, Underway);
 
 /// A line of the access log to be.
 struct Line {
@@ -90,11 +94,11 @@ impl<S> Layer<S> for Observe {
 impl<S, B> Service<Request<B>> for Observed<S>
 where
     S: Service<Request<B>, Response = Response<Body>, Error = Infallible>,
-    S::Future: Unpin,
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Underway<S::Future>;
+    // Kept beside the answer that is awaited, rather than in a box around it: this is on the way of every request.
+    type Future = Map<Join<S::Future, Ready<Underway>>, fn(Answered) -> Result<Response<Body>, Infallible>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(cx)
@@ -109,32 +113,25 @@ where
             Box::new(Line { began: Instant::now(), verb: request.method().clone(), path, note })
         });
         let observe = self.observe.clone();
-        Underway { inner: self.inner.call(request), request: Some(Counted { observe, place, line }) }
+        let underway = Underway(Some(Counted { observe, place, line }));
+        join(self.inner.call(request), known(underway)).map(answered)
     }
 }
 
-impl<F> Future for Underway<F>
-where
-    F: Future<Output = Result<Response<Body>, Infallible>> + Unpin,
-{
-    type Output = F::Output;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let response = ready!(Pin::new(&mut self.inner).poll(cx))?;
-        let Some(request) = self.request.take() else { return Poll::Ready(Ok(response)) };
-        let is_custom = response.extensions().get::<Custom>().is_some();
-        Poll::Ready(Ok(match request.end(is_custom, Ended::Answered(response.status())) {
-            Some(ending) => response.map(|body| Body::new(Logged { body, bytes: 0, ending })),
-            None => response,
-        }))
-    }
+/// Counts a request that was answered, and leaves its line to the end of the answer.
+fn answered((response, mut underway): Answered) -> Result<Response<Body>, Infallible> {
+    let response = response?;
+    let Some(request) = underway.0.take() else { return Ok(response) };
+    let is_custom = response.extensions().get::<Custom>().is_some();
+    Ok(match request.end(is_custom, Ended::Answered(response.status())) {
+        Some(ending) => response.map(|body| Body::new(Logged { body, bytes: 0, ending })),
+        None => response,
+    })
 }
 
-impl<F> Drop for Underway<F> {
+impl Drop for Underway {
     fn drop(&mut self) {
-        if let Some(request) = self.request.take()
-            && let Some(ending) = request.end(false, Ended::Aborted)
-        {
+        if let Some(ending) = self.0.take().and_then(|request| request.end(false, Ended::Aborted)) {
             ending.log(0);
         }
     }

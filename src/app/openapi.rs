@@ -146,7 +146,18 @@ impl Documents {
                 paths.extend(&operations.paths);
                 schemas.extend(&operations.schemas);
             }
-            tags.push(tag(part, operations.as_deref()));
+            let own = tag(part, operations.as_deref());
+            // The routes of the application may stand under the same name.
+            let mut known = tags.iter_mut().filter_map(|tag| Some((tag.to_object()?, tag)));
+            match known.find(|(known, _)| known.get("name").is_some_and(|name| name.is_text(&part.name))) {
+                Some((mut known, tag)) => {
+                    for (name, value) in own.iter().filter(|(name, _)| name.starts_with("x-")) {
+                        known.set(&name, value.clone());
+                    }
+                    *tag = known.to_raw();
+                }
+                None => tags.push(own.to_raw()),
+            }
         }
         components.set("schemas", schemas.into_raw());
         document.set("paths", paths.into_raw());
@@ -172,18 +183,19 @@ impl Documents {
 }
 
 /// The tag under which a mount's operations stand, with its status: a mount that is down leaves nothing else behind.
-fn tag(part: &Part, operations: Option<&Operations>) -> Raw {
-    let name = part.title.as_deref().unwrap_or(&part.name);
+fn tag(part: &Part, operations: Option<&Operations>) -> RawObject {
+    let mcp = format!("`/mcp/{}`", part.name);
+    let name = part.title.as_deref().unwrap_or("An MCP server");
     let description = match &part.reason {
-        Some(reason) => format!("{name}: down, {reason}"),
-        None => name.to_owned(),
+        Some(reason) => format!("{name}, for MCP clients at {mcp}. It is down: {reason}"),
+        None => format!("{name}, for MCP clients at {mcp}."),
     };
     let mut tag = json!({"name": part.name, "description": description, "x-rialto-status": part.status});
     let left_out = operations.map(|o| &*o.left_out).unwrap_or_default();
     if !left_out.is_empty() {
         tag["x-rialto-left-out"] = json!(left_out);
     }
-    Raw::of(&tag)
+    Raw::of(&tag).to_object().unwrap_or_default()
 }
 
 /// Members that are put together, each name once: the first that brings one keeps it.

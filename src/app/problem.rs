@@ -7,6 +7,8 @@
 //! |---|---|---|---|
 //! | `malformed-json` | 400 | the body is no JSON, or JSON that parsers disagree about: a key twice, nested too deeply | |
 //! | `invalid-request` | 400 | the query or the framing of the request is wrong | |
+//! | `credentials-malformed` | 400 | there is more than one key, or what is there cannot be one; said at the door | |
+//! | `key-missing`, `key-invalid` | 401 | there is no key, or none of those configured; said at the door | |
 //! | `unauthenticated` | 401 | nobody knows who calls | |
 //! | `forbidden` | 403 | the caller is known and may not use this mount | `mount` |
 //! | `refused` | 403 | a rule of the operator refuses the call | `reason`, `retryable`, `upstream` |

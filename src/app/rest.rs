@@ -6,11 +6,11 @@
 
 mod accept;
 mod ask;
+mod audience;
 mod body;
 mod call;
 mod events;
 mod faults;
-mod listener;
 mod lists;
 mod mounts;
 mod reply;
@@ -99,7 +99,9 @@ impl Rest {
         add("/api/mounts/{mount}/prompts", get(list_prompts));
         add("/api/mounts/{mount}/tools/{tool}", post(call_tool));
         add("/api/mounts/{mount}/prompts/{prompt}", post(get_prompt));
-        table.add(Door::Key, "/api/mounts/{mount}/{*path}", any(nothing));
+        for path in ["/api/mounts/", "/api/mounts/{mount}/", "/api/mounts/{mount}/{*path}"] {
+            table.add(Door::Key, path, any(nothing));
+        }
     }
 
     /// Who sends a request that is about no single mount.

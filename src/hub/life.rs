@@ -11,6 +11,9 @@ use std::{
 
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
+/// Why a call was abandoned whose time was over.
+pub const TIMED_OUT: &str = "timeout";
+
 /// How long a call may be silent, and how long it may last altogether. Time in which a person is asked does not count.
 #[derive(Clone, Copy, Debug)]
 pub struct LifeLimits {
@@ -149,7 +152,7 @@ impl Life {
                 }
                 () = tokio::time::sleep_until(until) => {
                     if self.deadline().is_some_and(|deadline| deadline <= Instant::now()) {
-                        self.abandon("timeout");
+                        self.abandon(TIMED_OUT);
                         self.release();
                         return Err(TimedOut);
                     }

@@ -39,6 +39,12 @@ pub trait Peer: Send + Sync {
 
     /// Asks the client one question. Dropping the future withdraws the question.
     fn ask(&self, question: Question) -> BoxFuture<Answer>;
+
+    /// Whether the client answers by a later request, so that nothing is heard of it while a person thinks. Somebody else then
+    /// has to tell the server that its question is being worked on.
+    fn answers_later(&self) -> bool {
+        false
+    }
 }
 
 /// A peer that hears nothing and answers nothing.

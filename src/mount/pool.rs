@@ -14,6 +14,8 @@ use crate::{
     upstream::{Connector, Opening, Session, Sharing},
 };
 
+use super::beside::Beside;
+
 /// How many sessions one server may have.
 const SESSIONS: usize = 1000;
 /// How long a session that nobody uses stays open, unless it is a client's own.
@@ -64,8 +66,15 @@ impl Key {
     }
 }
 
+/// A session that is open, and what is kept beside it.
+#[derive(Clone)]
+pub(super) struct Opened {
+    pub(super) session: Arc<dyn Session>,
+    pub(super) beside: Arc<Beside>,
+}
+
 struct Slot {
-    session: Mutex<Option<Arc<dyn Session>>>,
+    session: Mutex<Option<Opened>>,
     /// Held while the session is opened, so that it is opened once.
     opening: tokio::sync::Mutex<()>,
     used: Mutex<Instant>,
@@ -74,14 +83,15 @@ struct Slot {
 }
 
 impl Slot {
-    fn ready(&self) -> Option<Arc<dyn Session>> {
-        let session = lock(&self.session).clone().filter(|s| s.is_open())?;
+    fn ready(&self) -> Option<Opened> {
+        let session = lock(&self.session).clone().filter(|s| s.session.is_open())?;
         *lock(&self.used) = Instant::now();
         Some(session)
     }
 
     fn is_idle(&self) -> bool {
-        let unused = lock(&self.session).as_ref().is_none_or(|s| Arc::strong_count(s) == 1 || !s.is_open());
+        let unused =
+            lock(&self.session).as_ref().is_none_or(|s| Arc::strong_count(&s.session) == 1 || !s.session.is_open());
         unused && self.opening.try_lock().is_ok() && lock(&self.used).elapsed() > IDLE
     }
 }
@@ -100,7 +110,7 @@ impl Pool {
     }
 
     /// The session of this caller, where it is open already.
-    pub(super) fn ready(&self, caller: &Caller) -> Option<Arc<dyn Session>> {
+    pub(super) fn ready(&self, caller: &Caller) -> Option<Opened> {
         let key = Key::of(caller, self.connector.known_sharing()?, self.share);
         let slot = lock(&self.slots).get(&key)?.clone();
         slot.ready()
@@ -117,18 +127,21 @@ impl Pool {
         &self,
         caller: &Arc<Caller>,
         outside: impl FnOnce(Option<&Key>) -> Arc<dyn Peer>,
-    ) -> Result<Arc<dyn Session>, Fault> {
+    ) -> Result<Opened, Fault> {
         if let Some(session) = self.ready(caller) {
             return Ok(session);
         }
         let sharing = self.connector.sharing().await?;
+        let beside = Beside::of(caller, self.share == Share::Everybody);
         if self.share == Share::Nobody && sharing != Sharing::Everybody && !caller.scope.is_session() {
-            return self.connector.open(Opening { caller: caller.clone(), outside: outside(None) }).await;
+            let outside = beside.around(outside(None));
+            let session = self.connector.open(Opening { caller: caller.clone(), outside }).await?;
+            return Ok(Opened { session, beside });
         }
         let key = Key::of(caller, sharing, self.share);
         let slot = self.slot(&key, caller)?;
         self.sweep();
-        let (connector, outside) = (self.connector.clone(), outside(Some(&key)));
+        let (connector, outside) = (self.connector.clone(), beside.around(outside(Some(&key))));
         let caller =
             if self.share == Share::Everybody { Caller::gateway(Principal::new("everybody")) } else { caller.clone() };
         // In a task of its own: a client that loses patience must not keep a slow server from ever coming up.
@@ -138,9 +151,10 @@ impl Pool {
                 return Ok(session);
             }
             let session = connector.open(Opening { caller, outside }).await?;
-            *lock(&slot.session) = Some(session.clone());
+            let opened = Opened { session, beside };
+            *lock(&slot.session) = Some(opened.clone());
             *lock(&slot.used) = Instant::now();
-            Ok(session)
+            Ok(opened)
         });
         opened.await.unwrap_or_else(|_| Err(Fault::gateway(Reason::Internal, "opening a session failed")))
     }

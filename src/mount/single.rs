@@ -11,8 +11,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
     hub::{
-        Attempt, BoxFuture, Call, Caller, Description, Fault, Filter, Health, Life, Link, Listening, Mount, Outcome,
-        Principal, Reason, RequestState,
+        Answering, Attempt, BoxFuture, Call, Caller, Description, Fault, Filter, Health, Life, Link, Listening, Mount,
+        Outcome, Principal, Reason, RequestState,
     },
     jsonrpc::{ErrorObject, Notification, Raw, RawObject, code},
     protocol::{
@@ -25,19 +25,25 @@ use crate::{
     upstream::{Connector, Outgoing, Session},
 };
 
+mod legs;
 mod lists;
+mod shared;
 mod subscriptions;
 mod travelling;
+mod visits;
 
+use legs::{Legs, asked_the_old_way};
 use lists::Wanted;
 use travelling::{Header, own_headers, travelling};
+use visits::asks_for_visits;
 
 use super::{
+    beside::Beside,
     catalog::{Catalog, Tool, View},
     changes::{Changes, topics::Topics, watch_lists},
     outside::Outside,
     pages::Snapshots,
-    pool::{Key, Pool, Share},
+    pool::{Key, Opened, Pool, Share},
     translate::{Translated, fresh_elicitation_id},
 };
 
@@ -49,6 +55,7 @@ const DESCRIBED: Duration = Duration::from_secs(300);
 pub struct Single {
     inner: Arc<Inner>,
     forwards: Arc<[HeaderName]>,
+    legs: Arc<Legs>,
 }
 
 pub(super) struct Inner {
@@ -94,7 +101,15 @@ impl Single {
             sealer,
             unasked_level: Raw::from("info"),
         };
-        Self { inner: Arc::new(inner), forwards: Arc::default() }
+        Self { inner: Arc::new(inner), forwards: Arc::default(), legs: Arc::default() }
+    }
+
+    /// The same server in the legacy era.
+    fn legacy(&self) -> Option<Self> {
+        let inner = &self.inner;
+        let connector = inner.connector.legacy()?;
+        let other = Self::new(&inner.name, connector, inner.share, inner.sealer.clone());
+        Some(Self { forwards: self.forwards.clone(), ..other })
     }
 
     /// Lets these headers of clients pass to the server, where it is there over HTTP. Those that never may
@@ -121,12 +136,21 @@ impl Mount for Single {
     }
 
     fn call(&self, call: Call) -> BoxFuture<Result<Outcome, Fault>> {
-        let inner = self.inner.clone();
+        if let Some(other) = self.legs.other(&call, || self.legacy()) {
+            return other.call(call);
+        }
+        let (inner, legs) = (self.inner.clone(), self.legs.clone());
         Box::pin(async move {
-            match call.method.list_member() {
+            let ended = match call.method.list_member() {
                 Some(member) => inner.list(&call, member).await,
                 None => inner.forward(&call).await,
+            };
+            if let Err(Fault::Answered(error)) = &ended
+                && asked_the_old_way(error)
+            {
+                legs.learn(&inner.name, &call);
             }
+            ended
         })
     }
 
@@ -151,10 +175,14 @@ impl Mount for Single {
             return;
         }
         // Only a client's own session may be told what that client says about itself.
-        if !caller.scope.is_session() {
+        if !caller.scope.is_session() || self.inner.share == Share::Everybody {
             return;
         }
-        if let Some(session) = self.inner.pool.ready(caller).filter(|s| !s.revision().is_modern()) {
+        if notification.method == notification::ROOTS_CHANGED && !caller.capabilities.announces_roots() {
+            return;
+        }
+        let ready = self.inner.pool.ready(caller).map(|opened| opened.session);
+        if let Some(session) = ready.filter(|s| !s.revision().is_modern()) {
             let plan = Plan::between(caller.revision, session.revision());
             let params = plan.notification(&notification.method, notification.params);
             session.notify(Notification { method: notification.method, params });
@@ -187,13 +215,18 @@ impl Mount for Single {
 impl Inner {
     /// The caller's session, opened where it is not.
     pub(super) async fn session(&self, caller: &Arc<Caller>) -> Result<Arc<dyn Session>, Fault> {
+        self.opened(caller).await.map(|opened| opened.session)
+    }
+
+    /// The same with what is kept beside it.
+    async fn opened(&self, caller: &Arc<Caller>) -> Result<Opened, Fault> {
         let outside = |key: Option<&Key>| {
             let topics = self.topics(key, caller);
             Outside::of(caller, key.is_some_and(Key::is_own), &self.changes, topics)
         };
-        let session = self.pool.session(caller, outside).await?;
-        self.catalog.speaks(session.revision());
-        Ok(session)
+        let opened = self.pool.session(caller, outside).await?;
+        self.catalog.speaks(opened.session.revision());
+        Ok(opened)
     }
 
     fn view(&self, caller: &Arc<Caller>) -> Arc<View> {
@@ -240,23 +273,24 @@ impl Inner {
     }
 
     async fn forward(self: &Arc<Self>, call: &Call) -> Result<Outcome, Fault> {
-        let session = self.session(&call.caller).await?;
-        watch_lists::start(self, &session);
-        let ended = match self.forward_to(&session, call).await {
+        let opened = self.opened(&call.caller).await?;
+        watch_lists::start(self, &opened.session);
+        let ended = match self.forward_to(&opened, call).await {
             // The server speaks the other era by now and has run nothing: in that era the call is sent once more.
-            Err(fault) if has_changed(&session, &fault) && matches!(call.attempt, Attempt::First) => {
-                let session = self.session(&call.caller).await?;
-                self.forward_to(&session, call).await
+            Err(fault) if has_changed(&opened.session, &fault) && matches!(call.attempt, Attempt::First) => {
+                let opened = self.opened(&call.caller).await?;
+                self.forward_to(&opened, call).await
             }
             ended => ended,
         };
-        self.lingers(&call.caller, session);
+        self.lingers(&call.caller, opened.session);
         ended
     }
 
-    async fn forward_to(self: &Arc<Self>, session: &Arc<dyn Session>, call: &Call) -> Result<Outcome, Fault> {
+    async fn forward_to(self: &Arc<Self>, opened: &Opened, call: &Call) -> Result<Outcome, Fault> {
+        let Opened { session, beside } = opened;
         if matches!(call.method, Method::ResourcesSubscribe | Method::ResourcesUnsubscribe) {
-            return self.subscribing(session, call).await;
+            return self.subscribing(opened, call).await;
         }
         let plan = Plan::between(call.caller.revision, session.revision());
         if !call.method.exists_in(session.revision().era()) {
@@ -265,6 +299,11 @@ impl Inner {
                 Method::SetLevel | Method::Ping => Ok(Outcome::Complete(Raw::constant("{}"))),
                 method => Err(Fault::method_not_found(method.as_str())),
             };
+        }
+        let is_shared = !session.revision().is_modern() && !self.is_own(&call.caller);
+        if is_shared && call.method == Method::SetLevel {
+            // What one of several wants goes with each of its requests.
+            return Ok(Outcome::Complete(Raw::constant("{}")));
         }
         let named = match call.method {
             Method::ToolsCall => call.params.get("name").and_then(Raw::as_text),
@@ -277,7 +316,14 @@ impl Inner {
             }
             _ => None,
         };
-        let sent = self.send(call, session, plan, tool.as_ref()).await;
+        if is_shared && call.caller.answers == Answering::Retry && call.method.may_ask() {
+            self.adopt_roots(call, opened, plan).await;
+        }
+        let _wish = match is_shared {
+            true => self.wish(call, opened).await,
+            false => None,
+        };
+        let sent = self.send_visiting(call, session, beside, plan, tool.as_ref()).await;
         let disputed = |sent: &Result<_, Fault>| matches!(sent, Err(Fault::Answered(e)) if is_disputed(session, e));
         if !disputed(&sent) {
             return sent;
@@ -287,7 +333,7 @@ impl Inner {
             Some(name) => {
                 self.view(&call.caller).forget_tools();
                 let tool = self.tool(&call.caller, name, &own).await?;
-                self.send(call, session, plan, tool.as_ref()).await
+                self.send(call, session, beside, plan, tool.as_ref()).await
             }
             None => sent,
         };
@@ -302,6 +348,7 @@ impl Inner {
         &self,
         call: &Call,
         session: &Arc<dyn Session>,
+        beside: &Arc<Beside>,
         plan: Plan,
         tool: Option<&Tool>,
     ) -> Result<Outcome, Fault> {
@@ -325,7 +372,10 @@ impl Inner {
             method: call.method.clone(),
             headers: travelling(call, session, tool, &params),
             params,
-            peer: Translated::peer(plan, call.peer.clone()),
+            peer: match modern || self.is_own(&call.caller) {
+                true => Translated::peer(plan, call.peer.clone()),
+                false => beside.around_call(Translated::peer(plan, call.peer.clone())),
+            },
             capabilities: match self.share {
                 Share::Everybody if !modern => ClientCapabilities::default(),
                 _ => call.caller.capabilities.clone(),
@@ -341,10 +391,17 @@ impl Inner {
             upstream: Some(&self.name),
             ..Facts::default()
         };
-        match session.call(outgoing).await {
+        let ended = match session.call(outgoing).await {
+            // In its era there is no error for that: it gets what the server said.
+            Err(Fault::Undeclared { cause, .. }) if !call.caller.revision.is_modern() => Err(Fault::Answered(cause)),
+            ended => ended,
+        };
+        match ended {
             Ok(result) if modern => self.modern_outcome(call, &server, plan, &facts, result),
             Ok(result) => Ok(Outcome::Complete(legacy_result(&call.method, plan, &facts, result))),
-            Err(Fault::Answered(error)) if is_disputed(session, &error) => Err(Fault::Answered(error)),
+            Err(Fault::Answered(error)) if is_disputed(session, &error) || asks_for_visits(call, session, &error) => {
+                Err(Fault::Answered(error))
+            }
             Err(Fault::Answered(error)) => match plan.error_as_result(&call.method, &error) {
                 Some(result) => Ok(Outcome::Complete(result.to_raw())),
                 None => Err(Fault::Answered(plan.error(&call.method, error, &facts))),

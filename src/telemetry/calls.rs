@@ -139,8 +139,8 @@ fn ending(method: usize, outcome: &Result<Outcome, Fault>) -> usize {
             let reason = Reason::ALL.iter().position(|known| *known == fault.reason);
             reason.map_or(OTHER_ERROR, |reason| ENDINGS.len() + reason)
         }
-        Err(Fault::Answered(error)) => {
-            let name = match error.code {
+        Err(fault @ (Fault::Answered(_) | Fault::Undeclared { .. })) => {
+            let name = match fault.to_error().code {
                 code::INVALID_PARAMS => "invalid_params",
                 code::METHOD_NOT_FOUND => "method_not_found",
                 code::INVALID_REQUEST => "invalid_request",

@@ -22,7 +22,7 @@ const compact = text => text.replaceAll('": ', '":').replaceAll(', "', ',"');
 
 // --- what a client answers when it is asked ---
 
-const VALUES = { name: 'Ada', color: 'blue', ok: true, context: 'a context' };
+const VALUES = { name: 'Ada', color: 'blue', ok: true, context: 'a context', role: 'operator' };
 
 /** Accepts with a fitting value for each required property, unless the message asks to decline. */
 export function elicitationAnswer({ message, requestedSchema }) {

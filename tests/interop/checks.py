@@ -55,7 +55,7 @@ def compact(text: str) -> str:
 
 # --- what a client answers when it is asked -------------------------------------------------------------------------
 
-VALUES = {"name": "Ada", "color": "blue", "ok": True, "context": "a context"}
+VALUES = {"name": "Ada", "color": "blue", "ok": True, "context": "a context", "role": "operator"}
 
 
 def elicitation_answer(message: str, schema: dict) -> dict:

@@ -7,7 +7,7 @@
 #   npm/     every npm package, TypeScript SDKs 1.x and 2.x side by side
 #   browser/ what drives a browser; `bin/chromium` is the browser itself, which comes from Debian where there is none
 #   mcp130/  the Python SDK 1.x;  mcp230/  the Python SDK 2.x;  fastmcp/  FastMCP
-#   tools/   stand-alone Python servers
+#   tools/   stand-alone Python servers;  api/  what reads OpenAPI documents
 # A part that is already there at the wanted versions is not touched again.
 set -euo pipefail
 
@@ -51,6 +51,7 @@ venv mcp130 mcp==1.30.0
 venv mcp230 mcp==2.3.0
 # FastMCP 4.1.6 asks for a newer certifi than every index has; it works with the one that 4.1.0 is content with.
 venv fastmcp fastmcp==4.1.0 -- fastmcp==4.1.6 fastmcp-slim==4.1.6
+venv api schemathesis==4.32.5 openapi-python-client==0.29.1
 venv tools mcp-server-time==2026.10.19 mcp-server-git==2026.10.19 mcp-server-fetch==2026.10.24
 
 npm() { # NAME PACKAGE...

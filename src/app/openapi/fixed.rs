@@ -27,7 +27,8 @@ use crate::app::rest;
         rest::call_tool,
         rest::get_prompt,
     ),
-    tags((name = "rialto", description = "The gateway itself: what is mounted, what it offers, and calling it by name."))
+    // No mount has a name with a space in it.
+    tags((name = "the gateway", description = "What is mounted, what it offers, and calling it by name."))
 )]
 struct Own;
 
@@ -59,7 +60,10 @@ pub(in crate::app) struct About {
 pub(super) fn document(about: &About) -> Value {
     let mut document = value(&Own::openapi());
     document["info"]["version"] = json!(env!("CARGO_PKG_VERSION"));
-    document["info"]["license"] = json!({"name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0"});
+    // The words of the package are about the program, and the API is somebody's servers.
+    if let Some(info) = document["info"].as_object_mut() {
+        info.retain(|name, _| matches!(&**name, "title" | "description" | "version"));
+    }
     document["servers"] = servers(about.public_url.as_ref());
     for (name, schema) in members(&PARTS["schemas"]) {
         document["components"]["schemas"][name] = schema.clone();
@@ -184,7 +188,7 @@ fn add_errors(operation: &mut Value, statuses: &[&str]) {
 fn add_health(document: &mut Value) {
     let route = |id: &str, summary: &str, content: Value| {
         json!({"get": {
-            "tags": ["rialto"], "operationId": id, "summary": summary, "security": [],
+            "tags": ["the gateway"], "operationId": id, "summary": summary, "security": [],
             "responses": {"200": {"description": "It is", "content": content}},
         }})
     };
@@ -239,9 +243,10 @@ fn ask_for_keys(document: &mut Value) {
     for (_, item) in paths(document) {
         for (_, operation) in operations(item) {
             let is_public = operation["security"].as_array().is_some_and(Vec::is_empty);
-            if !is_public && operation["responses"].get("401").is_none() {
-                add_errors(operation, &["401"]);
-            }
+            // No key, a wrong one, two at once, and one that does not open this.
+            let said = ["400", "401", "403"].into_iter().filter(|status| operation["responses"].get(status).is_none());
+            let said: Vec<_> = said.filter(|_| !is_public).collect();
+            add_errors(operation, &said);
         }
     }
 }

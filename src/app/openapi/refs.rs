@@ -270,13 +270,12 @@ impl Rewriting<'_> {
                 Holds::OpenApis => members.begin(&format!("x-{name}")).extend_from_slice(value.as_bytes()),
                 Holds::Data => members.begin(&name).extend_from_slice(value.as_bytes()),
                 Holds::Reference => {
-                    let text = value.as_text().unwrap_or_default();
+                    let text = value.as_text();
                     // A dynamic reference means what a plain one means while nobody extends the schema from outside.
-                    let target = (name == "$ref" || !refers).then(|| self.target(resource, &text)).flatten();
-                    match target {
+                    let stands = name == "$ref" || !refers;
+                    match text.filter(|_| stands).and_then(|text| self.target(resource, &text)) {
                         Some(target) => members.begin("$ref").extend_from_slice(Raw::from(&*target).as_bytes()),
-                        None if members.has(UNRESOLVED) => {}
-                        None => members.begin(UNRESOLVED).extend_from_slice(Raw::from(&*text).as_bytes()),
+                        None => members.begin(UNRESOLVED).extend_from_slice(value.as_bytes()),
                     }
                 }
                 Holds::Schemas => {
@@ -334,10 +333,6 @@ impl<'a> Members<'a> {
     fn new(out: &'a mut Vec<u8>) -> Self {
         out.push(b'{');
         Self { out, names: HashSet::new(), spare: Vec::new() }
-    }
-
-    fn has(&self, name: &str) -> bool {
-        self.names.contains(name)
     }
 
     /// Where the value of this member is to be written.

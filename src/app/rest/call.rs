@@ -24,10 +24,10 @@ use super::{
     accept::{self, Form},
     answer,
     ask::{Session, strip},
+    audience::Audience,
     body,
     events::{self, Ending},
     faults::{self, Wish},
-    listener::Listener,
     reply,
 };
 
@@ -40,7 +40,7 @@ const WORDS: usize = 300;
 /// tool's structured result where it has one, and its content blocks otherwise. With `Accept: text/event-stream` the answer
 /// is a stream: `progress` and `message` events while the tool runs, then `result` or `problem`.
 #[utoipa::path(
-    post, path = "/api/mounts/{mount}/tools/{tool}", operation_id = "rialto.callTool", tag = "rialto",
+    post, path = "/api/mounts/{mount}/tools/{tool}", operation_id = "rialto.callTool", tag = "the gateway",
     params(
         ("mount" = String, Path, description = "The name of the mount"),
         ("tool" = String, Path, description = "The name of the tool, percent-encoded")
@@ -64,7 +64,7 @@ pub(in crate::app) async fn call_tool(
 ///
 /// Answers with the messages of a prompt, filled in with the arguments in the body.
 #[utoipa::path(
-    post, path = "/api/mounts/{mount}/prompts/{prompt}", operation_id = "rialto.getPrompt", tag = "rialto",
+    post, path = "/api/mounts/{mount}/prompts/{prompt}", operation_id = "rialto.getPrompt", tag = "the gateway",
     params(
         ("mount" = String, Path, description = "The name of the mount"),
         ("prompt" = String, Path, description = "The name of the prompt, percent-encoded")
@@ -91,9 +91,9 @@ async fn tool_call(rest: &Rest, mount: &str, tool: String, parts: &Parts, body: 
     let mut params = session.params();
     params.set("name", Raw::from(&*tool));
     params.set("arguments", arguments);
-    let listener = Arc::new(Listener::new(form == Form::Events));
-    let (call, _life) = session.call(Method::ToolsCall, params, listener.clone());
-    let heard = listener.clone();
+    let audience = Arc::new(Audience::new(form == Form::Events));
+    let (call, _life) = session.call(Method::ToolsCall, params, audience.clone());
+    let heard = audience.clone();
     let ending = async move {
         match call.await {
             Ok(outcome) => tool_answer(outcome, &tool, heard.was_asked()),
@@ -103,7 +103,7 @@ async fn tool_call(rest: &Rest, mount: &str, tool: String, parts: &Parts, body: 
     };
     match form {
         Form::Json => ending.await.map(reply::json),
-        Form::Events => Ok(reply::events(events::of(Box::pin(ending), listener))),
+        Form::Events => Ok(reply::events(events::of(Box::pin(ending), audience))),
     }
 }
 
@@ -178,8 +178,8 @@ async fn prompt_call(rest: &Rest, mount: &str, prompt: &str, parts: &Parts, body
     let mut params = session.params();
     params.set("name", Raw::from(prompt));
     params.set("arguments", arguments);
-    let listener = Arc::new(Listener::new(false));
-    let (call, _life) = session.call(Method::PromptsGet, params, listener.clone());
+    let audience = Arc::new(Audience::new(false));
+    let (call, _life) = session.call(Method::PromptsGet, params, audience.clone());
     match call.await {
         Ok(Outcome::Complete(result)) => {
             let mut result = result.to_object().unwrap_or_default();
@@ -187,7 +187,7 @@ async fn prompt_call(rest: &Rest, mount: &str, prompt: &str, parts: &Parts, body
             Ok(reply::json(result.to_raw().bytes()))
         }
         Ok(outcome) => Err(no_outcome(outcome)),
-        Err(_) if listener.was_asked() => Err(faults::input_required()),
+        Err(_) if audience.was_asked() => Err(faults::input_required()),
         Err(fault) => Err(visit.problem(&fault, Wish::Call)),
     }
 }

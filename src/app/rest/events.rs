@@ -8,7 +8,7 @@ use futures_util::{Stream, stream};
 
 use crate::{app::problem::Problem, hub::BoxFuture};
 
-use super::listener::Listener;
+use super::audience::Audience;
 
 /// An answer, as the one JSON value of its body.
 pub(super) type Ending = Result<Bytes, Problem>;
@@ -36,26 +36,26 @@ enum Run {
 }
 
 /// The events of a call. The stream owns the call: whoever drops it, because the client has left, abandons the call.
-pub(super) fn of(call: BoxFuture<Ending>, listener: Arc<Listener>) -> impl Stream<Item = Bytes> + Send + Unpin {
-    Box::pin(stream::unfold((Run::On(call), listener), |(mut run, listener)| async move {
+pub(super) fn of(call: BoxFuture<Ending>, audience: Arc<Audience>) -> impl Stream<Item = Bytes> + Send + Unpin {
+    Box::pin(stream::unfold((Run::On(call), audience), |(mut run, audience)| async move {
         loop {
             // What was said before the result goes before it.
-            if let Some(event) = listener.take() {
-                return Some((event, (run, listener)));
+            if let Some(event) = audience.take() {
+                return Some((event, (run, audience)));
             }
             match &mut run {
                 Run::On(call) => tokio::select! {
                     biased;
                     ending = call => run = Run::Done(ending),
-                    () = listener.more() => {}
+                    () = audience.more() => {}
                 },
                 Run::Done(Ok(result)) => {
                     let last = event("result", result);
-                    return Some((last, (Run::Over, listener)));
+                    return Some((last, (Run::Over, audience)));
                 }
                 Run::Done(Err(problem)) => {
                     let last = event("problem", problem.to_raw().as_bytes());
-                    return Some((last, (Run::Over, listener)));
+                    return Some((last, (Run::Over, audience)));
                 }
                 Run::Over => return None,
             }

@@ -29,6 +29,7 @@ pub(super) enum Wish<'a> {
 pub(super) fn problem(fault: &Fault, mount: &str, wish: Wish<'_>) -> Problem {
     match fault {
         Fault::Answered(error) => answered(error, mount, wish),
+        Fault::Undeclared { .. } => answered(&fault.to_error(), mount, wish),
         Fault::Gateway(fault) => gateway(fault),
     }
 }

@@ -25,7 +25,7 @@ use super::{
 ///
 /// Lists the tools of a mount: all of them, with their schemas, as the server lists them.
 #[utoipa::path(
-    get, path = "/api/mounts/{mount}/tools", operation_id = "rialto.listTools", tag = "rialto",
+    get, path = "/api/mounts/{mount}/tools", operation_id = "rialto.listTools", tag = "the gateway",
     params(("mount" = String, Path, description = "The name of the mount")),
     responses((status = 200, description = "The tools", body = ref("#/components/schemas/ToolList")))
 )]
@@ -41,7 +41,7 @@ pub(in crate::app) async fn list_tools(
 ///
 /// Lists the resources of a mount and the templates of resources: all of them, as the server lists them.
 #[utoipa::path(
-    get, path = "/api/mounts/{mount}/resources", operation_id = "rialto.listResources", tag = "rialto",
+    get, path = "/api/mounts/{mount}/resources", operation_id = "rialto.listResources", tag = "the gateway",
     params(("mount" = String, Path, description = "The name of the mount")),
     responses((status = 200, description = "The resources", body = ref("#/components/schemas/ResourceList")))
 )]
@@ -57,7 +57,7 @@ pub(in crate::app) async fn list_resources(
 ///
 /// Lists the prompts of a mount: all of them, as the server lists them.
 #[utoipa::path(
-    get, path = "/api/mounts/{mount}/prompts", operation_id = "rialto.listPrompts", tag = "rialto",
+    get, path = "/api/mounts/{mount}/prompts", operation_id = "rialto.listPrompts", tag = "the gateway",
     params(("mount" = String, Path, description = "The name of the mount")),
     responses((status = 200, description = "The prompts", body = ref("#/components/schemas/PromptList")))
 )]
@@ -73,10 +73,10 @@ pub(in crate::app) async fn list_prompts(
 ///
 /// Answers with the contents of one resource, as the server sends them: text, or base64 in `blob`.
 #[utoipa::path(
-    get, path = "/api/mounts/{mount}/resources/read", operation_id = "rialto.readResource", tag = "rialto",
+    get, path = "/api/mounts/{mount}/resources/read", operation_id = "rialto.readResource", tag = "the gateway",
     params(
         ("mount" = String, Path, description = "The name of the mount"),
-        ("uri" = String, Query, description = "The URI of the resource, as the list gives it or by a template")
+        ("uri" = String, Query, min_length = 1, description = "The URI of the resource, as the list gives it or by a template")
     ),
     responses((status = 200, description = "The contents", body = ref("#/components/schemas/ResourceContents")))
 )]

@@ -108,7 +108,7 @@ pub(in crate::app) struct MountDescription {
 ///
 /// Lists the mounts that the caller may use, with their status. No server is contacted for it.
 #[utoipa::path(
-    get, path = "/api/mounts", operation_id = "rialto.listMounts", tag = "rialto",
+    get, path = "/api/mounts", operation_id = "rialto.listMounts", tag = "the gateway",
     responses((status = 200, description = "The mounts", body = MountList))
 )]
 pub(in crate::app) async fn list_mounts(State(rest): State<Rest>, parts: Parts) -> impl IntoResponse {
@@ -124,7 +124,7 @@ pub(in crate::app) async fn list_mounts(State(rest): State<Rest>, parts: Parts) 
 /// Describes a mount: its status and what its server says about itself. A server that is down or does not answer within ten
 /// seconds makes the status `down`, with the reason.
 #[utoipa::path(
-    get, path = "/api/mounts/{mount}", operation_id = "rialto.describeMount", tag = "rialto",
+    get, path = "/api/mounts/{mount}", operation_id = "rialto.describeMount", tag = "the gateway",
     params(("mount" = String, Path, description = "The name of the mount")),
     responses((status = 200, description = "The mount", body = MountDescription))
 )]

@@ -45,7 +45,9 @@ pub(super) async fn initialize(context: &Context<'_>, request: Request) -> Respo
     let owner = (context.principal, context.mount.name());
     let pulse = Pulse::new(sessions.limits().lifetime);
     let session = Session::new(owner, identity.clone(), pulse, seat, None);
-    let description = match context.mount.describe(&session.caller()).await {
+    // A client that reads no streams now will most likely read none later, and what is described is kept for who asks so.
+    let caller = if context.accept.events { session.caller() } else { session.unasked_caller() };
+    let description = match context.mount.describe(&caller).await {
         Ok(description) => description,
         Err(fault) => return reply::rescue(Era::Legacy, &request.id, &fault),
     };

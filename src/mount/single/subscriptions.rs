@@ -26,7 +26,7 @@ use super::{
             topics::{Ear, Hold, Topics, Use, Whose},
             watch_lists,
         },
-        pool::{Key, Share},
+        pool::{Key, Opened, Share},
     },
     Inner, own_words,
 };
@@ -170,7 +170,7 @@ impl Inner {
     /// `resources/subscribe` and `resources/unsubscribe` of a legacy client.
     pub(super) async fn subscribing(
         self: &Arc<Self>,
-        session: &Arc<dyn Session>,
+        Opened { session, beside }: &Opened,
         call: &Call,
     ) -> Result<Outcome, Fault> {
         let (caller, begins) = (&call.caller, call.method == Method::ResourcesSubscribe);
@@ -200,7 +200,7 @@ impl Inner {
             return done;
         }
         // The session is the client's own: it says so in its own words.
-        let answered = self.send(call, session, plan, None).await?;
+        let answered = self.send(call, session, beside, plan, None).await?;
         let hold = self.hold(session, caller);
         match begins {
             true => {

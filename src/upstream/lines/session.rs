@@ -15,7 +15,7 @@ use crate::{
     protocol::{ClientCapabilities, Method, Revision, method::notification},
     upstream::{
         Outgoing, Session,
-        conversation::{Conversation, Reply},
+        conversation::{Conversation, Reply, Word},
         honoured,
         pending::{Ended, Inbox, Incoming, Pending, replace_token},
     },
@@ -44,6 +44,8 @@ pub(super) enum Out {
     Listen(u64, Bytes),
     /// The answer to a question that was put to this call.
     Reply(u64, Reply),
+    /// A sign that a question which was put to this call is worked on.
+    Alive(u64, RequestId, Bytes),
     Notify(Bytes),
 }
 
@@ -251,8 +253,14 @@ async fn call(line: Arc<Line>, outgoing: Outgoing) -> Result<Raw, Fault> {
                     Err(error) => Err(conversation.failed(error)),
                 };
             }
-            reply = conversation.reply() => {
-                let _ = line.data.send(Out::Reply(ticket.id, reply)).await;
+            word = conversation.next() => {
+                let out = match word {
+                    Word::Reply(reply) => Out::Reply(ticket.id, reply),
+                    Word::Alive { question, said } => {
+                        Out::Alive(ticket.id, question, encode_notification(&said.method, said.params.as_ref()))
+                    }
+                };
+                let _ = line.data.send(out).await;
             }
         }
     }

@@ -12,6 +12,7 @@ export async function refused({ browser, base }) {
             assert(/INVALID_AUTH_CREDENTIALS|HTTP_RESPONSE_CODE_FAILURE/.test(error.message), error.message);
         }
         same(status, 401, 'the status without a good key');
+        await page.waitForLoadState();
         assert(!(await page.content()).includes('/mcp/docs'), 'the page tells strangers what is mounted');
         same(faults, [], 'faults');
     }

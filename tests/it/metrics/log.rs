@@ -143,7 +143,7 @@ async fn sec_095_a_stream_is_not_held_back_by_its_line() {
         .header("mcp-protocol-version", MODERN)
         .header("mcp-method", "tools/call")
         .header("mcp-name", "slow")
-        .body(json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params }).to_string())
+        .body(Body::from(json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params }).to_string()))
         .unwrap();
     let mut body = router.oneshot(request).await.unwrap().into_body();
     let mut length = 0;

@@ -63,6 +63,11 @@ impl Standing {
         Self { state: watch::channel(State::Opening).0, wanted: Notify::new() }
     }
 
+    /// Whether there is no such stream.
+    pub(super) fn is_missing(&self) -> bool {
+        *self.state.borrow() == State::Hopeless
+    }
+
     /// Waits until the stream is open, or an attempt to open it has failed.
     pub(super) async fn ready(&self) {
         let state = *self.state.borrow();
@@ -193,8 +198,8 @@ async fn read(core: &Arc<Core>, epoch: &Arc<Epoch>, outside: &mut Conversation, 
     loop {
         let message = tokio::select! {
             next = messages.next() => next,
-            reply = outside.reply() => {
-                writer::reply(core, epoch, reply).await;
+            word = outside.next() => {
+                writer::word(core, epoch, word).await;
                 continue;
             }
         };

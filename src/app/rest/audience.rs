@@ -23,7 +23,7 @@ const BYTES: usize = 256 * 1024;
 
 /// Hears what belongs to one call.
 #[derive(Debug)]
-pub(super) struct Listener {
+pub(super) struct Audience {
     /// Whether there is a stream to say it on.
     streams: bool,
     queue: Mutex<Queue>,
@@ -37,7 +37,7 @@ struct Queue {
     asked: bool,
 }
 
-impl Listener {
+impl Audience {
     pub(super) fn new(streams: bool) -> Self {
         Self { streams, queue: Mutex::default(), more: Notify::new() }
     }
@@ -65,7 +65,7 @@ impl Listener {
     }
 }
 
-impl Peer for Listener {
+impl Peer for Audience {
     fn notify(&self, notification: Notification) {
         let Some(mut params) = notification.params.filter(|_| self.streams) else { return };
         let name = match &*notification.method {
@@ -103,36 +103,36 @@ mod tests {
     use super::*;
     use crate::jsonrpc::{Raw, RawObject};
 
-    fn say(listener: &Listener, n: usize, size: usize) {
+    fn say(audience: &Audience, n: usize, size: usize) {
         let data = Raw::of(&format!("{n} {}", "x".repeat(size)));
         let params = RawObject::from([("level", Raw::from("info")), ("data", data)]);
-        listener.notify(Notification { method: notification::MESSAGE.to_owned(), params: Some(params) });
+        audience.notify(Notification { method: notification::MESSAGE.to_owned(), params: Some(params) });
     }
 
     #[test]
     fn a_slow_reader_loses_the_oldest() {
-        let listener = Listener::new(true);
+        let audience = Audience::new(true);
         for n in 0..EVENTS + 10 {
-            say(&listener, n, 1);
+            say(&audience, n, 1);
         }
-        let first = listener.take().unwrap();
+        let first = audience.take().unwrap();
         assert!(first.starts_with(b"event: message\ndata: {\"level\":\"info\",\"data\":\"10 x"), "{first:?}");
         for n in 0..10 {
-            say(&listener, n, BYTES / 4);
+            say(&audience, n, BYTES / 4);
         }
         let mut bytes = 0;
-        while let Some(event) = listener.take() {
+        while let Some(event) = audience.take() {
             bytes += event.len();
         }
         assert!(bytes <= BYTES && bytes > BYTES / 2);
-        say(&listener, 0, BYTES);
-        assert!(listener.take().is_none(), "what is too large is not said at all");
+        say(&audience, 0, BYTES);
+        assert!(audience.take().is_none(), "what is too large is not said at all");
     }
 
     #[test]
     fn without_a_stream_nothing_is_kept() {
-        let listener = Listener::new(false);
-        say(&listener, 1, 1);
-        assert!(listener.take().is_none());
+        let audience = Audience::new(false);
+        say(&audience, 1, 1);
+        assert!(audience.take().is_none());
     }
 }
