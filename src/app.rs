@@ -14,8 +14,10 @@ mod pages;
 pub mod problem;
 mod proxy;
 mod rest;
+mod reverse;
 mod schema;
 pub mod table;
 
 pub use builder::{Assembled, Builder, Rialto};
 pub use proxy::Proxy;
+pub use reverse::Reverse;

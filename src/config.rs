@@ -30,9 +30,11 @@ mod host;
 mod listen;
 mod name;
 mod reader;
+mod route;
 mod secret;
 mod server;
 mod settings;
+mod size;
 mod tree;
 
 use std::ffi::OsString;
@@ -52,9 +54,11 @@ pub use self::fault::{Fault, Faults, Position};
 pub use self::host::{HostName, NotAHostName};
 pub use self::listen::{ListenError, parse_listen};
 pub use self::name::is_mount_name;
+pub use self::route::{NotARoutePath, Route, RoutePath};
 pub use self::secret::Secret;
 
 pub(crate) use self::host::Authority;
+pub(crate) use self::route::{fields, route_url};
 
 use self::fault::Key;
 use self::reader::Reader;
@@ -91,6 +95,8 @@ pub struct Config {
     pub demo: bool,
     /// The servers in the order of the file, without those that are disabled.
     pub servers: Vec<Server>,
+    /// Plain HTTP routes to servers elsewhere, in the order of the file.
+    pub routes: Vec<Route>,
     /// What is strange but harmless, each ready to be printed.
     pub warnings: Vec<String>,
 }
@@ -194,6 +200,7 @@ impl Default for Config {
             metrics: true,
             demo: false,
             servers: Vec::new(),
+            routes: Vec::new(),
             warnings: Vec::new(),
         }
     }

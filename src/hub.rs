@@ -8,6 +8,7 @@
 
 mod call;
 mod caller;
+mod caught;
 mod fault;
 mod gather;
 mod layered;
@@ -18,6 +19,8 @@ mod peer;
 
 pub use call::{Attempt, Call, Outcome, RequestState};
 pub use caller::{Answering, Caller, Principal, Scope, WeakCaller};
+pub(crate) use caught::words;
+pub use caught::{Caught, Sheltered};
 pub use fault::{Fault, GatewayFault, Reason};
 pub use gather::Gather;
 pub use layered::{

@@ -1,7 +1,9 @@
 //! The mounts of an application, each behind its endpoint.
 
 use std::{
+    any::Any,
     convert::Infallible,
+    panic::AssertUnwindSafe,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -12,7 +14,10 @@ use axum::{
     extract::State,
     routing::{any, any_service, get},
 };
-use futures_util::future::{Either, Ready, ready};
+use futures_util::{
+    FutureExt,
+    future::{Either, Ready, ready},
+};
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -21,7 +26,8 @@ use tower::Service;
 use crate::{
     auth::{Access, Unidentified},
     downstream::{Endpoint, Settings},
-    hub::{BoxFuture, Gather, Health, Limit, Mount},
+    hub::{BoxFuture, Caught, Gather, Health, Limit, Mount, Sheltered, words},
+    jsonrpc::{ErrorObject, code, encode_error},
     telemetry::{CallSeries, Measured},
 };
 
@@ -140,13 +146,17 @@ impl Entry {
     pub(super) fn new(mounted: Mounted, settings: &Settings) -> Self {
         let Mounted { mount, layers, title, unidentified, series } = mounted;
         // Read from the outside in: a call is counted, whatever becomes of it; it is bounded in number and time, questions
-        // included; then it passes the layers and hooks that this mount was given, the first of them first; then the
+        // included; what panics below ends the call and nothing else; then it passes the layers and hooks that this mount was
+        // given, the first of them first; then the
         // questions of modern servers are answered for clients that cannot; then it reaches the mount.
         let mut stack: Arc<dyn Mount> = Arc::new(Gather::new(mount));
+        if !layers.is_empty() {
+            stack = Arc::new(Sheltered::new(stack));
+        }
         for layer in layers.iter().rev() {
             stack = layer(stack);
         }
-        let limited = Limit::new(stack);
+        let limited = Limit::new(Caught::new(stack));
         let mount: Arc<dyn Mount> = match series {
             Some(series) => Arc::new(Measured::new(limited, series)),
             None => Arc::new(limited),
@@ -211,13 +221,25 @@ impl Service<Request<Body>> for Mcp {
         if !access.may_use(entry.name()) {
             return Either::Left(ready(Ok(forbidden())));
         }
-        let serve = async move { Ok(entry.endpoint.serve(request, access.principal()).await.map(Body::new)) };
-        Either::Right(Box::pin(serve))
+        Either::Right(Box::pin(async move {
+            // Calls catch what panics in them. What else does is a defect of the endpoint, and this request's alone.
+            let served = AssertUnwindSafe(entry.endpoint.serve(request, access.principal())).catch_unwind().await;
+            Ok(served.map_or_else(|panic| broken(entry.name(), &*panic), |response| response.map(Body::new)))
+        }))
     }
 }
 
+fn broken(mount: &str, panic: &(dyn Any + Send)) -> Response<Body> {
+    tracing::error!(mount, "a panic in an endpoint: {}", words(panic));
+    let error = ErrorObject::new(code::INTERNAL, "the gateway failed while it handled this; its log says more");
+    let mut response = Response::new(Body::from(encode_error(None, &error)));
+    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
 /// The principal is known and may not come in. No challenge: another key of the same principal would not help.
-fn forbidden() -> Response<Body> {
+pub(super) fn forbidden() -> Response<Body> {
     let mut response = Response::new(Body::from(r#"{"error":"access_denied"}"#));
     *response.status_mut() = StatusCode::FORBIDDEN;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

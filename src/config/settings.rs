@@ -9,12 +9,13 @@ use url::Url;
 use super::fault::Key;
 use super::name::suggest;
 use super::reader::Reader;
+use super::route::read_routes;
 use super::server::Named;
 use super::tree::{Entry, Node};
 use super::{Config, DEMO, EraChoice, HostName, Kind, Secret, Server, Sessions, auth, duration, listen};
 use crate::protocol::headers;
 
-const KEYS: [&str; 8] = ["listen", "hosts", "public_url", "seal_keys", "auth", "metrics", "demo", "servers"];
+const KEYS: [&str; 9] = ["listen", "hosts", "public_url", "seal_keys", "auth", "metrics", "demo", "servers", "routes"];
 const SERVER_KEYS: [&str; 4] = ["era", "sessions", "forward_headers", "start_timeout"];
 
 const ERAS: [(&str, EraChoice); 4] = [
@@ -63,6 +64,7 @@ pub(super) fn read(reader: &mut Reader<'_>, rialto: Option<&Entry>, mut named: V
             // Read before everything that names a mount.
             "demo" => {}
             "servers" => read_server_settings(reader, node, &key, &mut named),
+            "routes" => config.routes = read_routes(reader, node, &key),
             _ => unknown(reader, entry, &key, &KEYS),
         }
     }
@@ -238,7 +240,7 @@ fn read_forwarded(reader: &mut Reader<'_>, node: &Node, key: &Key) -> Vec<Header
     names
 }
 
-fn read_duration(reader: &mut Reader<'_>, node: &Node, key: &Key) -> Option<Duration> {
+pub(super) fn read_duration(reader: &mut Reader<'_>, node: &Node, key: &Key) -> Option<Duration> {
     const HINT: &str = "write a number with its unit, such as `500ms`, `60s` or `5m`, up to `1h`";
     let text = reader.text(node, key)?.value;
     match duration::parse(&text) {

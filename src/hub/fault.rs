@@ -123,6 +123,11 @@ impl Fault {
         Self::Answered(ErrorObject::new(code, message))
     }
 
+    /// The operator of the gateway does not allow it: a [`Reason::Policy`] with these words for the client.
+    pub fn refused(message: impl Into<String>) -> Self {
+        Self::gateway(Reason::Policy, message)
+    }
+
     /// No such method.
     #[must_use]
     pub fn method_not_found(method: &str) -> Self {

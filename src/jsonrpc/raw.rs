@@ -28,6 +28,17 @@ pub enum Kind {
 }
 
 /// One JSON value as text that has been scanned, without white space around it. Cloning shares the bytes.
+///
+/// ```
+/// use rialto::jsonrpc::Raw;
+/// use serde_json::json;
+///
+/// let value = Raw::of(&json!({ "city": "Venice", "bridges": 435 }));
+/// assert_eq!(value.as_bytes(), br#"{"city":"Venice","bridges":435}"#);
+///
+/// let city = value.to_object().and_then(|object| object.get("city").cloned());
+/// assert!(city.is_some_and(|city| city.is_text("Venice")));
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Raw(Bytes);
 

@@ -5,6 +5,7 @@ mod faults;
 mod formats;
 mod listening;
 mod references;
+mod routes;
 mod servers;
 
 use std::ffi::OsString;

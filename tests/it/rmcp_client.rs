@@ -17,8 +17,8 @@ use crate::{
 };
 
 mod changes;
-mod peer;
-mod server;
+pub(crate) mod peer;
+pub(crate) mod server;
 
 use peer::{Client, Lifecycle, Seen, call};
 use server::RmcpServer;

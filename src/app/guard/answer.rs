@@ -8,7 +8,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
-use super::rules::{Refusal, Rules};
+use super::rules::{Refusal, Rules, Settings};
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, DELETE, OPTIONS");
 const EXPOSED: HeaderValue = HeaderValue::from_static("mcp-session-id, mcp-protocol-version, www-authenticate");
@@ -20,8 +20,8 @@ const MALFORMED: HeaderValue = HeaderValue::from_static(
 
 /// A refusal as plain text. The connection is closed: a client that sends such a request is
 /// confused or hostile, and its body is not worth reading.
-pub(super) fn refuse(refusal: Refusal) -> Response<Body> {
-    let mut response = Response::new(Body::from(refusal.message() + "\n"));
+pub(super) fn refuse(refusal: Refusal, settings: Settings) -> Response<Body> {
+    let mut response = Response::new(Body::from(refusal.message(settings) + "\n"));
     *response.status_mut() = refusal.status();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));

@@ -12,8 +12,10 @@ use crate::config::{Authority, HostName};
 const LONGEST_URL: usize = 8 * 1024;
 
 /// Who may be addressed, and by whom, at one listener.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Rules {
+    /// How people allow a host and say where the application is published.
+    pub(super) settings: Settings,
     loopback: bool,
     /// The one address that is listened on, outside loopback.
     own: Option<IpAddr>,
@@ -21,11 +23,20 @@ pub(super) struct Rules {
     public: Option<PublicOrigin>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct PublicOrigin {
     scheme: Scheme,
     host: String,
     port: u16,
+}
+
+/// How an application is told which hosts are its own: what a person has to do about a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Settings {
+    /// By a config file.
+    File,
+    /// By a Rust program.
+    Program,
 }
 
 /// Why a request was turned away.
@@ -63,6 +74,7 @@ impl Rules {
     pub(super) fn new(listener: SocketAddr, hosts: &[HostName], public_url: Option<&Url>) -> Self {
         let ip = listener.ip().to_canonical();
         Self {
+            settings: Settings::File,
             loopback: ip.is_loopback(),
             own: (!ip.is_loopback() && !ip.is_unspecified()).then_some(ip),
             hosts: hosts.to_vec(),
@@ -183,6 +195,24 @@ fn ascii(value: Option<&HeaderValue>, name: &'static str) -> Result<(), Refusal>
     }
 }
 
+// === impl Settings ===
+
+impl Settings {
+    fn hosts(self) -> &'static str {
+        match self {
+            Self::File => "the setting `rialto.hosts`",
+            Self::Program => "`.hosts(…)`",
+        }
+    }
+
+    fn public_url(self) -> &'static str {
+        match self {
+            Self::File => "the setting `rialto.public_url`",
+            Self::Program => "`.public_url(…)`",
+        }
+    }
+}
+
 // === impl PublicOrigin ===
 
 impl PublicOrigin {
@@ -243,7 +273,7 @@ impl Refusal {
     }
 
     /// What the client is told. It never repeats what the client sent.
-    pub(super) fn message(self) -> String {
+    pub(super) fn message(self, settings: Settings) -> String {
         match self {
             Self::UrlTooLong => format!("the URL is longer than {LONGEST_URL} bytes"),
             Self::Repeated(name) => format!("more than one `{name}` header"),
@@ -252,7 +282,7 @@ impl Refusal {
             Self::HostMalformed => "the `host` header is not a host with an optional port".to_owned(),
             Self::HostAmbiguous => "the `host` header differs from the host in the URL".to_owned(),
             Self::HostNotAllowed => {
-                "this host is not served here; hosts are allowed with the setting `rialto.hosts`".to_owned()
+                format!("this host is not served here; hosts are allowed with {}", settings.hosts())
             }
             Self::OriginNotAllowed => "this origin is not allowed".to_owned(),
             Self::UnknownExpectation => "only `100-continue` can be expected".to_owned(),
@@ -266,19 +296,20 @@ impl Refusal {
 
     /// Tells the operator. What a person can mend by configuration is a warning, the rest is the
     /// client's affair.
-    pub(super) fn log(self, headers: &HeaderMap) {
+    pub(super) fn log(self, headers: &HeaderMap, settings: Settings) {
         match self {
             Self::HostNotAllowed => tracing::warn!(
                 host = %shown(headers, &HOST),
-                "refused a request for a host that is not ours; if it is, add it to `rialto.hosts`"
+                "refused a request for a host that is not ours; if it is, allow it with {}",
+                settings.hosts(),
             ),
             Self::OriginNotAllowed => tracing::warn!(
                 origin = %shown(headers, &ORIGIN),
                 host = %shown(headers, &HOST),
-                "refused a request from a foreign web page; if it is this gateway's own address, \
-                 set `rialto.public_url` to it"
+                "refused a request from a foreign web page; if it is this gateway's own address, set it with {}",
+                settings.public_url(),
             ),
-            other => tracing::debug!("refused a request: {}", other.message()),
+            other => tracing::debug!("refused a request: {}", other.message(settings)),
         }
     }
 }
@@ -381,7 +412,7 @@ mod tests {
                 }
             }
             if let Err(refusal) = published().check(&Uri::from_static("/"), &headers) {
-                refusal.log(&headers);
+                refusal.log(&headers, Settings::File);
             }
         }
     }

@@ -30,7 +30,7 @@ use crate::{
     },
 };
 
-/// A running application. Alice may use everything, Bob only `docs`.
+/// A running application. Alice may use everything, Bob only `docs` and the custom routes.
 pub(super) struct App {
     pub(super) address: SocketAddr,
     pub(super) shutdown: Shutdown,
@@ -93,7 +93,7 @@ impl App {
             Key::new("alice", &alice).unwrap(),
             // Rotation: a principal may have an old key and a new one.
             Key::new("alice", &fresh_key()).unwrap(),
-            Key::hashed("bob", &Key::new("bob", &bob).unwrap().to_hash()).unwrap().only(["docs"]),
+            Key::hashed("bob", &Key::new("bob", &bob).unwrap().to_hash()).unwrap().only(["docs"]).and_routes(),
         ])
         .unwrap();
         let watched = |forwarding: Forwarding| async move {

@@ -55,7 +55,7 @@ async fn sec_126_a_request_is_one_line_that_nothing_breaks() {
         .with_env_filter("rialto::access=debug")
         .with_writer(move || writer.clone())
         .finish();
-    let _logging = tracing::subscriber::set_default(subscriber);
+    let _logging = crate::support::log::listen(subscriber);
     let router = router();
 
     let mcp = |method: &str| {
@@ -114,7 +114,7 @@ async fn nothing_is_noted_while_nobody_reads_it() {
     let written = Written::default();
     let writer = written.clone();
     let subscriber = tracing_subscriber::fmt().with_env_filter("info").with_writer(move || writer.clone()).finish();
-    let _logging = tracing::subscriber::set_default(subscriber);
+    let _logging = crate::support::log::listen(subscriber);
     send(&router(), Request::get("/hello"), Body::empty()).await;
     assert!(!written.text().contains("/hello"), "{}", written.text());
 }
@@ -128,7 +128,7 @@ async fn sec_095_a_stream_is_not_held_back_by_its_line() {
         .with_ansi(false)
         .with_writer(move || writer.clone())
         .finish();
-    let _logging = tracing::subscriber::set_default(subscriber);
+    let _logging = crate::support::log::listen(subscriber);
     let router = router();
     let meta = json!({
         "io.modelcontextprotocol/protocolVersion": MODERN,

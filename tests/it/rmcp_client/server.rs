@@ -35,13 +35,13 @@ const STATE: &str = "asked once";
 const NAMES: [&str; 3] = ["Ada", "Alan", "Grace"];
 
 /// A running server. It ends when this is dropped.
-pub(super) struct RmcpServer {
-    pub(super) url: String,
+pub(crate) struct RmcpServer {
+    pub(crate) url: String,
     _stop: DropGuard,
 }
 
 impl RmcpServer {
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let stop = CancellationToken::new();
         let tools = Tools::default();
         let service = StreamableHttpService::new(
@@ -69,7 +69,7 @@ type Told = (Peer<RoleServer>, Option<String>);
 
 /// What all sessions and requests share.
 #[derive(Clone)]
-struct Tools {
+pub(crate) struct Tools {
     cancelled: Arc<AtomicU64>,
     /// The clients with sessions, and what they subscribed to.
     clients: Arc<Mutex<Vec<Told>>>,
