@@ -2,11 +2,22 @@
 
 pub mod assemble;
 mod builder;
+mod docs;
 pub mod gateway;
 pub mod guard;
+mod headers;
 pub mod listener;
+mod metrics;
+mod observe;
+mod openapi;
+mod pages;
+pub mod problem;
 mod proxy;
+mod rest;
+mod reverse;
+mod schema;
 pub mod table;
 
 pub use builder::{Assembled, Builder, Rialto};
 pub use proxy::Proxy;
+pub use reverse::Reverse;

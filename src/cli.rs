@@ -1,5 +1,6 @@
 //! The command line.
 
+mod key;
 mod log;
 mod serve;
 
@@ -23,6 +24,12 @@ enum Command {
     Serve {
         /// The config file: an `mcpServers` file in JSON, YAML or TOML. Without it the demo is served.
         file: Option<PathBuf>,
+    },
+    /// Make a key for somebody to come in with, and the entry for the config file that lets them.
+    Key {
+        /// Whose key it is: a name for the log and for what is kept for each of them.
+        #[arg(long, value_name = "NAME", default_value = "me")]
+        principal: String,
     },
     /// Ends the children of a gateway that died. Started by the gateway itself.
     #[command(hide = true)]
@@ -54,6 +61,7 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     match cli.command {
         Some(Command::Guardian) => rialto::upstream::child::guardian_main(),
+        Some(Command::Key { principal }) => key::run(&principal),
         Some(Command::Serve { file }) => serve::run(file, cli.serve),
         None => serve::run(None, cli.serve),
     }

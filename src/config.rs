@@ -22,15 +22,19 @@
 //! Reading finds every fault it can and gives either a whole [`Config`] or all the [`Faults`];
 //! there is no half config.
 
+mod auth;
 mod duration;
 mod expand;
 mod fault;
 mod host;
+mod listen;
 mod name;
 mod reader;
+mod route;
 mod secret;
 mod server;
 mod settings;
+mod size;
 mod tree;
 
 use std::ffi::OsString;
@@ -44,13 +48,17 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 use url::Url;
 
+use crate::auth::Auth;
+
 pub use self::fault::{Fault, Faults, Position};
 pub use self::host::{HostName, NotAHostName};
+pub use self::listen::{ListenError, parse_listen};
 pub use self::name::is_mount_name;
+pub use self::route::{NotARoutePath, Route, RoutePath};
 pub use self::secret::Secret;
-pub use self::settings::{ListenError, parse_listen};
 
 pub(crate) use self::host::Authority;
+pub(crate) use self::route::{fields, route_url};
 
 use self::fault::Key;
 use self::reader::Reader;
@@ -59,6 +67,9 @@ use self::tree::{Format, Node};
 /// The longest config file, in bytes. Real ones have a few thousand.
 pub const LONGEST_FILE: u64 = 1024 * 1024;
 
+/// The mounts of the demo, which a config adds with `demo: true`.
+pub const DEMO: [&str; 2] = ["docs", "finance"];
+
 /// Looks up an environment variable. A function, so that tests need not touch the environment of
 /// their process.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
@@ -66,7 +77,8 @@ pub type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 /// A config file, checked.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The address to listen on: 127.0.0.1:8000 unless the file says otherwise. Always on loopback.
+    /// The address to listen on: 127.0.0.1:8000 unless the file says otherwise. Outside loopback only if it is said who may
+    /// come in.
     pub listen: SocketAddr,
     /// Names, besides the loopback ones, under which requests may address the listener.
     pub hosts: Vec<HostName>,
@@ -75,10 +87,30 @@ pub struct Config {
     /// Keys that seal the handles given to clients. The first one seals, all of them open. Empty
     /// means: make one up at start.
     pub seal_keys: Vec<Secret>,
+    /// Who may come in.
+    pub authentication: Authentication,
+    /// Whether calls and requests are counted.
+    pub metrics: bool,
+    /// Whether the demo is served beside the servers: see [`DEMO`].
+    pub demo: bool,
     /// The servers in the order of the file, without those that are disabled.
     pub servers: Vec<Server>,
+    /// Plain HTTP routes to servers elsewhere, in the order of the file.
+    pub routes: Vec<Route>,
     /// What is strange but harmless, each ready to be printed.
     pub warnings: Vec<String>,
+}
+
+/// Who may come in, as `rialto.auth` says it.
+#[derive(Clone, Debug, Default)]
+pub enum Authentication {
+    /// Nothing is said: only this machine can connect, and whoever does is its one user.
+    #[default]
+    Unsaid,
+    /// `"none"`: nobody is asked. Those who come from elsewhere than this machine are strangers, also to each other.
+    Nobody,
+    /// Those who have one of these keys.
+    Keys(Auth),
 }
 
 /// One entry of `mcpServers` with the settings that `rialto.servers` has for it.
@@ -164,7 +196,11 @@ impl Default for Config {
             hosts: Vec::new(),
             public_url: None,
             seal_keys: Vec::new(),
+            authentication: Authentication::Unsaid,
+            metrics: true,
+            demo: false,
             servers: Vec::new(),
+            routes: Vec::new(),
             warnings: Vec::new(),
         }
     }
@@ -228,6 +264,8 @@ fn read_root(reader: &mut Reader<'_>, root: &Node) -> Option<Config> {
                 .hint("keep one of the two, with all the servers");
             return None;
         }
+        // Whoever asks for the demo wants to look at it, and may have nothing else yet.
+        (None, None) if settings::wants_demo(root) => Vec::new(),
         (None, None) => {
             reader
                 .fault(root.at, &Key::root(), "there is no `mcpServers`")

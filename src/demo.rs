@@ -1,8 +1,12 @@
-//! The demo: an MCP server named `docs` that runs inside Rialto and serves Rialto's own documentation.
+//! The demo: two MCP servers that run inside Rialto, and REST routes beside them.
 //!
-//! It is also the smallest complete server there is to try a client or a gateway with: it has tools, resources,
-//! templates, a prompt, completion, progress, logging and one question, and it speaks both eras. Everything it
-//! answers comes from the pages in `demo/docs`, which are part of the program.
+//! `docs` serves Rialto's own documentation. It is also the smallest complete server there is to try a client or a
+//! gateway with: it has tools, resources, templates, a prompt, completion, progress, logging and one question, and it
+//! speaks both eras. Everything it answers comes from the pages in `demo/docs`, which are part of the program.
+//!
+//! [`Finance`] keeps the books of a small company, for REST clients and MCP clients at once.
+//!
+//! The code is made to be copied: of this crate it uses nothing but what everybody can use.
 
 use std::sync::LazyLock;
 
@@ -18,23 +22,29 @@ use rmcp::{
 };
 use tokio::io::DuplexStream;
 
+mod ask;
 mod corpus;
 mod explain;
+mod finance;
 mod index;
+mod kit;
 mod log;
 mod reading;
 mod recommend;
+mod seal;
 mod search;
 mod tools;
 
 #[cfg(test)]
 mod tests;
 
-use corpus::Corpus;
-use log::SessionLevel;
+pub(crate) use finance::Finance;
+pub(crate) use kit::ServeError;
 
-/// How long a client may keep a list or a page, in milliseconds. They change only with the program.
-const TTL_MS: u64 = 300_000;
+use corpus::Corpus;
+use kit::{TTL_MS, cacheable, is_modern, refuse_cursor};
+use log::SessionLevel;
+use seal::StateSeal;
 
 const INSTRUCTIONS: &str = "The documentation of Rialto, a gateway that lets any MCP client use any MCP server. \
     Use `search` to find sections, `read_page` to read them, and `recommend` when it is not clear where to begin. \
@@ -44,11 +54,11 @@ const INSTRUCTIONS: &str = "The documentation of Rialto, a gateway that lets any
 struct Library {
     corpus: Corpus,
     tools: Vec<Tool>,
-    seal: recommend::StateSeal,
+    seal: StateSeal,
 }
 
 static LIBRARY: LazyLock<Library> =
-    LazyLock::new(|| Library { corpus: Corpus::new(), tools: tools::definitions(), seal: recommend::StateSeal::new() });
+    LazyLock::new(|| Library { corpus: Corpus::new(), tools: tools::definitions(), seal: StateSeal::new() });
 
 /// One session with the documentation server. Clones belong to the same session; the pages are shared by all.
 #[derive(Clone)]
@@ -76,39 +86,6 @@ impl Docs {
         running.waiting().await.map_err(ServeError::Crashed)?;
         Ok(())
     }
-}
-
-/// Why a session with the documentation server failed.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ServeError {
-    /// The client did not open the session as MCP asks for.
-    #[error("the session with the documentation server could not be opened")]
-    Opening(#[source] Box<ServerInitializeError>),
-    /// The task that serves the session panicked or was aborted.
-    #[error("the session with the documentation server ended unexpectedly")]
-    Crashed(#[source] tokio::task::JoinError),
-}
-
-/// Whether the request is one of the modern era, where nothing may be asked by a request of the server's own.
-fn is_modern(context: &RequestContext<RoleServer>) -> bool {
-    context.protocol_version().is_some_and(|revision| !revision.has_initialize())
-}
-
-/// Lists fit on one page, so every cursor is one that this server never gave out.
-fn refuse_cursor(request: Option<&PaginatedRequestParams>) -> Result<(), ErrorData> {
-    match request.and_then(|request| request.cursor.as_deref()) {
-        None => Ok(()),
-        Some(_) => {
-            Err(ErrorData::invalid_params("unknown cursor: this list has one page, ask for it without a cursor", None))
-        }
-    }
-}
-
-/// Adds the caching hints of the modern era to a result; legacy results have no such fields.
-macro_rules! cacheable {
-    ($result:expr, $context:expr) => {
-        if is_modern(&$context) { $result.with_ttl_ms(TTL_MS).with_cache_scope(CacheScope::Public) } else { $result }
-    };
 }
 
 impl ServerHandler for Docs {

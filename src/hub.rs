@@ -8,6 +8,7 @@
 
 mod call;
 mod caller;
+mod caught;
 mod fault;
 mod gather;
 mod layered;
@@ -17,7 +18,9 @@ mod mount;
 mod peer;
 
 pub use call::{Attempt, Call, Outcome, RequestState};
-pub use caller::{Answering, Caller, Principal, Scope};
+pub use caller::{Answering, Caller, Principal, Scope, WeakCaller};
+pub(crate) use caught::words;
+pub use caught::{Caught, Sheltered};
 pub use fault::{Fault, GatewayFault, Reason};
 pub use gather::Gather;
 pub(crate) use gather::{Stop, rounds, settle};
@@ -25,7 +28,7 @@ pub use layered::{
     After, AfterForward, Before, BeforeForward, CallService, Forwarded, Forwarding, Hooked, Layered, Verdict,
     after_forward, before_forward,
 };
-pub use life::{Asking, Life, LifeLimits, TimedOut};
+pub use life::{Asking, Life, LifeLimits, TIMED_OUT, TimedOut};
 pub use limit::Limit;
 pub use mount::{BoxFuture, Description, Filter, Health, Link, Listening, Mount};
 pub use peer::{Answer, Peer, Question, Refusal, SilentPeer};

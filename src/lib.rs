@@ -1,6 +1,74 @@
 //! Rialto, an MCP gateway: any MCP client reaches any MCP server, whatever protocol revision and transport each side
 //! speaks.
 //!
+//! It is a program that reads a config file, and this library, for those who would rather write axum applications.
+//!
+//! # In an application of yours
+//!
+//! A [`Proxy`] stands in front of one server: elsewhere, as a child process, or in this process. Nest it wherever you like:
+//!
+//! ```
+//! use axum::{Router, routing::get};
+//! use rialto::Proxy;
+//!
+//! # fn app() -> Router {
+//! Router::new()
+//!     .route("/hello", get(async || "hello"))
+//!     .nest_service("/mcp/docs", Proxy::to("https://docs.example/mcp").into_service())
+//!     .nest_service("/mcp/time", Proxy::command("uvx").args(["mcp-server-time"]).into_service())
+//! # }
+//! ```
+//!
+//! Your middleware says who is calling, by an [`auth::Access`] or a [`hub::Principal`] in the request's extensions; callers
+//! that nobody knows share nothing with each other. See [`Proxy`] for that, and for how such an application stops.
+//!
+//! # As an application
+//!
+//! [`Rialto::builder`] makes a whole one, with mounts at `/mcp/{name}`, health at `/readyz`, routes of your own and plain
+//! HTTP routes to servers elsewhere, all behind one guard and one set of middleware. It is an axum [`Router`](axum::Router):
+//!
+//! ```no_run
+//! use axum::{Router, routing::get};
+//! use rialto::{Proxy, Rialto};
+//!
+//! #[tokio::main]
+//! async fn main() -> std::io::Result<()> {
+//!     let app: Router = Rialto::builder()
+//!         .mount("docs", Proxy::to("https://docs.example/mcp"))
+//!         .routes(Router::new().route("/hello", get(async || "hello")))
+//!         .route_to("/reports", "http://127.0.0.1:9000/reports")
+//!         .local()
+//!         .build();
+//!     let listener = tokio::net::TcpListener::bind("127.0.0.1:8000").await?;
+//!     axum::serve(listener, app).await
+//! }
+//! ```
+//!
+//! # Hooks and layers
+//!
+//! Each proxy takes hooks and tower layers of its own. They see every call with its principal, its mount and its raw
+//! message, whatever the client speaks, and may change, answer or refuse it:
+//!
+//! ```
+//! use rialto::{Proxy, hub::{Fault, Forwarded, Forwarding, Outcome, Verdict}};
+//!
+//! let proxy = Proxy::to("https://files.example/mcp")
+//!     .before_forward(async |forwarding: Forwarding| match forwarding.call.tool().as_deref() {
+//!         Some("delete") => Err(Fault::refused("nothing is deleted here")),
+//!         Some("format") => Ok(Verdict::Answer(Outcome::tool_error("use `delete` instead"))),
+//!         _ => Ok(Verdict::Forward(forwarding.call)),
+//!     })
+//!     .after_forward(async |forwarded: Forwarded| {
+//!         if let Err(fault) = &forwarded.outcome {
+//!             eprintln!("{} at {}: {fault}", forwarded.method, forwarded.mount);
+//!         }
+//!         forwarded.outcome
+//!     });
+//! # let _ = proxy;
+//! ```
+//!
+//! See [`hub::CallService`] for how to write a layer, and `examples/` in the repository for whole programs.
+//!
 //! # Bird's view
 //!
 //! ```text
@@ -31,8 +99,9 @@
 //! | [`mount`] | what stands between the two: pooled sessions, the catalog, pages, tasks, translation |
 //! | [`seal`] | handles that clients keep for us |
 //! | [`config`] | the config file |
+//! | [`telemetry`] | metrics, and what the access log says |
 //! | [`auth`] | who is calling, and which mounts they may use |
-//! | [`app`] | the axum application: mounts, custom routes, its listener and its guard |
+//! | [`app`] | the axum application: mounts, REST and its OpenAPI document, custom routes, listener and guard |
 //!
 //! Dependencies point one way: `jsonrpc ← protocol ← hub ← {downstream, upstream, mount} ← app ← cli`. `downstream` and
 //! `upstream` do not know each other.
@@ -59,6 +128,7 @@ pub mod jsonrpc;
 pub mod mount;
 pub mod protocol;
 pub mod seal;
+pub mod telemetry;
 pub mod upstream;
 
-pub use app::{Proxy, Rialto};
+pub use app::{Proxy, Reverse, Rialto};

@@ -4,6 +4,7 @@ pub(crate) mod answer;
 pub mod capabilities;
 pub mod headers;
 pub mod ladder;
+pub mod level;
 pub mod meta;
 pub mod method;
 pub mod revision;

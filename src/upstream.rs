@@ -65,6 +65,11 @@ pub trait Connector: Send + Sync + 'static {
     /// Whether the server can be used, by what happened last.
     fn health(&self) -> Health;
 
+    /// The same server, spoken to in the legacy era, where its era is found by probing and the other one can be had too.
+    fn legacy(&self) -> Option<Arc<dyn Connector>> {
+        None
+    }
+
     /// How it is reached, in one word for people and metrics: `http`, `stdio`, `in-process`, or `none`.
     fn transport(&self) -> &'static str;
 }
@@ -106,6 +111,10 @@ pub trait Session: Send + Sync {
 
     /// Whether calls can still be sent.
     fn is_open(&self) -> bool;
+
+    /// Resolves when no call can be sent any more: never for a session that keeps nothing, where every call finds out by
+    /// itself.
+    fn over(&self) -> BoxFuture<()>;
 }
 
 /// A request on its way to a server, in the shape of the server's revision.

@@ -21,9 +21,13 @@ use crate::{
     wire::{Era, MCP_PATH},
 };
 
+/// The key of the load, and the SHA-256 of it.
+const KEY: &str = "rk_bench-0123456789abcdefghijklmnop";
+const KEY_HASH: &str = "90f3c939f11adb3527e56a06baec7d326dfdd80e00d0f2cb6f3dd568ce6e7d53";
+
 /// What can be measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Kind {
     /// The upstream itself, without a proxy.
     Direct,
@@ -31,8 +35,12 @@ pub(crate) enum Kind {
     Nginx,
     /// axum and reqwest, forwarding bytes.
     Forwarder,
-    /// The gateway.
+    /// The gateway, as it is without a word in its configuration.
     Rialto,
+    /// The gateway with everything left out that only watches: what the others have of it is what it costs.
+    RialtoBare,
+    /// The gateway with keys, each request bringing the last of ten.
+    RialtoKeys,
 }
 
 impl Kind {
@@ -43,7 +51,14 @@ impl Kind {
             Self::Nginx => "nginx",
             Self::Forwarder => "forwarder",
             Self::Rialto => "rialto",
+            Self::RialtoBare => "rialto-bare",
+            Self::RialtoKeys => "rialto-keys",
         }
+    }
+
+    /// Whether it is the gateway, in whatever way it is configured.
+    pub(crate) fn is_rialto(self) -> bool {
+        matches!(self, Self::Rialto | Self::RialtoBare | Self::RialtoKeys)
     }
 }
 
@@ -52,6 +67,8 @@ impl Kind {
 pub(crate) struct Target {
     pub(crate) address: SocketAddr,
     pub(crate) path: &'static str,
+    /// The key that its requests bring, where it asks for one.
+    pub(crate) key: Option<&'static str>,
 }
 
 /// One proxy, ready for the load.
@@ -101,7 +118,7 @@ impl<'a> Stage<'a> {
     /// When it does not start.
     pub(crate) fn start(&self, kind: Kind) -> Result<Contestant> {
         let (upstream_process, upstream) = match (kind, &self.other_era) {
-            (Kind::Rialto, Some(other)) => other,
+            (kind, Some(other)) if kind.is_rialto() => other,
             _ => &self.same_era,
         };
         let threads = self.options.threads().to_string();
@@ -114,10 +131,11 @@ impl<'a> Stage<'a> {
                 command.args(["--upstream", &upstream.to_string(), "--threads", &threads]);
                 self.start_announced(kind, command)?
             }
-            Kind::Rialto => {
+            Kind::Rialto | Kind::RialtoBare | Kind::RialtoKeys => {
                 path = "/mcp/bench";
-                let config = self.folder.join("mcp.json");
-                fs::write(&config, rialto_config(*upstream, self.case.upstream)).doing("writing the configuration")?;
+                let config = self.folder.join(format!("{}.json", kind.name()));
+                fs::write(&config, rialto_config(kind, *upstream, self.case.upstream))
+                    .doing("writing the configuration")?;
                 let mut command = Command::new(self.options.rialto());
                 command.arg("serve").arg(config);
                 command.args(["--listen", "127.0.0.1:0"]);
@@ -130,7 +148,8 @@ impl<'a> Stage<'a> {
                 self.start_announced(kind, command)?
             }
         };
-        Ok(Contestant { target: Target { address, path }, process, upstream: *upstream })
+        let key = (kind == Kind::RialtoKeys).then_some(KEY);
+        Ok(Contestant { target: Target { address, path, key }, process, upstream: *upstream })
     }
 
     fn start_announced(&self, kind: Kind, command: Command) -> Result<(Rc<Running>, SocketAddr)> {
@@ -177,11 +196,21 @@ fn start_upstream(case: &Case, era: Era, folder: &Path, guard: &Rc<Guard>) -> Re
     Ok((Rc::new(process), address))
 }
 
-fn rialto_config(upstream: SocketAddr, era: Era) -> String {
-    let config = serde_json::json!({
+fn rialto_config(kind: Kind, upstream: SocketAddr, era: Era) -> String {
+    let mut config = serde_json::json!({
         "mcpServers": {"bench": {"url": format!("http://{upstream}{MCP_PATH}")}},
         "rialto": {"servers": {"bench": {"era": era.word()}}},
     });
+    match kind {
+        Kind::RialtoBare => config["rialto"]["metrics"] = false.into(),
+        Kind::RialtoKeys => {
+            let key = |n: u8| serde_json::json!({"principal": format!("other-{n}"), "key": format!("sha256:{:064x}", u64::from(n) + (1 << 40))});
+            let mut keys: Vec<_> = (1..10).map(key).collect();
+            keys.push(serde_json::json!({"principal": "bench", "key": format!("sha256:{KEY_HASH}")}));
+            config["rialto"]["auth"] = serde_json::json!({"keys": keys});
+        }
+        _ => {}
+    }
     format!("{config:#}\n")
 }
 

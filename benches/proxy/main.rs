@@ -1,7 +1,7 @@
 //! What a whole proxied MCP call costs, side by side with other proxies.
 //!
 //! ```text
-//! cargo bench --bench proxy                                    # everything, about ten minutes
+//! cargo bench --bench proxy                                    # everything, about twelve minutes
 //! cargo bench --bench proxy -- --case call-legacy --rounds 5
 //! cargo bench --bench proxy -- --only direct,forwarder --json figures.json
 //! cargo bench --bench proxy -- --quick                         # does it work at all
@@ -11,12 +11,13 @@
 //! Nothing needs to be installed. The benchmark starts a fast MCP server (the
 //! *upstream*) and, before it, one proxy after the other: nothing at all
 //! (*direct*), nginx where it is on the `PATH`, a plain byte-forwarding proxy of
-//! axum and reqwest (the *forwarder*), and Rialto. All are processes of their
-//! own on 127.0.0.1, with the same number of threads. The load comes from the
-//! benchmark's own process: 16 connections, each with one operation under way,
-//! as fast as the answers come. The proxies take turns, round after round,
-//! after a turn that does not count, so that a noisy minute of the machine hits
-//! all of them. Every answer is checked as a whole.
+//! axum and reqwest (the *forwarder*), Rialto, and Rialto with its metrics
+//! turned off (*rialto-bare*). All are processes of their own on 127.0.0.1, with
+//! the same number of threads. The load comes from the benchmark's own process:
+//! 16 connections, each with one operation under way, as fast as the answers
+//! come. The proxies take turns, round after round, after a turn that does not
+//! count, so that a noisy minute of the machine hits all of them. Every answer is
+//! checked as a whole.
 //!
 //! # How to read the figures
 //!
@@ -35,7 +36,8 @@
 //! - **upstream**: messages that the upstream was sent per operation: 1 for a
 //!   forwarded call; about 0 for a list that comes from a cache.
 //! - **rialto / forwarder** and the like: the ratio of the medians above. Below 1
-//!   means less; for "per s" more is better, for all others less is.
+//!   means less; for "per s" more is better, for all others less is. What metrics
+//!   cost is *rialto / rialto-bare*.
 //!
 //! An operation of the list cases is a whole list. A proxy may give it in
 //! several pages; then one operation is several requests. In the cases that

@@ -122,7 +122,7 @@ impl Options {
     /// The proxies that take part, in the order of their turns. nginx is left
     /// out where it is not installed, unless it was asked for by name.
     pub(crate) fn kinds(&self) -> Vec<Kind> {
-        let all = [Kind::Direct, Kind::Nginx, Kind::Forwarder, Kind::Rialto];
+        let all = [Kind::Direct, Kind::Nginx, Kind::Forwarder, Kind::Rialto, Kind::RialtoBare, Kind::RialtoKeys];
         all.into_iter()
             .filter(|kind| match kind {
                 Kind::Nginx if self.only.is_empty() => nginx::find().is_some(),

@@ -95,7 +95,13 @@ impl<'a> Report<'a> {
             .filter_map(|record| Some((record.kind, Medians::of(&record.turns)?)))
             .collect();
         let of = |kind| medians.iter().find(|(found, _)| *found == kind);
-        let pairs = [(Kind::Rialto, Kind::Forwarder), (Kind::Rialto, Kind::Nginx), (Kind::Forwarder, Kind::Nginx)];
+        let pairs = [
+            (Kind::Rialto, Kind::Forwarder),
+            (Kind::Rialto, Kind::Nginx),
+            (Kind::Forwarder, Kind::Nginx),
+            (Kind::Rialto, Kind::RialtoBare),
+            (Kind::RialtoKeys, Kind::Rialto),
+        ];
         let ratios = pairs
             .into_iter()
             .filter_map(|(ours, theirs)| {

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    config::{Config, Kind, Server, Sessions},
+    config::{Authentication, Config, Kind, Route, Server, Sessions},
     downstream::Settings,
     hub::{Caller, Health, Principal},
     mount::Share,
@@ -16,20 +16,36 @@ use super::{
     builder::{Builder, Rialto},
     gateway::Gateway,
     proxy::{Process, Proxy},
+    reverse::Reverse,
 };
 
 /// How often servers that are down are tried again.
 const AGAIN: Duration = Duration::from_secs(10);
 
-/// The application of a configuration, without the mounts: `settings` are those of its endpoints, and what has to end before
+/// The application of a configuration, without the mounts, with its routes to servers elsewhere: `settings` are those of its endpoints, and what has to end before
 /// the process does is known to `guardian` and `sessions`.
 pub fn application(config: &Config, settings: Settings, guardian: &Guardian, sessions: &TaskTracker) -> Builder {
     let process = Process { guardian: Some(guardian.clone()), sessions: sessions.clone() };
-    let builder = Rialto::builder().settings(settings).process(process).hosts(config.hosts.iter().cloned()).local();
-    match &config.public_url {
+    let builder = Rialto::builder().settings(settings).process(process).hosts(config.hosts.iter().cloned());
+    let builder = builder.metrics(config.metrics);
+    let builder = match &config.authentication {
+        Authentication::Keys(auth) => builder.auth(auth.clone()),
+        // Whoever connects to loopback is the one user of this machine; who comes from elsewhere is anybody.
+        Authentication::Unsaid | Authentication::Nobody if config.is_local() => builder.local(),
+        Authentication::Unsaid | Authentication::Nobody => builder,
+    };
+    let builder = match &config.public_url {
         Some(url) => builder.public_url(url.clone()),
         None => builder,
-    }
+    };
+    config.routes.iter().fold(builder, |builder, route| builder.route_to(route.path.as_str(), reverse(route)))
+}
+
+fn reverse(route: &Route) -> Reverse {
+    let server = Reverse::to(&route.url)
+        .timeout(route.timeout.unwrap_or(Reverse::TIMEOUT))
+        .body_limit(route.body_limit.unwrap_or(Reverse::BODY_LIMIT));
+    route.headers.iter().fold(server, |server, (name, value)| server.header(name.clone(), value.clone()))
 }
 
 /// Adds a mount for each server of the configuration, in its order.

@@ -1,7 +1,9 @@
 //! The mounts of an application, each behind its endpoint.
 
 use std::{
+    any::Any,
     convert::Infallible,
+    panic::AssertUnwindSafe,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -12,15 +14,21 @@ use axum::{
     extract::State,
     routing::{any, any_service, get},
 };
-use futures_util::future::{Either, Ready, ready};
+use futures_util::{
+    FutureExt,
+    future::{Either, Ready, ready},
+};
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 use tower::Service;
 
 use crate::{
     auth::{Access, Unidentified},
     downstream::{Endpoint, Settings},
-    hub::{BoxFuture, Gather, Health, Limit, Mount},
+    hub::{BoxFuture, Caught, Gather, Health, Limit, Mount, Sheltered, words},
+    jsonrpc::{ErrorObject, code, encode_error},
+    telemetry::{CallSeries, Measured},
 };
 
 use super::table::{Door, Table};
@@ -31,6 +39,8 @@ pub struct Mounted {
     pub(super) layers: Vec<MountLayer>,
     pub(super) title: Option<String>,
     pub(super) unidentified: Unidentified,
+    /// Where its calls are counted, if they are.
+    pub(super) series: Option<Arc<CallSeries>>,
 }
 
 /// Puts something around a mount.
@@ -47,6 +57,7 @@ pub struct Entry {
 #[derive(Clone, Debug)]
 pub struct Gateway {
     entries: Arc<[Arc<Entry>]>,
+    ending: [CancellationToken; 2],
 }
 
 /// Why a mount is closed to somebody.
@@ -65,7 +76,14 @@ impl Gateway {
     #[must_use]
     pub fn new(mounts: impl IntoIterator<Item = impl Into<Mounted>>, settings: &Settings) -> Self {
         let entries = mounts.into_iter().map(|mounted| Arc::new(Entry::new(mounted.into(), settings)));
-        Self { entries: entries.collect() }
+        let ending = [settings.stopping.clone(), settings.draining.clone()];
+        Self { entries: entries.collect(), ending }
+    }
+
+    /// Whether new requests are better sent elsewhere, since this process is about to end.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.ending.iter().any(CancellationToken::is_cancelled)
     }
 
     /// The mounts.
@@ -102,8 +120,13 @@ impl Gateway {
             table.add(Door::Key, &format!("/mcp/{}", entry.name()), mcp.clone());
             table.add(Door::Key, &format!("/mcp/{}/", entry.name()), mcp);
         }
-        // Said before anybody is asked for a key: there is nothing here to protect.
-        table.add(Door::Public, "/mcp/{*path}", any(no_mount));
+        // Said before anybody is asked for a key, which would not help: a client with the wrong address hears so, and one that
+        // looks for an authorization server learns that there is none (2026-07-28, basic/authorization).
+        table.add(Door::Nowhere, "/mcp/{*path}", any(no_mount));
+        for name in ["oauth-protected-resource", "oauth-authorization-server", "openid-configuration"] {
+            table.add(Door::Nowhere, &format!("/.well-known/{name}"), any(nothing));
+            table.add(Door::Nowhere, &format!("/.well-known/{name}/{{*path}}"), any(nothing));
+        }
         table.add(Door::Public, "/healthz", get(healthz));
         table.add(Door::Public, "/readyz", get(readyz).with_state(self.clone()));
     }
@@ -113,7 +136,7 @@ impl Gateway {
 
 impl From<Arc<dyn Mount>> for Mounted {
     fn from(mount: Arc<dyn Mount>) -> Self {
-        Self { mount, layers: Vec::new(), title: None, unidentified: Unidentified::Local }
+        Self { mount, layers: Vec::new(), title: None, unidentified: Unidentified::Local, series: None }
     }
 }
 
@@ -121,15 +144,24 @@ impl From<Arc<dyn Mount>> for Mounted {
 
 impl Entry {
     pub(super) fn new(mounted: Mounted, settings: &Settings) -> Self {
-        let Mounted { mount, layers, title, unidentified } = mounted;
-        // Read from the outside in: a call is bounded in number and time, questions included; then it passes the layers and
-        // hooks that this mount was given, the first of them first; then the questions of modern servers are answered for
-        // clients that cannot; then it reaches the mount.
+        let Mounted { mount, layers, title, unidentified, series } = mounted;
+        // Read from the outside in: a call is counted, whatever becomes of it; it is bounded in number and time, questions
+        // included; what panics below ends the call and nothing else; then it passes the layers and hooks that this mount was
+        // given, the first of them first; then the
+        // questions of modern servers are answered for clients that cannot; then it reaches the mount.
         let mut stack: Arc<dyn Mount> = Arc::new(Gather::new(mount));
+        if !layers.is_empty() {
+            stack = Arc::new(Sheltered::new(stack));
+        }
         for layer in layers.iter().rev() {
             stack = layer(stack);
         }
-        let endpoint = Endpoint::new(Arc::new(Limit::new(stack)), settings.clone());
+        let limited = Limit::new(Caught::new(stack));
+        let mount: Arc<dyn Mount> = match series {
+            Some(series) => Arc::new(Measured::new(limited, series)),
+            None => Arc::new(limited),
+        };
+        let endpoint = Endpoint::new(mount, settings.clone());
         Self { endpoint, title, unidentified }
     }
 
@@ -189,13 +221,25 @@ impl Service<Request<Body>> for Mcp {
         if !access.may_use(entry.name()) {
             return Either::Left(ready(Ok(forbidden())));
         }
-        let serve = async move { Ok(entry.endpoint.serve(request, access.principal()).await.map(Body::new)) };
-        Either::Right(Box::pin(serve))
+        Either::Right(Box::pin(async move {
+            // Calls catch what panics in them. What else does is a defect of the endpoint, and this request's alone.
+            let served = AssertUnwindSafe(entry.endpoint.serve(request, access.principal())).catch_unwind().await;
+            Ok(served.map_or_else(|panic| broken(entry.name(), &*panic), |response| response.map(Body::new)))
+        }))
     }
 }
 
+fn broken(mount: &str, panic: &(dyn Any + Send)) -> Response<Body> {
+    tracing::error!(mount, "a panic in an endpoint: {}", words(panic));
+    let error = ErrorObject::new(code::INTERNAL, "the gateway failed while it handled this; its log says more");
+    let mut response = Response::new(Body::from(encode_error(None, &error)));
+    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
 /// The principal is known and may not come in. No challenge: another key of the same principal would not help.
-fn forbidden() -> Response<Body> {
+pub(super) fn forbidden() -> Response<Body> {
     let mut response = Response::new(Body::from(r#"{"error":"access_denied"}"#));
     *response.status_mut() = StatusCode::FORBIDDEN;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -203,7 +247,7 @@ fn forbidden() -> Response<Body> {
 }
 
 async fn no_mount() -> (StatusCode, &'static str) {
-    (StatusCode::NOT_FOUND, "there is no mount of this name; /readyz lists them\n")
+    (StatusCode::NOT_FOUND, "there is no mount of this name; /readyz lists those that are open to you\n")
 }
 
 /// The process lives.
@@ -211,19 +255,29 @@ async fn healthz() -> &'static str {
     "ok\n"
 }
 
-/// The listener and the configuration are in order. Servers that are down are listed, and do not make it unready.
-async fn readyz(State(gateway): State<Gateway>) -> Json<serde_json::Value> {
-    let mounts: serde_json::Map<String, serde_json::Value> = gateway
-        .entries
-        .iter()
-        .map(|entry| {
-            let status = match entry.mount().health() {
-                Health::Unknown => json!({ "status": "unknown" }),
-                Health::Up => json!({ "status": "up" }),
-                Health::Down(reason) => json!({ "status": "down", "reason": reason }),
-            };
-            (entry.name().to_owned(), status)
-        })
-        .collect();
-    Json(json!({ "status": "ready", "mounts": mounts }))
+async fn nothing() -> StatusCode {
+    StatusCode::NOT_FOUND
+}
+
+/// Whether requests may be sent here: the listener and the configuration are in order, and the process is not about to end.
+/// Servers that are down do not make it unready. Who is known hears how those are that it may use; a stranger hears nothing of
+/// them, not even their names.
+async fn readyz(State(gateway): State<Gateway>, request: Request<Body>) -> (StatusCode, Json<serde_json::Value>) {
+    let (status, word) = match gateway.is_stopping() {
+        true => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
+        false => (StatusCode::OK, "ready"),
+    };
+    let mut answer = json!({ "status": word });
+    for entry in gateway.entries() {
+        let access = Access::of(request.extensions(), entry.unidentified());
+        if access.principal().is_anonymous() || !access.may_use(entry.name()) {
+            continue;
+        }
+        answer["mounts"][entry.name()] = match entry.mount().health() {
+            Health::Unknown => json!({ "status": "unknown" }),
+            Health::Up => json!({ "status": "up" }),
+            Health::Down(reason) => json!({ "status": "down", "reason": reason }),
+        };
+    }
+    (status, Json(answer))
 }

@@ -30,7 +30,7 @@ use url::Url;
 
 use crate::config::HostName;
 
-use self::rules::Rules;
+use self::rules::{Rules, Settings};
 
 /// Checks Host, Origin and the headers that may come only once. A tower layer; clones share their
 /// rules.
@@ -56,6 +56,15 @@ impl Guard {
     /// own origin and, where the listener is on loopback, loopback origins.
     pub fn new(listener: SocketAddr, hosts: &[HostName], public_url: Option<&Url>) -> Self {
         Self { rules: Arc::new(Rules::new(listener, hosts, public_url)) }
+    }
+
+    /// The same for an application that a Rust program puts together: what is said about a refusal names methods of the
+    /// library in place of settings of the config file.
+    #[must_use]
+    pub fn in_program(self) -> Self {
+        let mut rules = Rules::clone(&self.rules);
+        rules.settings = Settings::Program;
+        Self { rules: Arc::new(rules) }
     }
 }
 
@@ -88,8 +97,8 @@ where
             }
             Ok(()) => Either::Left(self.inner.call(request)),
             Err(refusal) => {
-                refusal.log(request.headers());
-                Either::Right(ready(Ok(answer::refuse(refusal))))
+                refusal.log(request.headers(), self.rules.settings);
+                Either::Right(ready(Ok(answer::refuse(refusal, self.rules.settings))))
             }
         }
     }

@@ -170,12 +170,12 @@ async fn accept_until_drain<S, B>(
             accepted = socket.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _peer)) => {
+            Ok((stream, peer)) => {
                 backoff.succeeded();
                 if connections.count() >= limits.connections {
                     refuser.refuse(stream);
                 } else {
-                    connections.spawn(stream, service.clone());
+                    connections.spawn(stream, peer, service.clone());
                 }
             }
             Err(error) => {

@@ -1,26 +1,25 @@
 //! A proxy in front of one MCP server, as a Rust program writes it.
 
+mod alone;
+mod root;
+mod target;
+
 use std::{
-    convert::Infallible,
     future::Future,
     path::{Path, PathBuf},
     sync::Arc,
-    task::{Context, Poll},
     time::Duration,
 };
 
-use axum::{Router, body::Body};
-use futures_util::future::{Either, Ready, ready};
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderName, HeaderValue};
 use tokio::io::DuplexStream;
 use tokio_util::task::TaskTracker;
-use tower::{Layer, Service, util::BoxCloneSyncService};
+use tower::{Layer, Service};
 use url::Url;
 
 use crate::{
     auth::Unidentified,
-    config::{EraChoice, HostName},
-    downstream::Settings,
+    config::EraChoice,
     hub::{
         Call, CallService, Fault, Forwarded, Forwarding, Layered, Mount, Outcome, Verdict, after_forward,
         before_forward,
@@ -28,18 +27,15 @@ use crate::{
     mount::{Matching, Share, Single},
     seal::Sealer,
     upstream::{
-        Connector, EraChoice as Era, Unavailable,
-        child::{ChildConnector, ChildSettings, CommandTarget, Guardian},
-        http::{HttpConnector, HttpSettings, HttpTarget},
+        EraChoice as Era,
+        child::{CommandTarget, Guardian},
         in_process::InProcessConnector,
         lines::LineSettings,
     },
 };
 
-use super::{
-    gateway::{Entry, Mcp, MountLayer, Mounted},
-    guard::Guard,
-};
+use self::{alone::Alone, target::Target};
+use super::gateway::{MountLayer, Mounted};
 
 /// A proxy in front of one MCP server: elsewhere ([`Proxy::to`]), as a child process ([`Proxy::command`]), or in this
 /// process ([`Proxy::in_process`]). Any client reaches it, whatever revision either end speaks.
@@ -51,14 +47,65 @@ use super::{
 ///
 /// # async fn app() -> axum::Router {
 /// axum::Router::new()
-///     .nest("/mcp/docs", Proxy::to("https://docs.example/mcp").into_router())
+///     .nest_service("/mcp/docs", Proxy::to("https://docs.example/mcp").into_service())
 ///     .nest("/mcp/time", Proxy::command("uvx").args(["mcp-server-time"]).into_router())
 /// # }
 /// ```
 ///
-/// Who is calling comes from the request: middleware of yours puts an [`Access`](crate::auth::Access) or a
+/// The two differ in one thing: axum passes `/mcp/docs/`, with a slash at the end, on to a nested service and not to a nested
+/// router. Either may be nested as deep as you like, beside any other routes and in any order.
+///
+/// # Who is calling
+///
+/// That comes from the request: middleware of yours puts an [`Access`](crate::auth::Access) or a
 /// [`Principal`](crate::hub::Principal) into its extensions. Without one the caller is unknown and each request stands
 /// alone, unless the proxy is [`local`](Proxy::local).
+///
+/// ```
+/// use axum::{Router, extract::Request, http::StatusCode, middleware::{self, Next}, response::Response};
+/// use rialto::{Proxy, auth::Access, hub::Principal};
+///
+/// async fn authenticate(mut request: Request, next: Next) -> Result<Response, StatusCode> {
+///     // Whatever your application does to know its users.
+///     let user = request.headers().get("x-user").and_then(|user| user.to_str().ok()).ok_or(StatusCode::UNAUTHORIZED)?;
+///     let access = Access::only(Principal::new(user), ["docs"]);
+///     request.extensions_mut().insert(access);
+///     Ok(next.run(request).await)
+/// }
+///
+/// # fn app() -> Router {
+/// Router::new()
+///     .nest_service("/mcp/docs", Proxy::to("https://docs.example/mcp").name("docs").into_service())
+///     .layer(middleware::from_fn(authenticate))
+/// # }
+/// ```
+///
+/// # When the application stops
+///
+/// Clients of MCP keep streams open that have no end of their own, and a graceful shutdown would wait for them for ever.
+/// Give the proxy (or the [builder](crate::app::Builder::draining)) the token that stops the server, and they end with it:
+///
+/// ```no_run
+/// use rialto::Proxy;
+/// use tokio_util::sync::CancellationToken;
+///
+/// # #[tokio::main]
+/// # async fn main() -> std::io::Result<()> {
+/// let stop = CancellationToken::new();
+/// let docs = Proxy::to("https://docs.example/mcp").draining(stop.clone());
+/// let app = axum::Router::new().nest_service("/mcp/docs", docs.into_service());
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:8000").await?;
+/// let stopped = stop.clone().cancelled_owned();
+/// tokio::spawn(async move {
+///     let _ = tokio::signal::ctrl_c().await;
+///     stop.cancel();
+/// });
+/// axum::serve(listener, app).with_graceful_shutdown(stopped).await
+/// # }
+/// ```
+///
+/// Child processes see the end of their input when the application is dropped. Only the program `rialto` also ends those
+/// that do not listen, and those it leaves behind when it is killed.
 #[must_use]
 pub struct Proxy {
     target: Target,
@@ -68,19 +115,11 @@ pub struct Proxy {
     forwards: Vec<HeaderName>,
     layers: Vec<Box<dyn FnOnce(Arc<str>) -> MountLayer + Send>>,
     unidentified: Option<Unidentified>,
-    hosts: Vec<HostName>,
-    any_host: bool,
+    alone: Alone,
 }
 
-enum Target {
-    Http { url: Result<Url, String>, headers: Vec<(HeaderName, HeaderValue)> },
-    Command { target: CommandTarget, start_timeout: Option<Duration> },
-    InProcess(Box<Connect>),
-    Nothing(String),
-}
-
-/// Makes the connector of a server in this process, by its name.
-type Connect = dyn Fn(&str, Era) -> InProcessConnector + Send;
+/// What the name of a mount is made of.
+pub(super) const NAMES: &str = "use letters, digits, `_` and `-`, a letter first";
 
 /// What the mounts of one process share.
 #[derive(Clone, Default)]
@@ -159,8 +198,7 @@ impl Proxy {
             forwards: Vec::new(),
             layers: Vec::new(),
             unidentified: None,
-            hosts: Vec::new(),
-            any_host: false,
+            alone: Alone::default(),
         }
     }
 
@@ -238,26 +276,11 @@ impl Proxy {
         self
     }
 
-    /// Names under which requests may come, besides `localhost` and the loopback addresses: what guards against pages that
-    /// rebind a name of theirs to this machine.
-    ///
-    /// Only for [`into_router`](Self::into_router) and [`into_service`](Self::into_service); a mount is guarded by
-    /// [`Rialto`](crate::Rialto) as a whole.
-    pub fn hosts(mut self, hosts: impl IntoIterator<Item = HostName>) -> Self {
-        self.hosts.extend(hosts);
-        self
-    }
-
-    /// Leaves checking `Host` and `Origin` to the application around this proxy.
-    pub fn any_host(mut self) -> Self {
-        self.any_host = true;
-        self
-    }
-
     /// Shows each call to `hook` before it is forwarded. The hook may change the call, answer it, or refuse it.
     ///
     /// Hooks and layers are passed in the order in which they were added. They see the calls of clients of every revision,
-    /// over MCP and over REST, lists included; handshakes are the gateway's own.
+    /// over MCP and over REST, lists included; handshakes are the gateway's own. Questions and notifications go to the call's
+    /// peer, which a hook may wrap: see [`CallService`]. A hook that panics ends the call it panicked in, and nothing else.
     ///
     /// ```
     /// use rialto::{Proxy, hub::{Fault, Forwarding, Verdict}, protocol::Method};
@@ -337,28 +360,6 @@ impl Proxy {
         self
     }
 
-    /// The proxy as an axum router, to be nested at any path; it answers there with and without a trailing slash, and
-    /// nowhere else.
-    pub fn into_router(self) -> Router {
-        Router::new().fallback_service(self.into_service())
-    }
-
-    /// The proxy as a tower service, for `nest_service` or `route_service`.
-    #[must_use]
-    pub fn into_service(self) -> BoxCloneSyncService<Request<Body>, Response<Body>, Infallible> {
-        let guard = (!self.any_host).then(|| {
-            let listener = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
-            Guard::new(listener, &self.hosts, None)
-        });
-        let settings = Settings::default();
-        let mounted = self.into_mounted("mcp", Unidentified::Anonymous, &settings.sealer, &Process::default());
-        let mcp = AtRoot(Mcp(Arc::new(Entry::new(mounted, &settings))));
-        match guard {
-            Some(guard) => BoxCloneSyncService::new(guard.layer(mcp)),
-            None => BoxCloneSyncService::new(mcp),
-        }
-    }
-
     /// The mount that it becomes under `name`.
     pub(super) fn into_mounted(
         self,
@@ -379,60 +380,7 @@ impl Proxy {
             EraChoice::Match => Arc::new(Matching::new(single(Era::Modern), single(Era::Legacy))),
         };
         let unidentified = self.unidentified.unwrap_or(unidentified);
-        Mounted { mount, layers, title: self.title, unidentified }
-    }
-}
-
-// === impl Target ===
-
-impl Target {
-    fn connector(&self, name: &str, era: Era, process: &Process) -> Arc<dyn Connector> {
-        match self {
-            Self::Http { url: Ok(url), headers } => {
-                let target = HttpTarget { url: url.clone(), headers: headers.clone() };
-                let settings = HttpSettings { era, sessions: process.sessions.clone(), ..HttpSettings::default() };
-                match HttpConnector::new(name.into(), target, settings) {
-                    Ok(connector) => Arc::new(connector),
-                    Err(reason) => Arc::new(Unavailable::new(name.into(), reason.to_string())),
-                }
-            }
-            Self::Command { target, start_timeout } => {
-                let mut settings =
-                    ChildSettings { era, guardian: process.guardian.clone(), ..ChildSettings::default() };
-                settings.start_timeout = start_timeout.unwrap_or(settings.start_timeout);
-                Arc::new(ChildConnector::new(name, target.clone(), settings))
-            }
-            Self::InProcess(connect) => Arc::new(connect(name, era)),
-            Self::Http { url: Err(reason), .. } | Self::Nothing(reason) => {
-                Arc::new(Unavailable::new(name.into(), reason.clone()))
-            }
-        }
-    }
-}
-
-/// A service that answers at the root of its path, and nowhere below it.
-#[derive(Clone)]
-struct AtRoot<S>(S);
-
-impl<S> Service<Request<Body>> for AtRoot<S>
-where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
-{
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = Either<Ready<Result<Response<Body>, Infallible>>, S::Future>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.0.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        if matches!(request.uri().path(), "" | "/") {
-            return Either::Right(self.0.call(request));
-        }
-        let mut response = Response::new(Body::from("there is nothing below an MCP endpoint\n"));
-        *response.status_mut() = StatusCode::NOT_FOUND;
-        Either::Left(ready(Ok(response)))
+        Mounted { mount, layers, title: self.title, unidentified, series: None }
     }
 }
 

@@ -5,16 +5,7 @@
 
 use axum::routing::MethodRouter;
 
-/// What a route asks of those who come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Door {
-    /// Nothing: anybody may come.
-    Public,
-    /// A key, as a bearer token or an API key.
-    Key,
-    /// A key; browsers may also bring it as the password of HTTP Basic. For pages that people open, never for what acts.
-    Browser,
-}
+pub use crate::auth::{Door, Doors};
 
 /// One route.
 #[derive(Clone, Debug)]
@@ -30,12 +21,6 @@ pub struct Route {
 pub struct Table {
     router: axum::Router,
     routes: Vec<Route>,
-}
-
-/// Which door a path has.
-#[derive(Clone, Debug, Default)]
-pub struct Doors {
-    paths: matchit::Router<Door>,
 }
 
 // === impl Table ===
@@ -58,21 +43,7 @@ impl Table {
 
     /// The router, and the doors of its paths.
     pub fn into_parts(self) -> (axum::Router, Doors) {
-        let mut paths = matchit::Router::new();
-        for route in &self.routes {
-            // The router took the path, and it reads paths by the same crate.
-            let _ = paths.insert(route.path.clone(), route.door);
-        }
-        (self.router, Doors { paths })
-    }
-}
-
-// === impl Doors ===
-
-impl Doors {
-    /// The door of a path. What is not ours, a custom route or nothing at all, asks for a key.
-    #[must_use]
-    pub fn of(&self, path: &str) -> Door {
-        self.paths.at(path).map_or(Door::Key, |found| *found.value)
+        let doors = Doors::new(self.routes.iter().map(|route| (route.path.as_str(), route.door)));
+        (self.router, doors)
     }
 }

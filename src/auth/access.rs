@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::Extensions;
 
-use crate::hub::Principal;
+use crate::{hub::Principal, telemetry::Note};
 
 /// Who calls and which mounts it may use. A request extension.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub struct Access {
     principal: Principal,
     /// The mounts it may use; all of them where there is no list.
     mounts: Option<Arc<[String]>>,
+    /// Whether it may use custom routes, which belong to no mount.
+    routes: bool,
 }
 
 /// Who a request comes from that nobody authenticated.
@@ -27,22 +29,43 @@ pub enum Unidentified {
 // === impl Access ===
 
 impl Access {
-    /// Access to every mount.
+    /// Access to every mount and every custom route.
     #[must_use]
     pub fn to_all(principal: Principal) -> Self {
-        Self { principal, mounts: None }
+        Self { principal, mounts: None, routes: true }
     }
 
-    /// Access to these mounts only.
+    /// Access to these mounts only, and to no custom route.
     #[must_use]
     pub fn only(principal: Principal, mounts: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        Self { principal, mounts: Some(mounts.into_iter().map(Into::into).collect()) }
+        Self { principal, mounts: Some(mounts.into_iter().map(Into::into).collect()), routes: false }
+    }
+
+    /// The same, and access to the custom routes.
+    #[must_use]
+    pub fn and_routes(self) -> Self {
+        Self { routes: true, ..self }
+    }
+
+    /// Somebody of whom nothing is known, and who may use nothing.
+    #[must_use]
+    pub fn nobody() -> Self {
+        Self::only(Principal::anonymous(), [] as [String; 0])
     }
 
     /// What the extensions of a request say: an `Access`, or a [`Principal`] that may use everything, or, where nobody
-    /// authenticated the request, `unidentified`.
+    /// authenticated the request, `unidentified`. The access log learns of it here, because everything that serves somebody
+    /// asks here for whom.
     #[must_use]
     pub fn of(extensions: &Extensions, unidentified: Unidentified) -> Self {
+        let access = Self::found(extensions, unidentified);
+        if let Some(note) = extensions.get::<Note>() {
+            note.principal(&access.principal);
+        }
+        access
+    }
+
+    fn found(extensions: &Extensions, unidentified: Unidentified) -> Self {
         if let Some(access) = extensions.get::<Self>() {
             return access.clone();
         }
@@ -57,6 +80,18 @@ impl Access {
     #[must_use]
     pub fn principal(&self) -> &Principal {
         &self.principal
+    }
+
+    /// Whether it may use every mount, those included that are yet to come.
+    #[must_use]
+    pub fn is_to_all(&self) -> bool {
+        self.mounts.is_none()
+    }
+
+    /// Whether it may use the routes that an application has beside those of Rialto.
+    #[must_use]
+    pub fn may_use_routes(&self) -> bool {
+        self.routes
     }
 
     /// Whether it may use a mount.

@@ -3,6 +3,7 @@
 use std::{
     fmt,
     io::Write,
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
@@ -16,7 +17,7 @@ use rialto::{
         gateway::Gateway,
         listener::{Limits, Listener, Shutdown},
     },
-    config::{Config, parse_listen},
+    config::{Authentication, Config, ListenError},
     downstream::Settings,
     seal::Sealer,
     upstream::child::Guardian,
@@ -27,6 +28,10 @@ use super::{ServeArgs, log};
 
 /// How long children get to end once nothing is served any more.
 const CHILDREN: Duration = Duration::from_secs(6);
+
+/// How long requests are still taken after a stop was asked for and `/readyz` says so: the time in which load balancers
+/// look and send what comes elsewhere.
+const NOTICE: Duration = Duration::from_secs(3);
 
 /// How long servers elsewhere may take to hear that their sessions are over.
 const FAREWELLS: Duration = Duration::from_secs(3);
@@ -65,8 +70,9 @@ fn start(file: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> {
         None => Config::default(),
     };
     if let Some(listen) = &args.listen {
-        config.listen =
-            parse_listen(listen).map_err(|e| Failure::new(64, format!("error: `--listen {listen}`: {e}")))?;
+        config
+            .listen_on(listen)
+            .map_err(|e| Failure::new(64, format!("error: `--listen {listen}`: {e}{}", demo_hint(file, &e))))?;
     }
     for warning in &config.warnings {
         tracing::warn!("{warning}");
@@ -83,8 +89,21 @@ fn start(file: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> {
     served
 }
 
+/// What to do about an address that the demo is not made for.
+fn demo_hint(file: Option<&Path>, error: &ListenError) -> &'static str {
+    match (file, error) {
+        (None, ListenError::Open) => {
+            "\nhint: the demo has no keys; they come with a config file, which may say `\"demo\": true`, and `rialto serve FILE` serves"
+        }
+        _ => "",
+    }
+}
+
 async fn serve(config: Config, file: Option<&Path>, guardian: Guardian) -> Result<(), Failure> {
-    let shutdown = Shutdown::on_signals().map_err(|e| Failure::new(1, format!("error: no signal handlers: {e}")))?;
+    // On this machine nobody spreads requests over several processes, and who stops this one waits for it.
+    let notice = if config.is_local() { Duration::ZERO } else { NOTICE };
+    let shutdown =
+        Shutdown::on_signals(notice).map_err(|e| Failure::new(1, format!("error: no signal handlers: {e}")))?;
     let secrets: Vec<&[u8]> = config.seal_keys.iter().map(|k| k.expose()).collect();
     let sealer =
         Sealer::new(&secrets).map_err(|e| Failure::new(BAD_CONFIG, format!("error: `rialto.seal_keys`: {e}")))?;
@@ -94,6 +113,7 @@ async fn serve(config: Config, file: Option<&Path>, guardian: Guardian) -> Resul
     let settings = Settings {
         sealer: Arc::new(sealer),
         sessions_survive: !secrets.is_empty(),
+        stopping: shutdown.stopping().clone(),
         draining: shutdown.draining().clone(),
         ..Settings::default()
     };
@@ -101,6 +121,7 @@ async fn serve(config: Config, file: Option<&Path>, guardian: Guardian) -> Resul
     let draining = shutdown.draining().clone();
     let application = assemble::application(&config, settings, &guardian, &sessions);
     let application = match file {
+        Some(_) if config.demo => demo(assemble::mounts(application, &config)),
         Some(_) => assemble::mounts(application, &config),
         None => demo(application),
     };
@@ -109,7 +130,7 @@ async fn serve(config: Config, file: Option<&Path>, guardian: Guardian) -> Resul
         .map_err(|e| Failure::new(1, format!("error: {e}\nhint: choose another address with `--listen`")))?;
     let address = listener.local_addr();
     let Assembled { router, gateway, .. } = application.listener(address).assemble();
-    announce(&format!("http://{address}"), &gateway);
+    announce(address, &config, &gateway);
     assemble::watch(&gateway, &draining);
 
     let drained = listener.serve(router, shutdown).await;
@@ -131,21 +152,31 @@ async fn serve(config: Config, file: Option<&Path>, guardian: Guardian) -> Resul
     Ok(())
 }
 
-/// The demo: Rialto's own documentation, served by an MCP server in this process.
+/// The demo: Rialto's own documentation, and the books of a small company, which are REST routes as well.
 fn demo(application: Builder) -> Builder {
-    application.mount(
-        "docs",
-        Proxy::in_process(|io| async move {
-            if let Err(error) = crate::demo::Docs::serve(io).await {
-                tracing::warn!(%error, "the docs server ended");
+    let finance = crate::demo::Finance::new();
+    let (routes, document) = finance.router();
+    let docs = Proxy::in_process(|io| async move {
+        if let Err(error) = crate::demo::Docs::serve(io).await {
+            tracing::warn!(%error, "the docs server ended");
+        }
+    });
+    let books = Proxy::in_process(move |io| {
+        let finance = finance.clone();
+        async move {
+            if let Err(error) = finance.serve(io).await {
+                tracing::warn!(%error, "the finance server ended");
             }
-        }),
-    )
+        }
+    });
+    application.mount("docs", docs).mount("finance", books).routes(routes).openapi(document)
 }
 
-/// Says on standard output where everything is.
-fn announce(base: &str, gateway: &Gateway) {
-    let mut text = format!("Rialto {} listens on {base}\n\n", env!("CARGO_PKG_VERSION"));
+/// Says on standard output where everything is, and who may come in.
+fn announce(address: SocketAddr, config: &Config, gateway: &Gateway) {
+    let own = format!("http://{address}");
+    let base = config.public_url.as_ref().map_or(own.as_str(), |url| url.as_str().trim_end_matches('/'));
+    let mut text = format!("Rialto {} listens on {own}\n{}\n\n", env!("CARGO_PKG_VERSION"), posture(config));
     for entry in gateway.entries() {
         let name = entry.name();
         text.push_str(&format!("  {name:<16} {base}/mcp/{name}\n"));
@@ -154,4 +185,25 @@ fn announce(base: &str, gateway: &Gateway) {
     let mut out = std::io::stdout();
     // A closed standard output is no reason not to serve.
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let is_keyed = matches!(config.authentication, Authentication::Keys(_));
+    if config.is_local() && !is_keyed && config.public_url.is_some() {
+        tracing::warn!(
+            "`rialto.public_url` without `rialto.auth`: whoever the reverse proxy lets in counts as the user of this machine"
+        );
+    }
+    if !config.is_local() && config.hosts.is_empty() && config.public_url.is_none() && address.ip().is_unspecified() {
+        tracing::warn!("no `rialto.hosts` and no `rialto.public_url`: requests are refused under every name");
+    }
+}
+
+/// Who may come in, in one line.
+fn posture(config: &Config) -> String {
+    match &config.authentication {
+        Authentication::Keys(auth) => {
+            let plural = |count: usize, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
+            format!("{} of {}", plural(auth.count(), "key"), plural(auth.principals(), "principal"))
+        }
+        _ if config.is_local() => "no keys: only this machine can connect".to_owned(),
+        _ => "no keys: anybody who can connect may use everything".to_owned(),
+    }
 }

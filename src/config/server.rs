@@ -14,6 +14,8 @@ use super::reader::Reader;
 use super::tree::Entry;
 use super::{Kind, Server};
 
+pub(super) use self::http::read_headers;
+
 /// The keys of an entry that mean something here.
 const KEYS: [&str; 10] =
     ["type", "transport", "url", "serverUrl", "httpUrl", "headers", "command", "args", "env", "cwd"];

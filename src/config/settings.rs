@@ -9,12 +9,13 @@ use url::Url;
 use super::fault::Key;
 use super::name::suggest;
 use super::reader::Reader;
+use super::route::read_routes;
 use super::server::Named;
 use super::tree::{Entry, Node};
-use super::{Config, EraChoice, HostName, Kind, Secret, Server, Sessions, duration};
+use super::{Config, DEMO, EraChoice, HostName, Kind, Secret, Server, Sessions, auth, duration, listen};
 use crate::protocol::headers;
 
-const KEYS: [&str; 5] = ["listen", "hosts", "public_url", "seal_keys", "servers"];
+const KEYS: [&str; 9] = ["listen", "hosts", "public_url", "seal_keys", "auth", "metrics", "demo", "servers", "routes"];
 const SERVER_KEYS: [&str; 4] = ["era", "sessions", "forward_headers", "start_timeout"];
 
 const ERAS: [(&str, EraChoice); 4] = [
@@ -33,69 +34,60 @@ const LONGEST_START: Duration = Duration::from_secs(3600);
 /// The shortest text that may serve as a key, in bytes: what 32 of them hold is enough for AES-256.
 const SHORTEST_KEY: usize = 32;
 
-/// An address cannot be listened on.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ListenError {
-    /// It is not an IP address with a port.
-    #[error("{}; {}", self.parts().0, self.parts().1)]
-    NotAnAddress,
-    /// Others than this machine could connect, and there is no authentication yet.
-    #[error("{}; {}", self.parts().0, self.parts().1)]
-    NotLoopback,
-}
-
-/// Reads an address to listen on, from the config or from a command line. Port 0 means any free
-/// port.
-///
-/// # Errors
-/// It is no address, or one that would be open to others than this machine.
-pub fn parse_listen(text: &str) -> Result<SocketAddr, ListenError> {
-    let address: SocketAddr = text.parse().map_err(|_| ListenError::NotAnAddress)?;
-    if address.ip().to_canonical().is_loopback() { Ok(address) } else { Err(ListenError::NotLoopback) }
-}
-
 /// Puts the config together from the servers and the `rialto` key, if there is one.
 pub(super) fn read(reader: &mut Reader<'_>, rialto: Option<&Entry>, mut named: Vec<Named>) -> Config {
-    let mut config = Config {
-        listen: DEFAULT_LISTEN,
-        hosts: Vec::new(),
-        public_url: None,
-        seal_keys: Vec::new(),
-        servers: Vec::new(),
-        warnings: Vec::new(),
-    };
+    let mut config = Config::default();
     let key = Key::root().child("rialto");
     let settings = rialto.and_then(|entry| reader.map(&entry.node, &key)).unwrap_or_default();
+    if let Some(demo) = rialto.and_then(|entry| entry.node.get("demo")) {
+        let key = key.child("demo");
+        config.demo = reader.bool(&demo.node, &key).unwrap_or_default();
+        let own = DEMO.into_iter().filter(|_| config.demo);
+        for name in own {
+            if named.iter().any(|server| server.mount.as_deref() == Some(name)) {
+                let what = format!("the demo has a mount `{name}`, and so has `mcpServers`");
+                reader.fault(demo.at, &key, what).hint("rename the server, or do without the demo");
+            }
+            named.push(Named { original: name.to_owned(), mount: Some(name.to_owned()), server: None });
+        }
+    }
     for entry in settings {
         let key = key.child(&entry.key);
         let node = &entry.node;
         match entry.key.as_str() {
-            "listen" => config.listen = read_listen(reader, node, &key).unwrap_or(DEFAULT_LISTEN),
+            "listen" => config.listen = listen::read(reader, node, &key).unwrap_or(DEFAULT_LISTEN),
             "hosts" => config.hosts = read_hosts(reader, node, &key),
             "public_url" => config.public_url = read_public_url(reader, node, &key),
             "seal_keys" => config.seal_keys = read_seal_keys(reader, node, &key),
+            "auth" => config.authentication = auth::read(reader, node, &key, &named),
+            "metrics" => config.metrics = reader.bool(node, &key).unwrap_or(true),
+            // Read before everything that names a mount.
+            "demo" => {}
             "servers" => read_server_settings(reader, node, &key, &mut named),
+            "routes" => config.routes = read_routes(reader, node, &key),
             _ => unknown(reader, entry, &key, &KEYS),
         }
     }
     config.servers = named.into_iter().filter_map(|named| named.server).collect();
+    // Only now is everything known that it depends on. After another fault in it, `auth` says nothing that counts.
+    let is_clean = !reader.faults().iter().any(|fault| fault.key().starts_with("rialto.auth"));
+    if is_clean
+        && let Some(node) = rialto.and_then(|entry| entry.node.get("listen")).map(|entry| &entry.node)
+        && let Err(error) = listen::may_listen(config.listen, &config.authentication, &config.servers)
+    {
+        let (what, hint) = error.parts();
+        reader.fault(node.at, &key.child("listen"), what).hint(hint);
+    }
     config
 }
 
-fn unknown(reader: &mut Reader<'_>, entry: &Entry, key: &Key, known: &[&str]) {
-    reader.fault(entry.at, key, "unknown key").hint(suggest(&entry.key, known));
+/// Whether a config asks for the demo.
+pub(super) fn wants_demo(root: &Node) -> bool {
+    root.get("rialto").is_some_and(|rialto| rialto.node.get("demo").is_some())
 }
 
-fn read_listen(reader: &mut Reader<'_>, node: &Node, key: &Key) -> Option<SocketAddr> {
-    let text = reader.text(node, key)?;
-    match parse_listen(&text.value) {
-        Ok(address) => Some(address),
-        Err(error) => {
-            let (what, hint) = error.parts();
-            reader.fault(node.at, key, what).hint(hint);
-            None
-        }
-    }
+pub(super) fn unknown(reader: &mut Reader<'_>, entry: &Entry, key: &Key, known: &[&str]) {
+    reader.fault(entry.at, key, "unknown key").hint(suggest(&entry.key, known));
 }
 
 fn read_hosts(reader: &mut Reader<'_>, node: &Node, key: &Key) -> Vec<HostName> {
@@ -196,21 +188,6 @@ struct ServerSettings {
     start_timeout: Option<Duration>,
 }
 
-// === impl ListenError ===
-
-impl ListenError {
-    /// What is wrong, and what to do.
-    fn parts(&self) -> (&'static str, &'static str) {
-        match self {
-            Self::NotAnAddress => ("not an IP address with a port", "write it as `127.0.0.1:8000` or `[::1]:8000`"),
-            Self::NotLoopback => (
-                "listening outside loopback needs authentication, which this version does not have",
-                "listen on `127.0.0.1` or `[::1]`",
-            ),
-        }
-    }
-}
-
 // === impl ServerSettings ===
 
 impl ServerSettings {
@@ -263,7 +240,7 @@ fn read_forwarded(reader: &mut Reader<'_>, node: &Node, key: &Key) -> Vec<Header
     names
 }
 
-fn read_duration(reader: &mut Reader<'_>, node: &Node, key: &Key) -> Option<Duration> {
+pub(super) fn read_duration(reader: &mut Reader<'_>, node: &Node, key: &Key) -> Option<Duration> {
     const HINT: &str = "write a number with its unit, such as `500ms`, `60s` or `5m`, up to `1h`";
     let text = reader.text(node, key)?.value;
     match duration::parse(&text) {

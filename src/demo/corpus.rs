@@ -1,16 +1,21 @@
 //! The pages: Markdown that is part of the program, split into sections at its second-level headings.
 
 /// The pages in reading order, by the name under which they are addressed.
-const SOURCES: [(&str, &str); 12] = [
+const SOURCES: [(&str, &str); 17] = [
     ("overview", include_str!("docs/overview.md")),
     ("quick-start", include_str!("docs/quick-start.md")),
+    ("finance", include_str!("docs/finance.md")),
     ("config", include_str!("docs/config.md")),
     ("servers", include_str!("docs/servers.md")),
     ("eras", include_str!("docs/eras.md")),
     ("questions", include_str!("docs/questions.md")),
     ("sessions", include_str!("docs/sessions.md")),
+    ("rest", include_str!("docs/rest.md")),
+    ("library", include_str!("docs/library.md")),
     ("handles", include_str!("docs/handles.md")),
+    ("keys", include_str!("docs/keys.md")),
     ("limits", include_str!("docs/limits.md")),
+    ("metrics", include_str!("docs/metrics.md")),
     ("errors", include_str!("docs/errors.md")),
     ("troubleshooting", include_str!("docs/troubleshooting.md")),
     ("glossary", include_str!("docs/glossary.md")),

@@ -10,6 +10,7 @@ use rmcp::{
 
 use super::{
     corpus::{Corpus, Page},
+    kit::best_first,
     reading::{MARKDOWN, PAGE_TEMPLATE, SECTION_TEMPLATE},
     search::search,
     tools::Reader,
@@ -121,15 +122,6 @@ fn section_names<'a>(corpus: &'a Corpus, page: Option<&str>) -> Vec<&'a str> {
     let pages = corpus.pages().iter();
     let chosen = pages.filter(|candidate| page.is_none_or(|page| page == candidate.name));
     chosen.flat_map(|page| page.sections.iter().map(|section| section.name.as_str())).collect()
-}
-
-/// Values that begin with what was typed, then those that have it somewhere else.
-fn best_first<'a>(values: Vec<&'a str>, typed: &str) -> Vec<&'a str> {
-    let typed = typed.trim().to_lowercase();
-    let containing = values.into_iter().filter(|value| value.contains(&typed));
-    let (mut first, rest): (Vec<_>, Vec<_>) = containing.partition(|value| value.starts_with(&typed));
-    first.extend(rest);
-    first
 }
 
 fn invalid(message: String) -> ErrorData {

@@ -15,7 +15,7 @@ use rmcp::{
 };
 use serde_json::Value;
 
-use super::is_modern;
+use super::kit::is_modern;
 
 /// A severity above every level, for sessions that have not asked.
 const SILENT: u8 = u8::MAX;

@@ -1,36 +1,30 @@
 //! The tool `recommend`: asks what the reader is, and answers with the pages to read.
 //!
-//! The question is the same in both eras, the way of asking is not: a legacy client gets a request from the server
-//! while its call waits; a modern one gets `input_required` and calls again with the answer. A client that cannot
-//! show a form is not asked.
+//! A client that cannot show a form is not asked.
 
 use std::time::Duration;
 
 use rmcp::{
     ErrorData, RoleServer,
     model::{
-        CallToolRequestParams, CallToolResponse, ClientResult, ElicitRequest, ElicitRequestParams, ElicitResult,
-        ElicitationAction, ElicitationSchema, EnumSchema, InputRequest, InputRequests, InputRequiredResult,
-        ServerRequest,
+        CallToolRequestParams, CallToolResponse, ElicitRequest, ElicitRequestParams, ElicitResult, ElicitationAction,
+        ElicitationSchema, EnumSchema, InputRequest,
     },
     schemars::{self, JsonSchema},
-    service::{PeerRequestOptions, RequestContext},
+    service::RequestContext,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
     Docs,
+    ask::{Answer, Question, ask, shows_forms},
     corpus::Corpus,
-    is_modern,
+    kit::{refusal, structured},
     log::Log,
     search::search,
-    tools::{Reader, refusal, structured},
+    tools::Reader,
 };
-
-mod seal;
-
-pub(super) use seal::StateSeal;
 
 /// The key of the question in `inputRequests`.
 const QUESTION: &str = "reader";
@@ -116,23 +110,20 @@ pub(super) async fn run(
     }
     let answer = if arguments.role.is_some() {
         None
-    } else if is_modern(context) {
-        // A state is checked even if the client could not have been asked: it says that it was.
-        let given = match &request.request_state {
-            Some(state) => {
-                docs.library.seal.check(state, &arguments)?;
-                answer_in(&request)
-            }
-            None => None,
-        };
-        if given.is_none() && can_be_asked(context) {
-            return Ok(question_for_later(docs, &arguments)?.into());
-        }
-        given
-    } else if can_be_asked(context) {
-        Some(ask_now(context).await?)
     } else {
-        None
+        let question = Question {
+            key: QUESTION,
+            request: InputRequest::Elicitation(form()?),
+            about: &arguments,
+            can_be_asked: shows_forms(context),
+            patience: PATIENCE,
+        };
+        match ask(&docs.library.seal, question, &request, context).await? {
+            Answer::Given(answer) => Some(answer),
+            Answer::Missing => Some(ElicitResult::new(ElicitationAction::Cancel)),
+            Answer::Impossible => None,
+            Answer::First(question) => return Ok(question.into()),
+        }
     };
 
     let (role, source) = match (arguments.role, answer) {
@@ -155,14 +146,6 @@ pub(super) async fn run(
     })
 }
 
-/// Whether the client can show a form. One that declares elicitation without naming a mode means forms.
-fn can_be_asked(context: &RequestContext<RoleServer>) -> bool {
-    let capabilities = context.client_capabilities();
-    capabilities
-        .and_then(|capabilities| capabilities.elicitation)
-        .is_some_and(|elicitation| elicitation.form.is_some() || elicitation.url.is_none())
-}
-
 /// The form: one choice. An `enum` of plain names is the one shape that every revision with forms knows.
 fn form() -> Result<ElicitRequest, ErrorData> {
     let names = Reader::names().iter().map(|name| (*name).to_owned());
@@ -177,44 +160,6 @@ fn form() -> Result<ElicitRequest, ErrorData> {
         message: "What are you? The pages to read depend on it.".to_owned(),
         requested_schema,
     }))
-}
-
-/// Asks a modern client: the call ends with the question and is made again with the answer.
-fn question_for_later(docs: &Docs, arguments: &Arguments) -> Result<InputRequiredResult, ErrorData> {
-    let question = InputRequest::Elicitation(form()?);
-    let questions = InputRequests::from([(QUESTION.to_owned(), question)]);
-    let state = docs.library.seal.state_for(arguments)?;
-    Ok(InputRequiredResult::new(Some(questions), Some(state)))
-}
-
-/// The answer that a modern client brought back; one that is no answer at all counts as missing and is asked again.
-fn answer_in(request: &CallToolRequestParams) -> Option<ElicitResult> {
-    let answers = request.input_responses.as_ref()?;
-    serde_json::from_value(answers.get(QUESTION)?.clone()).ok()
-}
-
-/// Asks a legacy client, and waits for the answer. A client that answers with an error has not answered.
-async fn ask_now(context: &RequestContext<RoleServer>) -> Result<ElicitResult, ErrorData> {
-    let question = ServerRequest::ElicitRequest(form()?);
-    let sent = context.peer.send_cancellable_request(question, PeerRequestOptions::no_options()).await;
-    let Ok(mut asked) = sent else {
-        return Ok(ElicitResult::new(ElicitationAction::Cancel));
-    };
-    tokio::select! {
-        response = &mut asked.rx => Ok(match response {
-            Ok(Ok(ClientResult::ElicitResult(answer))) => answer,
-            _ => ElicitResult::new(ElicitationAction::Cancel),
-        }),
-        () = context.ct.cancelled() => {
-            // The client knows that the call is over, but not that the form belongs to it.
-            let _ = asked.cancel(Some("the call was cancelled".to_owned())).await;
-            Err(ErrorData::internal_error("cancelled by the client", None))
-        }
-        () = tokio::time::sleep(PATIENCE) => {
-            let _ = asked.cancel(Some("no answer in time".to_owned())).await;
-            Ok(ElicitResult::new(ElicitationAction::Cancel))
-        }
-    }
 }
 
 fn role_in(content: Option<Value>) -> Option<Reader> {

@@ -1,4 +1,5 @@
-//! The documentation server as a client sees it, over an in-memory stream and in both eras.
+//! The servers of the demo as a client sees them, over an in-memory stream and in both eras. Here are the client and the
+//! tests of the documentation server; those of the books are with them.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -7,12 +8,13 @@ use rmcp::{
     model::{
         CallToolRequestParams, CallToolResult, CancelledNotificationParam, ClientCapabilities, ClientConfig,
         ElicitRequestParams, ElicitResult, ElicitationAction, ElicitationCapability, ErrorData, Implementation,
-        ProgressNotificationParam, ProtocolVersion,
+        ProgressNotificationParam, ProtocolVersion, ResourceUpdatedNotificationParam,
     },
     service::{NotificationContext, RequestContext, RunningService, ServiceError},
 };
 use serde_json::Value;
 use tokio::{
+    io::DuplexStream,
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
     task::JoinHandle,
 };
@@ -29,16 +31,25 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How the client begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Era {
+pub(super) enum Era {
     Legacy,
     Modern,
 }
 
-const BOTH_ERAS: [Era; 2] = [Era::Legacy, Era::Modern];
+pub(super) const BOTH_ERAS: [Era; 2] = [Era::Legacy, Era::Modern];
+
+impl Era {
+    pub(super) fn revision(self) -> ProtocolVersion {
+        match self {
+            Self::Legacy => ProtocolVersion::V_2025_11_25,
+            Self::Modern => ProtocolVersion::V_2026_07_28,
+        }
+    }
+}
 
 /// What the client does when it is asked.
 #[derive(Clone)]
-enum Form {
+pub(super) enum Form {
     /// It does not have the capability.
     Missing,
     /// It fills in the form with this.
@@ -53,15 +64,19 @@ enum Form {
 
 /// What the client saw besides results.
 #[derive(Debug)]
-enum Seen {
+pub(super) enum Seen {
     Progress(ProgressNotificationParam),
     Log { level: String, logger: Option<String>, data: Value },
     Asked(Value),
     Withdrawn,
+    ListChanged,
+    Updated(String),
 }
 
-struct TestClient {
+pub(super) struct TestClient {
     form: Form,
+    /// What its model writes, if it has one.
+    model: Option<&'static str>,
     seen: UnboundedSender<Seen>,
     revision: ProtocolVersion,
 }
@@ -79,6 +94,7 @@ impl ClientHandler for TestClient {
         if !matches!(self.form, Form::Missing) {
             capabilities.elicitation = Some(ElicitationCapability::new().with_form(Default::default()));
         }
+        capabilities.sampling = self.model.map(|_| Default::default());
         ClientConfig::new(capabilities, Implementation::new("test-client", "1.0.0"))
             .with_protocol_version(self.revision.clone())
     }
@@ -97,6 +113,30 @@ impl ClientHandler for TestClient {
             Form::Missing | Form::Fail => Err(ErrorData::internal_error("no screen", None)),
             Form::Ignore => std::future::pending().await,
         }
+    }
+
+    #[expect(deprecated, reason = "2026-07-28 deprecates sampling, but has it")]
+    async fn create_message(
+        &self,
+        params: rmcp::model::CreateMessageRequestParams,
+        _context: RequestContext<RoleClient>,
+    ) -> Result<rmcp::model::CreateMessageResult, ErrorData> {
+        self.saw(Seen::Asked(serde_json::to_value(&params).expect("a question is JSON")));
+        let text = self.model.ok_or_else(|| ErrorData::internal_error("no model", None))?;
+        let message = rmcp::model::SamplingMessage::assistant_text(text);
+        Ok(rmcp::model::CreateMessageResult::new(message, "test-model".to_owned()))
+    }
+
+    async fn on_resource_list_changed(&self, _context: NotificationContext<RoleClient>) {
+        self.saw(Seen::ListChanged);
+    }
+
+    async fn on_resource_updated(
+        &self,
+        params: ResourceUpdatedNotificationParam,
+        _context: NotificationContext<RoleClient>,
+    ) {
+        self.saw(Seen::Updated(params.uri));
     }
 
     async fn on_progress(&self, params: ProgressNotificationParam, _context: NotificationContext<RoleClient>) {
@@ -122,27 +162,37 @@ impl ClientHandler for TestClient {
     }
 }
 
-/// A client connected to the documentation server.
-struct Session {
-    client: RunningService<RoleClient, TestClient>,
+/// A client connected to a server.
+pub(super) struct Session {
+    pub(super) client: RunningService<RoleClient, TestClient>,
     server: JoinHandle<Result<(), ServeError>>,
-    seen: UnboundedReceiver<Seen>,
+    pub(super) seen: UnboundedReceiver<Seen>,
 }
 
 impl Session {
+    /// A client of the documentation server.
     async fn open(era: Era, form: Form) -> Self {
-        let revision = match era {
-            Era::Legacy => ProtocolVersion::V_2025_11_25,
-            Era::Modern => ProtocolVersion::V_2026_07_28,
-        };
-        Self::open_at(revision, form).await
+        Self::open_at(era.revision(), form).await
     }
 
     async fn open_at(revision: ProtocolVersion, form: Form) -> Self {
+        Self::with(revision, form, None, Docs::serve).await
+    }
+
+    /// A client of whatever `serve` serves.
+    pub(super) async fn with<F>(
+        revision: ProtocolVersion,
+        form: Form,
+        model: Option<&'static str>,
+        serve: impl FnOnce(DuplexStream) -> F,
+    ) -> Self
+    where
+        F: Future<Output = Result<(), ServeError>> + Send + 'static,
+    {
         let (near, far) = tokio::io::duplex(64 * 1024);
-        let server = tokio::spawn(Docs::serve(far));
+        let server = tokio::spawn(serve(far));
         let (sender, seen) = unbounded_channel();
-        let client = TestClient { form, seen: sender, revision: revision.clone() };
+        let client = TestClient { form, model, seen: sender, revision: revision.clone() };
         let lifecycle = if revision.has_initialize() {
             ClientLifecycleMode::Initialize
         } else {
@@ -153,25 +203,25 @@ impl Session {
     }
 
     /// Calls a tool and answers its questions.
-    async fn call(&self, name: &'static str, arguments: Value) -> CallToolResult {
+    pub(super) async fn call(&self, name: &'static str, arguments: Value) -> CallToolResult {
         let result = within(self.client.call_tool(call(name, arguments))).await;
         result.expect("the call succeeds")
     }
 
     /// The next thing the client saw besides a result.
-    async fn next_seen(&mut self) -> Seen {
+    pub(super) async fn next_seen(&mut self) -> Seen {
         within(self.seen.recv()).await.expect("the client is there")
     }
 
     /// Ends the session, and sees the server end as it should.
-    async fn close(self) {
+    pub(super) async fn close(self) {
         within(self.client.cancel()).await.expect("the client stops");
         let served = within(self.server).await.expect("the server stops");
         served.expect("the session ends without an error");
     }
 }
 
-fn call(name: &'static str, arguments: Value) -> CallToolRequestParams {
+pub(super) fn call(name: &'static str, arguments: Value) -> CallToolRequestParams {
     let Value::Object(arguments) = arguments else {
         panic!("arguments are an object");
     };
@@ -179,38 +229,38 @@ fn call(name: &'static str, arguments: Value) -> CallToolRequestParams {
 }
 
 /// The structured content of a result that is not an error.
-fn structured(result: CallToolResult) -> Value {
+pub(super) fn structured(result: CallToolResult) -> Value {
     assert_ne!(result.is_error, Some(true), "{result:?}");
     result.structured_content.expect("the tool has structured content")
 }
 
 /// The text of a result that is an error for the model.
-fn refused(result: &CallToolResult) -> &str {
+pub(super) fn refused(result: &CallToolResult) -> &str {
     assert_eq!(result.is_error, Some(true), "{result:?}");
     text(result)
 }
 
 /// The first text of a result.
-fn text(result: &CallToolResult) -> &str {
+pub(super) fn text(result: &CallToolResult) -> &str {
     let first = result.content.first().and_then(|block| block.as_text());
     &first.expect("the result has a text").text
 }
 
 /// The code and message of an error that came over the wire.
-fn error_of<T: std::fmt::Debug>(result: Result<T, ServiceError>) -> (i32, String) {
+pub(super) fn error_of<T: std::fmt::Debug>(result: Result<T, ServiceError>) -> (i32, String) {
     match result {
         Err(ServiceError::McpError(error)) => (error.code.0, error.message.into_owned()),
         other => panic!("expected an error from the server, got {other:?}"),
     }
 }
 
-fn context(arguments: &[(&str, &str)]) -> rmcp::model::CompletionContext {
+pub(super) fn context(arguments: &[(&str, &str)]) -> rmcp::model::CompletionContext {
     let pairs = arguments.iter();
     let pairs: HashMap<_, _> = pairs.map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     rmcp::model::CompletionContext::with_arguments(pairs)
 }
 
-async fn within<T>(future: impl Future<Output = T>) -> T {
+pub(super) async fn within<T>(future: impl Future<Output = T>) -> T {
     let waited = tokio::time::timeout(PATIENCE, future).await;
     waited.expect("it happens in time")
 }

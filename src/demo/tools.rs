@@ -2,20 +2,18 @@
 
 use rmcp::{
     ErrorData, RoleServer,
-    model::{
-        CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, ProtocolVersion, Resource, Tool,
-        ToolAnnotations,
-    },
+    model::{CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Resource, Tool, ToolAnnotations},
     schemars::{self, JsonSchema},
     service::RequestContext,
 };
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::{
     Docs,
     corpus::{Corpus, Page},
     index,
+    kit::{arguments, knows_links, refusal, structured},
     log::Log,
     reading::MARKDOWN,
     recommend,
@@ -200,23 +198,6 @@ pub(super) async fn call(
     }
 }
 
-/// A result with the value both as structured content and, for older clients, as JSON text.
-pub(super) fn structured(value: &impl Serialize) -> Result<CallToolResponse, ErrorData> {
-    let value = serde_json::to_value(value).map_err(|error| ErrorData::internal_error(error.to_string(), None))?;
-    Ok(CallToolResult::structured(value).into())
-}
-
-/// A result that tells the model what it did wrong.
-pub(super) fn refusal(message: String) -> CallToolResult {
-    CallToolResult::error(vec![ContentBlock::text(message)])
-}
-
-/// The arguments of a call, or what is wrong with them.
-fn arguments<T: DeserializeOwned>(request: &CallToolRequestParams) -> Result<T, String> {
-    let arguments = Value::Object(request.arguments.clone().unwrap_or_default());
-    serde_json::from_value(arguments).map_err(|error| format!("wrong arguments for `{}`: {error}", request.name))
-}
-
 async fn find(corpus: &Corpus, arguments: &SearchArguments, log: &Log<'_>) -> Result<CallToolResponse, ErrorData> {
     let query = arguments.query.trim();
     if query.is_empty() || query.len() > QUERY_BYTES {
@@ -283,9 +264,4 @@ fn read(corpus: &Corpus, arguments: &ReadArguments, context: &RequestContext<Rol
         content.push(ContentBlock::resource_link(link));
     }
     CallToolResult::success(content)
-}
-
-/// Whether the client's revision has `resource_link`, which came with 2025-06-18.
-fn knows_links(context: &RequestContext<RoleServer>) -> bool {
-    context.protocol_version().is_some_and(|revision| revision >= ProtocolVersion::V_2025_06_18)
 }

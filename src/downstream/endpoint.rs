@@ -12,6 +12,7 @@ use crate::{
     jsonrpc::{ErrorObject, Limits, Message, ParseError, Payload, RawObject, code, encode_error},
     protocol::{Method, Revision, headers, meta},
     seal::Sealer,
+    telemetry::Note,
 };
 
 use super::{
@@ -38,6 +39,8 @@ pub struct Settings {
     pub body_time: Duration,
     /// How long a call may last.
     pub life: LifeLimits,
+    /// Fires when the gateway was told to stop: it says that it is not ready any more, and serves on until `draining`.
+    pub stopping: CancellationToken,
     /// Fires when the gateway stops: open streams end then.
     pub draining: CancellationToken,
     /// The sessions of the legacy era.
@@ -57,6 +60,7 @@ impl Default for Settings {
             body_limit: BODY_LIMIT,
             body_time: BODY_TIME,
             life: LifeLimits::default(),
+            stopping: CancellationToken::new(),
             draining: CancellationToken::new(),
             sessions: Arc::default(),
             sessions_survive: false,
@@ -123,14 +127,14 @@ impl Endpoint {
             principal,
         };
         match head.method {
-            Verb::POST => self.post(&context, body).await,
+            Verb::POST => self.post(&context, body, head.extensions.get()).await,
             Verb::GET => self.get(&context),
             Verb::DELETE => self.delete(&context),
             _ => not_allowed("GET, POST, DELETE"),
         }
     }
 
-    async fn post<B>(&self, context: &Context<'_>, body: B) -> Response<Body>
+    async fn post<B>(&self, context: &Context<'_>, body: B, note: Option<&Note>) -> Response<Body>
     where
         B: http_body::Body<Data = Bytes> + Unpin,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -150,6 +154,9 @@ impl Endpoint {
             Ok(payload) => payload,
             Err(fault) => return unparsed(&fault),
         };
+        if let Some(note) = note {
+            note.payload(&payload);
+        }
         match payload {
             Payload::One(message) if is_modern(context.headers, &message) => self.modern.post(context, message).await,
             Payload::Batch(elements) if elements.iter().flatten().any(|m| is_modern(context.headers, m)) => {

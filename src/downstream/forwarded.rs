@@ -10,7 +10,7 @@ const PARAMS: usize = 32;
 const PARAM_BYTES: usize = 8 * 1024;
 
 /// The headers that the operator lets pass, without what the client says is for this hop alone.
-pub(super) fn named(headers: &HeaderMap, names: &[HeaderName]) -> Vec<(HeaderName, HeaderValue)> {
+pub(crate) fn named(headers: &HeaderMap, names: &[HeaderName]) -> Vec<(HeaderName, HeaderValue)> {
     let mut named = Vec::new();
     for name in names.iter().filter(|name| headers.contains_key(*name) && !headers::is_nominated(headers, name)) {
         named.extend(headers.get_all(name).iter().map(|value| (name.clone(), value.clone())));

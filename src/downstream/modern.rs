@@ -23,7 +23,7 @@ mod respond;
 mod retry;
 mod state;
 
-pub use held::Held;
+pub use held::{Held, HeldLimits};
 
 use std::sync::Arc;
 
@@ -86,17 +86,21 @@ impl Modern {
         let (envelope, mut params) = Envelope::read(params)?;
         envelope.check(context.headers, &method, &params)?;
         let caller = self.callers.caller(&context.settings.scopes, context.principal, &envelope);
-        let Admitted { description, tool } = gate::admit(context, &caller, &method, &params).await?;
-        match method {
+        let text = params.to_raw();
+        let mut exchange = Exchange { shared: self.shared.clone(), caller, method, text, server_info: None };
+        // Before anything asks the server: a state that is not this caller's must not even open a session.
+        let next = retry::read(&exchange, &mut params)?;
+        let Admitted { description, tool } = gate::admit(context, &exchange.caller, &exchange.method, &params).await?;
+        match exchange.method {
             Method::Discover => return Ok(reply::result(&id, &discover::result(&description.unwrap_or_default()))),
-            Method::Listen => return listen::listen(&self.shared, context, caller, id, &params, description).await,
+            Method::Listen => {
+                return listen::listen(&self.shared, context, exchange.caller, id, &params, description).await;
+            }
             _ => {}
         }
-        let text = params.to_raw();
-        let server_info = description.and_then(|d| d.server_info.clone());
-        let exchange = Exchange { shared: self.shared.clone(), caller, method, text, server_info };
+        exchange.server_info = description.and_then(|d| d.server_info.clone());
         let outlet = Outlet::new(context.accept, &envelope);
-        let leg = match retry::read(&exchange, &mut params)? {
+        let leg = match next {
             Next::Call(attempt) => {
                 let mut headers = forwarded::named(context.headers, self.shared.mount.forwards());
                 forwarded::add_unrecognised(&mut headers, context.headers, tool.as_deref());

@@ -13,11 +13,14 @@ use tokio::time::{Instant, Sleep};
 /// After this much silence a comment keeps the stream alive.
 pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
+/// How the event of a message begins.
+pub(super) const MESSAGE: &[u8] = b"event: message\n";
+
 /// One message event. A JSON text may hold line breaks between its tokens: each line becomes a `data` line, which a reader
 /// joins again.
 pub(super) fn event(id: Option<&str>, data: &[u8]) -> Bytes {
     let mut text = Vec::with_capacity(data.len() + 32 + id.map_or(0, str::len));
-    text.extend_from_slice(b"event: message\n");
+    text.extend_from_slice(MESSAGE);
     put_id(&mut text, id);
     for line in data.split(|&b| b == b'\n' || b == b'\r') {
         text.extend_from_slice(b"data: ");
@@ -53,13 +56,13 @@ fn put_id(text: &mut Vec<u8>, id: Option<&str>) {
 }
 
 /// A stream of events that never falls silent for longer than [`KEEP_ALIVE`].
-pub(super) struct KeptAlive<S> {
+pub(crate) struct KeptAlive<S> {
     events: S,
     silence: Pin<Box<Sleep>>,
 }
 
 impl<S> KeptAlive<S> {
-    pub(super) fn new(events: S) -> Self {
+    pub(crate) fn new(events: S) -> Self {
         Self { events, silence: Box::pin(tokio::time::sleep(KEEP_ALIVE)) }
     }
 }

@@ -1,15 +1,18 @@
 //! A call and its outcome.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use http::{HeaderName, HeaderValue};
+use serde::Serialize;
 
 use crate::{
     jsonrpc::{Raw, RawObject},
-    protocol::Method,
+    protocol::{Method, Revision},
 };
 
 use super::{Caller, Life, Peer};
+
+const RESULT_TYPE: &str = "resultType";
 
 /// One client request on its way through a mount.
 #[derive(Clone)]
@@ -69,4 +72,130 @@ pub enum Outcome {
     },
     /// A task was created instead of an answer.
     Task(Raw),
+}
+
+// === impl Call ===
+
+impl Call {
+    /// The `name` among the parameters: of the tool that is called, or of the prompt that is wanted.
+    #[must_use]
+    pub fn name(&self) -> Option<Cow<'_, str>> {
+        self.params.get("name").and_then(Raw::as_text)
+    }
+
+    /// The name of the tool, where the call is one of a tool.
+    #[must_use]
+    pub fn tool(&self) -> Option<Cow<'_, str>> {
+        if self.method == Method::ToolsCall { self.name() } else { None }
+    }
+
+    /// The arguments of the tool or the prompt; empty where there are none.
+    #[must_use]
+    pub fn arguments(&self) -> RawObject {
+        self.params.get_object("arguments").unwrap_or_default()
+    }
+
+    /// Replaces the arguments. What a client mirrored of the old ones in headers is written anew.
+    pub fn set_arguments(&mut self, arguments: &RawObject) {
+        self.params.set("arguments", arguments.to_raw());
+    }
+}
+
+// === impl Outcome ===
+
+impl Outcome {
+    /// The result of a tool that says `text`.
+    #[must_use]
+    pub fn text(text: &str) -> Self {
+        Self::of_tool(text, [])
+    }
+
+    /// The result of a tool that failed, for the model to read: unlike a [`Fault`](super::Fault), which is an error of the
+    /// protocol and often never reaches the model.
+    #[must_use]
+    pub fn tool_error(text: &str) -> Self {
+        Self::of_tool(text, [("isError", Raw::of(&true))])
+    }
+
+    /// The result of a tool with structured content, which is said as text as well, as the protocol advises. Up to
+    /// 2025-11-25 it has to be an object; anything is allowed since.
+    #[must_use]
+    pub fn structured<T: Serialize + ?Sized>(content: &T) -> Self {
+        let content = Raw::of(content);
+        Self::of_tool(&String::from_utf8_lossy(content.as_bytes()), [("structuredContent", content.clone())])
+    }
+
+    fn of_tool<const N: usize>(text: &str, more: [(&str, Raw); N]) -> Self {
+        let block = RawObject::from([("type", Raw::from("text")), ("text", Raw::from(text))]);
+        let mut result = RawObject::from([("content", Raw::array(&[block.to_raw()]))]);
+        for (name, value) in more {
+            result.set(name, value);
+        }
+        Self::Complete(result.to_raw())
+    }
+
+    /// The result, where the call is complete.
+    #[must_use]
+    pub fn result(&self) -> Option<RawObject> {
+        match self {
+            Self::Complete(result) => result.to_object(),
+            Self::NeedsInput { .. } | Self::Task(_) => None,
+        }
+    }
+
+    /// Lets `edit` change the result, where the call is complete. What it does not touch stays byte for byte.
+    pub fn edit(&mut self, edit: impl FnOnce(&mut RawObject)) {
+        if let Self::Complete(result) = self
+            && let Some(mut members) = result.to_object()
+        {
+            edit(&mut members);
+            *result = members.to_raw();
+        }
+    }
+
+    /// The same outcome as `revision` writes it: a complete result names its `resultType` in the modern era and only there.
+    ///
+    /// Hooks have this done for them. A layer that answers by itself does it with the revision of the caller.
+    #[must_use]
+    pub fn written_for(mut self, revision: Revision) -> Self {
+        let fits = |result: &RawObject| result.has(RESULT_TYPE) == revision.is_modern();
+        if self.result().is_some_and(|result| !fits(&result)) {
+            self.edit(|result| match revision.is_modern() {
+                true => result.set(RESULT_TYPE, Raw::from("complete")),
+                false => {
+                    result.remove(RESULT_TYPE);
+                }
+            });
+        }
+        self
+    }
+
+    /// Whether it is the very same value, not only an equal one.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Complete(one), Self::Complete(other)) => std::ptr::eq(one.as_bytes(), other.as_bytes()),
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_are_written_as_the_revision_wants_them() {
+        let written = |outcome: Outcome, revision| match outcome.written_for(revision) {
+            Outcome::Complete(result) => String::from_utf8_lossy(result.as_bytes()).into_owned(),
+            other => panic!("{other:?}"),
+        };
+        let legacy = r#"{"content":[{"type":"text","text":"no \"way\""}],"isError":true}"#;
+        assert_eq!(written(Outcome::tool_error("no \"way\""), Revision::R2025_11_25), legacy);
+        let modern = written(Outcome::structured(&[1, 2]), Revision::R2026_07_28);
+        let expected =
+            r#"{"content":[{"type":"text","text":"[1,2]"}],"structuredContent":[1,2],"resultType":"complete"}"#;
+        assert_eq!(modern, expected);
+        let back = Outcome::Complete(Raw::constant(r#"{"resultType":"complete", "x":1e400}"#));
+        assert_eq!(written(back, Revision::R2025_06_18), r#"{"x":1e400}"#);
+    }
 }

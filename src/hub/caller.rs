@@ -1,7 +1,7 @@
 //! Who calls: the principal, the scope that may share upstream sessions, and what the client can do.
 
 use std::sync::{
-    Arc, Mutex, PoisonError,
+    Arc, Mutex, PoisonError, Weak,
     atomic::{AtomicU64, Ordering},
 };
 
@@ -82,9 +82,15 @@ impl Caller {
     /// its own, so that what is opened for it ends with it.
     #[must_use]
     pub fn gateway(principal: Principal) -> Arc<Self> {
+        Self::gateway_in(principal, Scope::shared(Arc::new(SilentPeer)))
+    }
+
+    /// The same in a scope that is given.
+    #[must_use]
+    pub fn gateway_in(principal: Principal, scope: Arc<Scope>) -> Arc<Self> {
         Arc::new(Self {
             principal,
-            scope: Scope::shared(Arc::new(SilentPeer)),
+            scope,
             revision: Revision::NEWEST_MODERN,
             client_info: None,
             capabilities: ClientCapabilities::default(),
@@ -92,6 +98,62 @@ impl Caller {
             log_level: None,
             answers: Answering::Retry,
         })
+    }
+
+    /// The same caller for whoever must not keep its scope from ending.
+    #[must_use]
+    pub fn downgrade(&self) -> WeakCaller {
+        WeakCaller {
+            principal: self.principal.clone(),
+            scope: Arc::downgrade(&self.scope),
+            revision: self.revision,
+            client_info: self.client_info.clone(),
+            capabilities: self.capabilities.clone(),
+            fingerprint: self.fingerprint.clone(),
+            log_level: self.log_level.clone(),
+            answers: self.answers,
+        }
+    }
+}
+
+/// A caller whose scope may have ended.
+pub struct WeakCaller {
+    principal: Principal,
+    scope: Weak<Scope>,
+    revision: Revision,
+    client_info: Option<Raw>,
+    capabilities: ClientCapabilities,
+    fingerprint: Arc<str>,
+    log_level: Option<Raw>,
+    answers: Answering,
+}
+
+impl WeakCaller {
+    /// What the caller speaks.
+    #[must_use]
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// The caller, while its scope exists.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<Arc<Caller>> {
+        Some(Arc::new(Caller {
+            principal: self.principal.clone(),
+            scope: self.scope.upgrade()?,
+            revision: self.revision,
+            client_info: self.client_info.clone(),
+            capabilities: self.capabilities.clone(),
+            fingerprint: self.fingerprint.clone(),
+            log_level: self.log_level.clone(),
+            answers: self.answers,
+        }))
+    }
+}
+
+impl std::fmt::Debug for WeakCaller {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WeakCaller").field("principal", &self.principal).finish_non_exhaustive()
     }
 }
 

@@ -10,6 +10,14 @@ pub enum Fault {
     /// The server answered with an error, or the gateway answers with one the protocol defines.
     #[error("{0}")]
     Answered(ErrorObject),
+    /// The server asked for something that the client never declared, was refused, and answered with an error.
+    #[error("{cause}")]
+    Undeclared {
+        /// What the client would have had to declare, as an object of capabilities.
+        required: Raw,
+        /// What the server answered.
+        cause: ErrorObject,
+    },
     /// Something failed between the client and the server.
     #[error("{0}")]
     Gateway(GatewayFault),
@@ -38,6 +46,9 @@ macro_rules! reasons {
         pub enum Reason { $($(#[$doc])* $name,)* }
 
         impl Reason {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
             /// The word on the wire.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
@@ -112,6 +123,11 @@ impl Fault {
         Self::Answered(ErrorObject::new(code, message))
     }
 
+    /// The operator of the gateway does not allow it: a [`Reason::Policy`] with these words for the client.
+    pub fn refused(message: impl Into<String>) -> Self {
+        Self::gateway(Reason::Policy, message)
+    }
+
     /// No such method.
     #[must_use]
     pub fn method_not_found(method: &str) -> Self {
@@ -123,7 +139,7 @@ impl Fault {
     pub fn reason(&self) -> Option<Reason> {
         match self {
             Self::Gateway(fault) => Some(fault.reason),
-            Self::Answered(_) => None,
+            Self::Answered(_) | Self::Undeclared { .. } => None,
         }
     }
 
@@ -132,6 +148,13 @@ impl Fault {
     pub fn to_error(&self) -> ErrorObject {
         match self {
             Self::Answered(error) => error.clone(),
+            // 2026-07-28, basic/index#error-codes. Older revisions know no such error: where one is spoken, the mount has made
+            // this the server's own answer.
+            Self::Undeclared { required, cause } => {
+                let data = [("requiredCapabilities", required.clone()), ("cause", cause.to_raw())];
+                let message = "the server needs a capability that the client did not declare";
+                ErrorObject::new(code::MISSING_CAPABILITY, message).with_data(RawObject::from(data).to_raw())
+            }
             Self::Gateway(fault) => {
                 let mut data = RawObject::from([
                     ("source", Raw::from("gateway")),

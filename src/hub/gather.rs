@@ -68,6 +68,10 @@ impl<M: Mount + Clone> Mount for Gather<M> {
         self.0.notify(caller, notification);
     }
 
+    fn attend(&self, caller: &Arc<Caller>) -> BoxFuture<()> {
+        self.0.attend(caller)
+    }
+
     fn listen(&self, caller: &Arc<Caller>, filter: Filter) -> BoxFuture<Result<Listening, Fault>> {
         self.0.listen(caller, filter)
     }

@@ -19,6 +19,104 @@ use super::{BoxFuture, Call, Caller, Description, Fault, Filter, Health, Link, L
 /// The calls of a mount as a tower service: what a layer of a user stands on.
 ///
 /// It is always ready; what is too much at once is bounded above it, see [`Limit`](super::Limit).
+///
+/// A layer is a [`tower::Layer`] over a service of [`Call`]s. It may change what goes down and what comes back, answer by
+/// itself, or refuse:
+///
+/// ```
+/// use std::task::{Context, Poll};
+/// use rialto::{Proxy, hub::{BoxFuture, Call, Fault, Outcome}};
+/// use tower::{Layer, Service};
+///
+/// /// Notes how long each tool takes.
+/// #[derive(Clone)]
+/// struct Timing;
+///
+/// #[derive(Clone)]
+/// struct Timed<S>(S);
+///
+/// impl<S> Layer<S> for Timing {
+///     type Service = Timed<S>;
+///
+///     fn layer(&self, below: S) -> Timed<S> {
+///         Timed(below)
+///     }
+/// }
+///
+/// impl<S> Service<Call> for Timed<S>
+/// where
+///     S: Service<Call, Response = Outcome, Error = Fault>,
+///     S::Future: Send + 'static,
+/// {
+///     type Response = Outcome;
+///     type Error = Fault;
+///     type Future = BoxFuture<Result<Outcome, Fault>>;
+///
+///     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+///         self.0.poll_ready(cx)
+///     }
+///
+///     fn call(&mut self, call: Call) -> Self::Future {
+///         let tool = call.tool().map(|name| name.into_owned());
+///         let running = self.0.call(call);
+///         Box::pin(async move {
+///             let begun = std::time::Instant::now();
+///             let outcome = running.await;
+///             if let Some(tool) = tool {
+///                 eprintln!("{tool} took {:?}", begun.elapsed());
+///             }
+///             outcome
+///         })
+///     }
+/// }
+///
+/// let proxy = Proxy::to("https://files.example/mcp").layer(Timing);
+/// # let _ = proxy;
+/// ```
+///
+/// # What is said and asked while a call runs
+///
+/// Progress, log messages and the questions of a server go to the call's [`peer`](Call::peer). Whoever wraps the peer sees
+/// all of them:
+///
+/// ```
+/// use std::sync::Arc;
+/// use rialto::{
+///     Proxy,
+///     hub::{Answer, BoxFuture, Forwarding, Peer, Question, Refusal, Verdict},
+///     jsonrpc::Notification,
+/// };
+///
+/// /// A client whose model is not for servers to use.
+/// struct NoSampling(Arc<dyn Peer>);
+///
+/// impl Peer for NoSampling {
+///     fn notify(&self, notification: Notification) {
+///         self.0.notify(notification);
+///     }
+///
+///     fn ask(&self, question: Question) -> BoxFuture<Answer> {
+///         if question.method == "sampling/createMessage" {
+///             return Box::pin(async { Err(Refusal::NoOne) });
+///         }
+///         self.0.ask(question)
+///     }
+/// }
+///
+/// let proxy = Proxy::to("https://files.example/mcp").before_forward(|mut forwarding: Forwarding| async move {
+///     forwarding.call.peer = Arc::new(NoSampling(forwarding.call.peer));
+///     Ok(Verdict::Forward(forwarding.call))
+/// });
+/// # let _ = proxy;
+/// ```
+///
+/// There is one exception. Where client and server are both modern, questions are part of the outcome
+/// ([`Outcome::NeedsInput`]), answers come with the call sent again ([`Attempt::Answers`](super::Attempt::Answers)), and the
+/// layers see each of these legs as a call of its own.
+///
+/// # When a layer or a hook panics
+///
+/// The call that it panicked in ends as failed, and is logged. Nothing else ends; see [`Caught`](super::Caught).
 #[derive(Clone)]
 pub struct CallService {
     mount: Arc<dyn Mount>,
@@ -104,6 +202,16 @@ pub fn after_forward<H>(mount: &str, hook: H) -> AfterForward<H> {
     AfterForward { mount: mount.into(), hook }
 }
 
+// === impl Forwarding ===
+
+impl Forwarding {
+    /// Who calls.
+    #[must_use]
+    pub fn principal(&self) -> &Principal {
+        &self.call.caller.principal
+    }
+}
+
 // === impl CallService ===
 
 impl CallService {
@@ -174,6 +282,10 @@ impl Mount for Layered {
         self.below.notify(caller, notification);
     }
 
+    fn attend(&self, caller: &Arc<Caller>) -> BoxFuture<()> {
+        self.below.attend(caller)
+    }
+
     fn listen(&self, caller: &Arc<Caller>, filter: Filter) -> BoxFuture<Result<Listening, Fault>> {
         self.below.listen(caller, filter)
     }
@@ -218,9 +330,10 @@ where
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let (mount, hook) = (self.mount.clone(), self.hook.0.clone());
         Box::pin(async move {
+            let revision = call.caller.revision;
             match hook(Forwarding { mount, call }).await? {
                 Verdict::Forward(call) => inner.call(call).await,
-                Verdict::Answer(outcome) => Ok(outcome),
+                Verdict::Answer(outcome) => Ok(outcome.written_for(revision)),
             }
         })
     }
@@ -254,10 +367,15 @@ where
     fn call(&mut self, call: Call) -> Self::Future {
         let (mount, hook) = (self.mount.clone(), self.hook.0.clone());
         let (principal, method, params) = (call.caller.principal.clone(), call.method.clone(), call.params.clone());
+        let revision = call.caller.revision;
         let running = self.inner.call(call);
         Box::pin(async move {
             let outcome = running.await;
-            hook(Forwarded { mount, principal, method, params, outcome }).await
+            let before = outcome.clone();
+            let after = hook(Forwarded { mount, principal, method, params, outcome }).await?;
+            // What the hook left alone is as the server wrote it, and as large as it likes: it is not read again.
+            let is_same = before.is_ok_and(|before| before.is(&after));
+            Ok(if is_same { after } else { after.written_for(revision) })
         })
     }
 }

@@ -3,13 +3,16 @@
 use std::{
     future::Future,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
+
+/// Why a call was abandoned whose time was over.
+pub const TIMED_OUT: &str = "timeout";
 
 /// How long a call may be silent, and how long it may last altogether. Time in which a person is asked does not count.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +47,8 @@ struct State {
     asked: AtomicU64,
     permit: Mutex<Option<OwnedSemaphorePermit>>,
     abandoned: Mutex<Option<String>>,
+    /// Where it is counted that a person is asked.
+    counter: OnceLock<Arc<AtomicUsize>>,
 }
 
 impl Default for Life {
@@ -65,6 +70,7 @@ impl Life {
             asked: AtomicU64::new(0),
             permit: Mutex::default(),
             abandoned: Mutex::default(),
+            counter: OnceLock::new(),
         }))
     }
 
@@ -83,8 +89,17 @@ impl Life {
         if self.0.asking.fetch_add(1, Ordering::AcqRel) == 0 {
             self.0.asking_since.store(self.now(), Ordering::Relaxed);
             self.release();
+            if let Some(counter) = self.0.counter.get() {
+                counter.fetch_add(1, Ordering::Relaxed);
+            }
         }
         Asking(self.clone())
+    }
+
+    /// Counts this call in `counter` while a person is asked on its behalf. To be said before the call runs, and once.
+    pub fn count_asking(&self, counter: Arc<AtomicUsize>) {
+        // Only a call that passes the same layer twice could say it again, and it is one call.
+        let _ = self.0.counter.set(counter);
     }
 
     fn release(&self) {
@@ -137,7 +152,7 @@ impl Life {
                 }
                 () = tokio::time::sleep_until(until) => {
                     if self.deadline().is_some_and(|deadline| deadline <= Instant::now()) {
-                        self.abandon("timeout");
+                        self.abandon(TIMED_OUT);
                         self.release();
                         return Err(TimedOut);
                     }
@@ -163,6 +178,9 @@ impl Drop for Asking {
             let since = state.asking_since.load(Ordering::Relaxed);
             state.asked.fetch_add(self.0.now().saturating_sub(since), Ordering::Relaxed);
             self.0.touch();
+            if let Some(counter) = state.counter.get() {
+                counter.fetch_sub(1, Ordering::Relaxed);
+            }
         }
     }
 }

@@ -70,6 +70,10 @@ impl<M: Mount + Clone> Mount for Limit<M> {
         self.below.notify(caller, notification);
     }
 
+    fn attend(&self, caller: &Arc<Caller>) -> BoxFuture<()> {
+        self.below.attend(caller)
+    }
+
     fn listen(&self, caller: &Arc<Caller>, filter: Filter) -> BoxFuture<Result<Listening, Fault>> {
         self.below.listen(caller, filter)
     }

@@ -90,6 +90,11 @@ pub trait Mount: Send + Sync + 'static {
     /// Passes on what a client says without wanting an answer.
     fn notify(&self, caller: &Arc<Caller>, notification: Notification);
 
+    /// A client's own session begins: until its scope ends, its peer hears of changes of the lists. Done when nothing that
+    /// changes from now on is missed, or when that takes too long to wait for. Callers without a session of their own are
+    /// told nothing here; they use [`Mount::listen`].
+    fn attend(&self, caller: &Arc<Caller>) -> BoxFuture<()>;
+
     /// Subscribes to changes.
     fn listen(&self, caller: &Arc<Caller>, filter: Filter) -> BoxFuture<Result<Listening, Fault>>;
 
@@ -123,6 +128,10 @@ impl<M: Mount + ?Sized> Mount for Arc<M> {
 
     fn notify(&self, caller: &Arc<Caller>, notification: Notification) {
         (**self).notify(caller, notification);
+    }
+
+    fn attend(&self, caller: &Arc<Caller>) -> BoxFuture<()> {
+        (**self).attend(caller)
     }
 
     fn listen(&self, caller: &Arc<Caller>, filter: Filter) -> BoxFuture<Result<Listening, Fault>> {

@@ -37,8 +37,22 @@ pub trait Peer: Send + Sync {
     /// client's own. Never blocks; what a full queue drops is the peer's to decide.
     fn notify(&self, notification: Notification);
 
+    /// These may have been said while nobody heard the server. Everybody who would have heard them of this session is told
+    /// as if they had been.
+    fn missed(&self, notifications: Vec<Notification>) {
+        for notification in notifications {
+            self.notify(notification);
+        }
+    }
+
     /// Asks the client one question. Dropping the future withdraws the question.
     fn ask(&self, question: Question) -> BoxFuture<Answer>;
+
+    /// Whether the client answers by a later request, so that nothing is heard of it while a person thinks. Somebody else then
+    /// has to tell the server that its question is being worked on.
+    fn answers_later(&self) -> bool {
+        false
+    }
 }
 
 /// A peer that hears nothing and answers nothing.

@@ -42,6 +42,17 @@ impl Member {
 
 /// An object split one level deep. It is edited by key; what nobody touches stays byte for byte, and an object that
 /// nobody edited at all is written as it came.
+///
+/// ```
+/// use rialto::jsonrpc::{Raw, RawObject};
+///
+/// let mut arguments = RawObject::from([("path", Raw::from("/etc/motd")), ("lines", Raw::of(&10))]);
+/// if arguments.get("lines").is_some_and(|lines| lines.parse::<u32>().is_ok_and(|lines| lines > 5)) {
+///     arguments.set("lines", Raw::of(&5));
+/// }
+/// arguments.remove("path");
+/// assert_eq!(arguments.to_raw().as_bytes(), br#"{"lines":5}"#);
+/// ```
 #[derive(Clone, Default)]
 pub struct RawObject {
     /// The text it came from; empty where there is none.
@@ -194,6 +205,14 @@ impl std::fmt::Debug for RawObject {
 impl PartialEq for RawObject {
     fn eq(&self, other: &Self) -> bool {
         self.to_raw() == other.to_raw()
+    }
+}
+
+/// Takes members whose names differ; a name that comes twice stands twice.
+impl FromIterator<(String, Raw)> for RawObject {
+    fn from_iter<I: IntoIterator<Item = (String, Raw)>>(members: I) -> Self {
+        let member = |(name, value): (String, Raw)| Member { key: Key::Set(Raw::from(&*name).bytes()), value };
+        Self { members: members.into_iter().map(member).collect(), ..Self::default() }
     }
 }
 

@@ -28,7 +28,18 @@ pub enum Kind {
 }
 
 /// One JSON value as text that has been scanned, without white space around it. Cloning shares the bytes.
-#[derive(Clone, PartialEq, Eq)]
+///
+/// ```
+/// use rialto::jsonrpc::Raw;
+/// use serde_json::json;
+///
+/// let value = Raw::of(&json!({ "city": "Venice", "bridges": 435 }));
+/// assert_eq!(value.as_bytes(), br#"{"city":"Venice","bridges":435}"#);
+///
+/// let city = value.to_object().and_then(|object| object.get("city").cloned());
+/// assert!(city.is_some_and(|city| city.is_text("Venice")));
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Raw(Bytes);
 
 impl Raw {
@@ -46,6 +57,12 @@ impl Raw {
     /// A part of a text that was scanned as a whole.
     pub(super) fn slice_of(whole: &Bytes, start: usize, end: usize) -> Self {
         Self(whole.slice(start..end))
+    }
+
+    /// The same value in memory of its own: without keeping the text it was a part of.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        Self(Bytes::copy_from_slice(&self.0))
     }
 
     /// What `value` serialises to; `null` for what has no JSON form.

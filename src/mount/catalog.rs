@@ -196,11 +196,12 @@ impl Catalog {
         self.epochs[list_index(method).min(2)].load(Ordering::Acquire)
     }
 
-    /// Listens along: what is kept is forgotten before a listener hears that it changed.
-    pub(super) fn overhear(self: Arc<Self>, listening: Listening) -> Listening {
+    /// Listens along: what is kept is forgotten before a listener hears that it changed. `session` is held meanwhile.
+    pub(super) fn overhear<S: Send + 'static>(self: Arc<Self>, listening: Listening, session: S) -> Listening {
         let Listening { honoured, mut events } = listening;
         let (forward, forwarded) = mpsc::channel(1);
         tokio::spawn(async move {
+            let _session = session;
             loop {
                 let event = tokio::select! {
                     () = forward.closed() => return,

@@ -57,6 +57,10 @@ impl Mount for Matching {
         self.of(caller).notify(caller, notification);
     }
 
+    fn attend(&self, caller: &Arc<Caller>) -> BoxFuture<()> {
+        self.of(caller).attend(caller)
+    }
+
     fn listen(&self, caller: &Arc<Caller>, filter: Filter) -> BoxFuture<Result<Listening, Fault>> {
         self.of(caller).listen(caller, filter)
     }

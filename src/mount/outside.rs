@@ -4,36 +4,49 @@ use std::sync::{Arc, Weak};
 
 use crate::{
     hub::{Answer, BoxFuture, Caller, Peer, Question, Refusal, Scope},
-    jsonrpc::Notification,
+    jsonrpc::{Notification, Raw},
     protocol::{Revision, ladder::Plan, method::notification, tasks},
 };
 
-use super::{catalog::Catalog, listens::Listens, pool::Key, tasks::Tasks, translate::Translated};
+use super::{
+    changes::{Changes, Client, GATHERED, Kinds, topics::Topics},
+    pool::Key,
+    tasks::Tasks,
+    translate::Translated,
+};
 
-/// Hears a session for the scope it was opened for. Holds the scope weakly: the session ends with it.
+/// Hears one session of a legacy server: modern ones say nothing outside calls and listens.
 pub(super) struct Outside {
-    pub(super) scope: Weak<Scope>,
-    pub(super) client: Revision,
-    pub(super) catalog: Arc<Catalog>,
-    pub(super) listens: Arc<Listens>,
+    /// The client whose own session it is. Held weakly: the session ends with the scope.
+    own: Option<Own>,
+    changes: Arc<Changes>,
+    topics: Arc<Topics>,
     /// The tasks of the mount, and by what the session is shared.
-    pub(super) tasks: (Weak<Tasks>, Option<Key>),
+    tasks: (Weak<Tasks>, Option<Key>),
+}
+
+struct Own {
+    scope: Weak<Scope>,
+    client: Weak<Client>,
+    plan: Plan,
 }
 
 impl Outside {
+    /// Hears a session that is opened for `caller`, and for others as well unless it is `own`.
     pub(super) fn of(
         caller: &Caller,
-        catalog: &Arc<Catalog>,
-        listens: &Arc<Listens>,
+        own: bool,
+        changes: &Arc<Changes>,
+        topics: Arc<Topics>,
         tasks: (Weak<Tasks>, Option<Key>),
     ) -> Arc<dyn Peer> {
-        Arc::new(Self {
+        let own = own.then(|| Own {
             scope: Arc::downgrade(&caller.scope),
-            client: caller.revision,
-            catalog: catalog.clone(),
-            listens: listens.clone(),
-            tasks,
-        })
+            client: Arc::downgrade(&changes.client(caller)),
+            // The revisions of the legacy era differ in no message of this kind.
+            plan: Plan::between(caller.revision, Revision::NEWEST_LEGACY),
+        });
+        Arc::new(Self { own, changes: changes.clone(), topics, tasks })
     }
 
     /// What concerns tasks, while there is anybody who knows them.
@@ -42,33 +55,62 @@ impl Outside {
     }
 
     fn client(&self) -> Option<Arc<dyn Peer>> {
-        let scope = self.scope.upgrade()?;
-        // Only legacy servers speak outside calls, and their revisions differ in no such message.
-        let plan = Plan::between(self.client, Revision::NEWEST_LEGACY);
-        scope.is_session().then(|| Translated::peer(plan, scope.peer().clone()))
+        let own = self.own.as_ref()?;
+        Some(Translated::peer(own.plan, own.scope.upgrade()?.peer().clone()))
+    }
+
+    fn updated(&self, Notification { params, .. }: Notification) {
+        let Some(uri) = params.as_ref().and_then(|p| Some(p.get("uri").and_then(Raw::as_text)?.into_owned())) else {
+            return;
+        };
+        self.topics.updated(&uri, params.as_ref());
+        if let Some(Own { client, plan, .. }) = &self.own
+            && let Some(client) = client.upgrade()
+        {
+            client.updated(&uri, plan.notification(notification::RESOURCE_UPDATED, params), GATHERED);
+        }
     }
 }
 
 impl Peer for Outside {
     fn notify(&self, notification: Notification) {
-        match &*notification.method {
-            // What is known is forgotten before anybody is told, so that nobody lists the old state again.
-            notification::TOOLS_CHANGED | notification::PROMPTS_CHANGED | notification::RESOURCES_CHANGED => {
-                self.catalog.changed(&notification.method);
-                self.listens.announce(&notification.method);
-            }
-            method if method == notification::TASK_STATUS || tasks::related(notification.params.as_ref()).is_some() => {
-                if let Some((tasks, place)) = self.tasks()
-                    && let Some((client, notification)) = tasks.heard(place, notification)
-                {
-                    client.notify(notification);
+        if let Some(kinds) = Kinds::announced(&notification.method) {
+            let own = self.own.as_ref().and_then(|own| Some((own.client.upgrade()?, own.plan)));
+            let Notification { method, params } = notification;
+            match own {
+                Some((client, plan)) => {
+                    let params = plan.notification(&method, params);
+                    self.changes.announce(kinds, Some((&client, params.as_ref())));
                 }
-                return;
+                None => self.changes.announce(kinds, None),
             }
-            _ => {}
-        }
-        if let Some(client) = self.client() {
+        } else if notification.method == notification::RESOURCE_UPDATED {
+            self.updated(notification);
+        } else if notification.method == notification::TASK_STATUS
+            || tasks::related(notification.params.as_ref()).is_some()
+        {
+            let heard = self.tasks().and_then(|(tasks, place)| tasks.heard(place, notification));
+            if let Some((client, notification)) = heard {
+                client.notify(notification);
+            }
+        } else if let Some(client) = self.client() {
             client.notify(notification);
+        }
+    }
+
+    fn missed(&self, notifications: Vec<Notification>) {
+        let mut lists = Kinds::default();
+        for notification in notifications {
+            match Kinds::announced(&notification.method) {
+                Some(kinds) => lists |= kinds,
+                None => self.updated(notification),
+            }
+        }
+        self.changes.forget(lists);
+        // Not everybody at the mount: others have heard their own sessions.
+        self.topics.lists_missed(lists);
+        if let Some(client) = self.own.as_ref().and_then(|own| own.client.upgrade()) {
+            client.changed(lists);
         }
     }
 

@@ -14,6 +14,8 @@ use crate::{
     upstream::{Connector, Opening, Session, Sharing},
 };
 
+use super::beside::Beside;
+
 /// How many sessions one server may have.
 const SESSIONS: usize = 1000;
 /// How long a session that nobody uses stays open, unless it is a client's own.
@@ -57,10 +59,22 @@ impl Key {
         let own = caller.scope.is_session() && caller.revision.era() == Era::Legacy;
         Self { scope, fingerprint, revision: own.then_some(caller.revision) }
     }
+
+    /// Whether it is the session of one legacy client alone.
+    pub(super) fn is_own(&self) -> bool {
+        self.revision.is_some()
+    }
+}
+
+/// A session that is open, and what is kept beside it.
+#[derive(Clone)]
+pub(super) struct Opened {
+    pub(super) session: Arc<dyn Session>,
+    pub(super) beside: Arc<Beside>,
 }
 
 struct Slot {
-    session: Mutex<Option<Arc<dyn Session>>>,
+    session: Mutex<Option<Opened>>,
     /// Held while the session is opened, so that it is opened once.
     opening: tokio::sync::Mutex<()>,
     used: Mutex<Instant>,
@@ -69,14 +83,15 @@ struct Slot {
 }
 
 impl Slot {
-    fn ready(&self) -> Option<Arc<dyn Session>> {
-        let session = lock(&self.session).clone().filter(|s| s.is_open())?;
+    fn ready(&self) -> Option<Opened> {
+        let session = lock(&self.session).clone().filter(|s| s.session.is_open())?;
         *lock(&self.used) = Instant::now();
         Some(session)
     }
 
     fn is_idle(&self) -> bool {
-        let unused = lock(&self.session).as_ref().is_none_or(|s| Arc::strong_count(s) == 1 || !s.is_open());
+        let unused =
+            lock(&self.session).as_ref().is_none_or(|s| Arc::strong_count(&s.session) == 1 || !s.session.is_open());
         unused && self.opening.try_lock().is_ok() && lock(&self.used).elapsed() > IDLE
     }
 }
@@ -94,35 +109,39 @@ impl Pool {
         Self { connector, share, slots: Arc::default(), sweeping: Mutex::new(false) }
     }
 
-    /// By what the session of this caller is shared, where that is known.
-    pub(super) fn key(&self, caller: &Caller) -> Option<Key> {
-        Some(Key::of(caller, self.connector.known_sharing()?, self.share))
-    }
-
     /// The session of this caller, where it is open already.
-    pub(super) fn ready(&self, caller: &Caller) -> Option<Arc<dyn Session>> {
+    pub(super) fn ready(&self, caller: &Caller) -> Option<Opened> {
         let key = Key::of(caller, self.connector.known_sharing()?, self.share);
         let slot = lock(&self.slots).get(&key)?.clone();
         slot.ready()
     }
 
-    /// The session of this caller, opened where it is not. However many calls wait for it, it is opened once.
+    /// What this caller's session is known by, where it is known who shares it.
+    pub(super) fn key(&self, caller: &Caller) -> Option<Key> {
+        Some(Key::of(caller, self.connector.known_sharing()?, self.share))
+    }
+
+    /// The session of this caller, opened where it is not. However many calls wait for it, it is opened once. `outside` hears
+    /// it: under the key that others find it by, or for this caller alone.
     pub(super) async fn session(
         &self,
         caller: &Arc<Caller>,
-        outside: impl FnOnce() -> Arc<dyn Peer>,
-    ) -> Result<Arc<dyn Session>, Fault> {
+        outside: impl FnOnce(Option<&Key>) -> Arc<dyn Peer>,
+    ) -> Result<Opened, Fault> {
         if let Some(session) = self.ready(caller) {
             return Ok(session);
         }
         let sharing = self.connector.sharing().await?;
+        let beside = Beside::of(caller, self.share == Share::Everybody);
         if self.share == Share::Nobody && sharing != Sharing::Everybody && !caller.scope.is_session() {
-            return self.connector.open(Opening { caller: caller.clone(), outside: outside() }).await;
+            let outside = beside.around(outside(None));
+            let session = self.connector.open(Opening { caller: caller.clone(), outside }).await?;
+            return Ok(Opened { session, beside });
         }
         let key = Key::of(caller, sharing, self.share);
         let slot = self.slot(&key, caller)?;
         self.sweep();
-        let (connector, outside) = (self.connector.clone(), outside());
+        let (connector, outside) = (self.connector.clone(), beside.around(outside(Some(&key))));
         let caller =
             if self.share == Share::Everybody { Caller::gateway(Principal::new("everybody")) } else { caller.clone() };
         // In a task of its own: a client that loses patience must not keep a slow server from ever coming up.
@@ -132,9 +151,10 @@ impl Pool {
                 return Ok(session);
             }
             let session = connector.open(Opening { caller, outside }).await?;
-            *lock(&slot.session) = Some(session.clone());
+            let opened = Opened { session, beside };
+            *lock(&slot.session) = Some(opened.clone());
             *lock(&slot.used) = Instant::now();
-            Ok(session)
+            Ok(opened)
         });
         opened.await.unwrap_or_else(|_| Err(Fault::gateway(Reason::Internal, "opening a session failed")))
     }

@@ -1,44 +1,52 @@
 //! A mount in front of one server.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, Weak},
+    time::Duration,
+};
 
 use http::HeaderName;
-use tokio_util::sync::DropGuard;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
     hub::{
-        Attempt, BoxFuture, Call, Caller, Description, Fault, Filter, Health, Life, Link, Listening, Mount, Outcome,
-        Reason,
+        Answering, Attempt, BoxFuture, Call, Caller, Description, Fault, Filter, Health, Life, Link, Listening, Mount,
+        Outcome, Principal, Reason,
     },
-    jsonrpc::{Notification, Raw, RawObject},
+    jsonrpc::{Notification, Raw},
     protocol::{
         Family, Method,
         headers::{self, ToolHeaders},
         ladder::{Envelope, Plan},
         method::notification,
-        tasks::offered_by_legacy,
+        tasks::{TASK_ID, offered_by_legacy},
     },
     seal::Sealer,
     upstream::{Connector, Session},
 };
 
+mod legs;
 mod lists;
 mod sending;
+mod shared;
+mod subscriptions;
 mod tasks;
 mod travelling;
+mod visits;
 
+use legs::{Legs, asked_the_old_way};
 use lists::Wanted;
 use sending::Hop;
 use travelling::{Header, own_headers};
 
 use super::{
     catalog::{Catalog, Tool, View},
-    listens::Listens,
+    changes::{Changes, topics::Topics, watch_lists},
     outside::Outside,
     pages::Snapshots,
-    pool::{Pool, Share},
-    tasks::{Tasking, Tasks},
-    translate::own_words,
+    pool::{Key, Opened, Pool, Share},
+    tasks::{Handle, Kind, Tasking, Tasks},
 };
 
 /// How long a description is kept where the server does not say.
@@ -49,17 +57,26 @@ const DESCRIBED: Duration = Duration::from_secs(300);
 pub struct Single {
     inner: Arc<Inner>,
     forwards: Arc<[HeaderName]>,
-    /// Ends the work on tasks when the last handle is gone.
-    closing: Arc<DropGuard>,
+    legs: Arc<Legs>,
+    /// Ends whatever goes on at this mount without a call, when the last handle is gone.
+    _closed: Arc<DropGuard>,
 }
 
-struct Inner {
+pub(super) struct Inner {
     name: Arc<str>,
     connector: Arc<dyn Connector>,
     pool: Pool,
     share: Share,
     catalog: Arc<Catalog>,
-    listens: Arc<Listens>,
+    pub(super) changes: Arc<Changes>,
+    /// What is subscribed to in each session of a legacy server.
+    topics: Mutex<HashMap<Key, Weak<Topics>>>,
+    /// Who listens for those who share no session.
+    observer: Mutex<Weak<Caller>>,
+    /// The gateway itself, where it speaks to the server for everybody.
+    pub(super) gateway: Arc<Caller>,
+    /// Fires when nobody can reach the mount any more: what goes on at it without a call holds the mount itself.
+    pub(super) closing: CancellationToken,
     snapshots: Snapshots,
     tasks: Arc<Tasks>,
     sealer: Arc<Sealer>,
@@ -71,30 +88,52 @@ impl Single {
     /// Mounts the server behind `connector` as `name`.
     #[must_use]
     pub fn new(name: &str, connector: Arc<dyn Connector>, share: Share, sealer: Arc<Sealer>) -> Self {
+        let (catalog, closing) = (Arc::<Catalog>::default(), CancellationToken::new());
         let inner = Inner {
             name: name.into(),
             pool: Pool::new(connector.clone(), share),
             share,
             connector,
-            catalog: Arc::default(),
-            listens: Arc::default(),
+            changes: Changes::new(catalog.clone()),
+            catalog,
+            topics: Mutex::default(),
+            observer: Mutex::new(Weak::new()),
+            gateway: Caller::gateway(Principal::new("gateway")),
+            tasks: Tasks::new(name.into(), sealer.clone(), Tasking::default(), closing.clone()),
+            closing: closing.clone(),
             snapshots: Snapshots::default(),
-            tasks: Tasks::new(name.into(), sealer.clone(), Tasking::default()),
             sealer,
             unasked_level: Raw::from("info"),
         };
-        let closing = Arc::new(inner.tasks.closing().drop_guard());
-        Self { inner: Arc::new(inner), forwards: Arc::default(), closing }
+        let closed = Arc::new(closing.drop_guard());
+        Self { inner: Arc::new(inner), forwards: Arc::default(), legs: Arc::default(), _closed: closed }
+    }
+
+    /// The same server in the legacy era.
+    fn legacy(&self) -> Option<Self> {
+        let inner = &self.inner;
+        let connector = inner.connector.legacy()?;
+        let mut other = Self::new(&inner.name, connector, inner.share, inner.sealer.clone());
+        if let Some(other) = Arc::get_mut(&mut other.inner) {
+            other.tasks = inner.tasks.clone();
+        }
+        Some(Self { forwards: self.forwards.clone(), ..other })
     }
 
     /// Treats tasks so. For a mount that nobody uses yet.
     #[must_use]
     pub fn tasking(mut self, tasking: Tasking) -> Self {
         if let Some(inner) = Arc::get_mut(&mut self.inner) {
-            inner.tasks = Tasks::new(inner.name.clone(), inner.sealer.clone(), tasking);
-            self.closing = Arc::new(inner.tasks.closing().drop_guard());
+            inner.tasks = Tasks::new(inner.name.clone(), inner.sealer.clone(), tasking, inner.closing.clone());
         }
         self
+    }
+
+    /// The way on which the task was made that a request is about, if not on this one.
+    fn other_of_task(&self, call: &Call) -> Option<&Self> {
+        let other = self.legs.made()?;
+        let (handle, _) = self.inner.tasks.open(&call.caller.principal, call.params.get(TASK_ID)).ok()?;
+        matches!(handle, Handle { kind: Kind::Passed, .. }).then_some(other)
     }
 
     /// Lets these headers of clients pass to the server, where it is there over HTTP. Those that never may
@@ -121,13 +160,26 @@ impl Mount for Single {
     }
 
     fn call(&self, call: Call) -> BoxFuture<Result<Outcome, Fault>> {
-        let inner = self.inner.clone();
+        let other = match call.method.is_about_tasks() {
+            true => self.other_of_task(&call),
+            false => self.legs.other(&call, || self.legacy()),
+        };
+        if let Some(other) = other {
+            return other.call(call);
+        }
+        let (inner, legs) = (self.inner.clone(), self.legs.clone());
         Box::pin(async move {
-            match call.method.list_member() {
+            let ended = match call.method.list_member() {
                 Some(member) => inner.list(&call, member).await,
                 None if call.method.is_about_tasks() => inner.about_task(&call).await,
                 None => inner.forward(&call).await,
+            };
+            if let Err(Fault::Answered(error)) = &ended
+                && asked_the_old_way(error)
+            {
+                legs.learn(&inner.name, &call);
             }
+            ended
         })
     }
 
@@ -152,35 +204,32 @@ impl Mount for Single {
             return;
         }
         // Only a client's own session may be told what that client says about itself.
-        if !caller.scope.is_session() {
+        if !caller.scope.is_session() || self.inner.share == Share::Everybody {
             return;
         }
-        if let Some(session) = self.inner.pool.ready(caller).filter(|s| !s.revision().is_modern()) {
+        if notification.method == notification::ROOTS_CHANGED && !caller.capabilities.announces_roots() {
+            return;
+        }
+        let ready = self.inner.pool.ready(caller).map(|opened| opened.session);
+        if let Some(session) = ready.filter(|s| !s.revision().is_modern()) {
             let plan = Plan::between(caller.revision, session.revision());
             let params = plan.notification(&notification.method, notification.params);
             session.notify(Notification { method: notification.method, params });
         }
     }
 
+    fn attend(&self, caller: &Arc<Caller>) -> BoxFuture<()> {
+        if !caller.scope.is_session() {
+            return Box::pin(std::future::ready(()));
+        }
+        self.inner.changes.client(caller);
+        let inner = self.inner.clone();
+        Box::pin(async move { inner.attend().await })
+    }
+
     fn listen(&self, caller: &Arc<Caller>, filter: Filter) -> BoxFuture<Result<Listening, Fault>> {
         let (inner, caller) = (self.inner.clone(), caller.clone());
-        Box::pin(async move {
-            let session = inner.session(&caller).await?;
-            let named = inner.tasks.named(&caller, &filter);
-            if session.revision().is_modern() {
-                let filter = named.for_server(&filter);
-                let mut params = RawObject::from([("notifications", filter.0.to_raw())]);
-                let server = session.description();
-                let envelope = inner.envelope(&caller, &server);
-                own_words(session.revision()).request(&Method::Listen, &mut params, &envelope);
-                let listening = named.renamed(session.listen(params).await?);
-                return Ok(inner.catalog.clone().overhear(listening));
-            }
-            let server = session.description();
-            let listening = inner.listens.add(&filter, &server, session);
-            let full = || Fault::upstream(Reason::Limit, &inner.name, "too many subscriptions, close some first");
-            Ok(named.beside(caller, listening.ok_or_else(full)?))
-        })
+        Box::pin(async move { inner.listen(&caller, filter).await })
     }
 
     fn health(&self) -> Health {
@@ -193,12 +242,21 @@ impl Mount for Single {
 }
 
 impl Inner {
-    async fn session(&self, caller: &Arc<Caller>) -> Result<Arc<dyn Session>, Fault> {
-        let tasks = || (Arc::downgrade(&self.tasks), self.pool.key(caller));
-        let outside = || Outside::of(caller, &self.catalog, &self.listens, tasks());
-        let session = self.pool.session(caller, outside).await?;
-        self.catalog.speaks(session.revision());
-        Ok(session)
+    /// The caller's session, opened where it is not.
+    pub(super) async fn session(&self, caller: &Arc<Caller>) -> Result<Arc<dyn Session>, Fault> {
+        self.opened(caller).await.map(|opened| opened.session)
+    }
+
+    /// The same with what is kept beside it.
+    async fn opened(&self, caller: &Arc<Caller>) -> Result<Opened, Fault> {
+        let outside = |key: Option<&Key>| {
+            let topics = self.topics(key, caller);
+            let tasks = (Arc::downgrade(&self.tasks), key.cloned());
+            Outside::of(caller, key.is_some_and(Key::is_own), &self.changes, topics, tasks)
+        };
+        let opened = self.pool.session(caller, outside).await?;
+        self.catalog.speaks(opened.session.revision());
+        Ok(opened)
     }
 
     fn view(&self, caller: &Arc<Caller>) -> Arc<View> {
@@ -214,9 +272,6 @@ impl Inner {
         let plan = Plan::between(caller.revision, session.revision());
         let server = session.description();
         let mut capabilities = plan.capabilities(server.capabilities.clone());
-        if plan.crosses_eras() {
-            only_what_is_bridged(plan, &mut capabilities);
-        }
         self.advertise_tasks(caller, &server, plan, &mut capabilities);
         let description = Arc::new(Description { capabilities, ..(*server).clone() });
         let ttl = session.description_ttl_ms().map_or(DESCRIBED, Duration::from_millis);
@@ -249,18 +304,25 @@ impl Inner {
     }
 
     async fn forward(self: &Arc<Self>, call: &Call) -> Result<Outcome, Fault> {
-        let session = self.session(&call.caller).await?;
-        match self.forward_to(&session, call).await {
+        let opened = self.opened(&call.caller).await?;
+        watch_lists::start(self, Some(&opened.session));
+        let ended = match self.forward_to(&opened, call).await {
             // The server speaks the other era by now and has run nothing: in that era the call is sent once more.
-            Err(fault) if has_changed(&session, &fault) && matches!(call.attempt, Attempt::First) => {
-                let session = self.session(&call.caller).await?;
-                self.forward_to(&session, call).await
+            Err(fault) if has_changed(&opened.session, &fault) && matches!(call.attempt, Attempt::First) => {
+                let opened = self.opened(&call.caller).await?;
+                self.forward_to(&opened, call).await
             }
             ended => ended,
-        }
+        };
+        self.lingers(&call.caller, opened.session);
+        ended
     }
 
-    async fn forward_to(self: &Arc<Self>, session: &Arc<dyn Session>, call: &Call) -> Result<Outcome, Fault> {
+    async fn forward_to(self: &Arc<Self>, opened: &Opened, call: &Call) -> Result<Outcome, Fault> {
+        let Opened { session, beside } = opened;
+        if matches!(call.method, Method::ResourcesSubscribe | Method::ResourcesUnsubscribe) {
+            return self.subscribing(opened, call).await;
+        }
         let plan = Plan::between(call.caller.revision, session.revision());
         if !call.method.exists_in(session.revision().era()) {
             return match &call.method {
@@ -268,6 +330,11 @@ impl Inner {
                 Method::SetLevel | Method::Ping => Ok(Outcome::Complete(Raw::constant("{}"))),
                 method => Err(Fault::method_not_found(method.as_str())),
             };
+        }
+        let is_shared = !session.revision().is_modern() && !self.is_own(&call.caller);
+        if is_shared && call.method == Method::SetLevel {
+            // What one of several wants goes with each of its requests.
+            return Ok(Outcome::Complete(Raw::constant("{}")));
         }
         let named = match call.method {
             Method::ToolsCall => call.params.get("name").and_then(Raw::as_text),
@@ -280,7 +347,15 @@ impl Inner {
             }
             _ => None,
         };
-        self.call_or_task(Hop { call, session, plan, name: named.as_deref(), tool: tool.as_ref() }).await
+        if is_shared && call.caller.answers == Answering::Retry && call.method.may_ask() {
+            self.adopt_roots(call, opened, plan).await;
+        }
+        let _wish = match is_shared {
+            true => self.wish(call, opened).await,
+            false => None,
+        };
+        let tool = tool.as_ref();
+        self.call_or_task(Hop { call, session, beside, plan, name: named.as_deref(), tool }).await
     }
 
     /// The envelope of a request to `server`. A legacy client that never chose a level gets log messages from `info` on
@@ -294,19 +369,6 @@ impl Inner {
             tasks: false,
             ours: &[],
         }
-    }
-}
-
-/// Takes back what a server offers and nobody carries across the eras: updates of single resources, and towards legacy
-/// clients the announcements of list changes.
-fn only_what_is_bridged(plan: Plan, capabilities: &mut RawObject) {
-    for family in [Family::Tools, Family::Prompts, Family::Resources] {
-        let Some(mut own) = capabilities.get_object(family.as_str()) else { continue };
-        own.remove("subscribe");
-        if !plan.client.is_modern() {
-            own.remove("listChanged");
-        }
-        capabilities.set(family.as_str(), own.to_raw());
     }
 }
 

@@ -103,20 +103,15 @@ pub(super) struct Tasks {
 }
 
 impl Tasks {
-    pub(super) fn new(mount: Arc<str>, sealer: Arc<Sealer>, tasking: Tasking) -> Arc<Self> {
-        let (registry, closing) = (Registry::new(tasking), CancellationToken::new());
-        Arc::new(Self { tasking, registry, mount, sealer, closing })
+    /// The work on tasks ends when `closing` fires.
+    pub(super) fn new(mount: Arc<str>, sealer: Arc<Sealer>, tasking: Tasking, closing: CancellationToken) -> Arc<Self> {
+        Arc::new(Self { tasking, registry: Registry::new(tasking), mount, sealer, closing })
     }
 
     /// Whether everything that a legacy client can ask about is known here, so that it can be listed as well (2025-11-25,
     /// basic/utilities/tasks#task-listing): ids that outlive the process do not tell what they stand for before they come.
     pub(super) fn can_list(&self, principal: &Principal) -> bool {
         !principal.is_anonymous() && !self.sealer.is_lasting()
-    }
-
-    /// Fires when nobody can reach the mount any more. The work on tasks holds the mount itself, so that it has to be told.
-    pub(super) fn closing(&self) -> CancellationToken {
-        self.closing.clone()
     }
 
     /// Whether ids are good after a restart.

@@ -38,6 +38,10 @@ impl Peer for Translated {
         let asked = self.client.ask(Question { params, ..question });
         Box::pin(async move { asked.await.map(|answer| plan.answer(&method, answer)) })
     }
+
+    fn answers_later(&self) -> bool {
+        self.client.answers_later()
+    }
 }
 
 /// The plan for requests that the gateway itself words: they have no envelope yet.

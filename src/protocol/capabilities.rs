@@ -94,6 +94,20 @@ impl ClientCapabilities {
         self.object("roots").is_some()
     }
 
+    /// Whether the client announces changes of its roots (2025-11-25, client/roots).
+    #[must_use]
+    pub fn announces_roots(&self) -> bool {
+        self.object("roots").is_some_and(|r| r.get("listChanged").and_then(Raw::as_bool) == Some(true))
+    }
+
+    /// The same client where nothing can be asked of it.
+    #[must_use]
+    pub fn unasked(&self) -> Self {
+        let mut declared = self.0.clone();
+        declared.retain(|key| !matches!(key, "roots" | "sampling" | "elicitation"));
+        Self(declared)
+    }
+
     /// Whether an extension is declared.
     #[must_use]
     pub fn extends(&self, name: &str) -> bool {

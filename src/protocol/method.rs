@@ -13,6 +13,9 @@ macro_rules! methods {
         }
 
         impl Method {
+            /// Those that some revision defines.
+            pub const KNOWN: &[Self] = &[$(Self::$name,)*];
+
             /// The method as it stands on the wire.
             #[must_use]
             pub fn as_str(&self) -> &str {

@@ -1,21 +1,27 @@
 //! What passes between a server and a client beside the request and its response, while one call runs.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use futures_util::{
     StreamExt,
     future::{AbortHandle, Abortable},
     stream::FuturesUnordered,
 };
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use crate::{
     hub::{Answer, BoxFuture, Fault, Life, Peer, Question, Refusal},
     jsonrpc::{ErrorObject, Notification, Raw, RawObject, Request, RequestId, code},
-    protocol::{ClientCapabilities, meta, method::question},
+    protocol::{
+        ClientCapabilities, meta,
+        method::{notification, question},
+    },
 };
 
 /// How many questions of one call may be open.
 const OPEN_QUESTIONS: usize = 32;
+/// How often a server is told that its question is being worked on. Many give up on one after a minute of silence.
+const ALIVE: Duration = Duration::from_secs(15);
 
 /// A reply to a question of the server: to be sent to it.
 #[derive(Debug)]
@@ -26,6 +32,20 @@ pub(crate) struct Reply {
     pub(crate) outcome: Result<Raw, ErrorObject>,
 }
 
+/// What a conversation has to say to the server.
+#[derive(Debug)]
+pub(crate) enum Word {
+    /// The reply to a question.
+    Reply(Reply),
+    /// A sign that a question is being worked on.
+    Alive {
+        /// The id under which the server asked.
+        question: RequestId,
+        /// Progress under the token that the server gave the question.
+        said: Notification,
+    },
+}
+
 /// The side of one running call that notifies the client and asks it. It is owned by the call's future: dropped with it,
 /// it withdraws every open question.
 pub(crate) struct Conversation {
@@ -33,23 +53,33 @@ pub(crate) struct Conversation {
     life: Life,
     capabilities: ClientCapabilities,
     may_ask: bool,
-    open: FuturesUnordered<Abortable<BoxFuture<Reply>>>,
+    open: FuturesUnordered<Abortable<BoxFuture<Replied>>>,
     unanswered: Vec<Unanswered>,
+    /// Runs while a question is open whose server wants to hear of progress.
+    ticks: Option<Interval>,
+    alive: VecDeque<Word>,
     /// A capability the server needed, asked for undeclared, and was refused.
     refused: Option<Raw>,
 }
+
+/// A reply, and the capability that turned out to be missing.
+type Replied = (Reply, Option<Raw>);
 
 /// A question that is open.
 struct Unanswered {
     id: RequestId,
     method: String,
     withdraw: AbortHandle,
+    /// The token under which the server wants to hear that the question is worked on, and how often it heard so.
+    token: Option<Raw>,
+    told: u64,
 }
 
 impl Conversation {
     pub(crate) fn new(peer: Arc<dyn Peer>, life: Life, capabilities: ClientCapabilities, may_ask: bool) -> Self {
         let (open, unanswered) = (FuturesUnordered::new(), Vec::new());
-        Self { peer, life, capabilities, may_ask, open, unanswered, refused: None }
+        let (ticks, alive, refused) = (None, VecDeque::new(), None);
+        Self { peer, life, capabilities, may_ask, open, unanswered, ticks, alive, refused }
     }
 
     /// The server says something that belongs to the call.
@@ -59,7 +89,7 @@ impl Conversation {
     }
 
     /// The server asks something in the call. Where it can be answered at once, the reply is returned; otherwise it comes
-    /// out of [`Conversation::reply`].
+    /// out of [`Conversation::next`].
     pub(crate) fn asked(&mut self, request: Request) -> Option<Reply> {
         self.life.touch();
         let Request { id, method, params } = request;
@@ -81,14 +111,26 @@ impl Conversation {
         }
         let key =
             params.as_ref().and_then(|p| meta::get(p, meta::INPUT_KEY)).and_then(|k| Some(k.as_text()?.into_owned()));
+        // A client that answers on the spot reports its own progress.
+        let token =
+            params.as_ref().filter(|_| self.peer.answers_later()).and_then(|p| meta::get(p, meta::PROGRESS_TOKEN));
         let asked = self.peer.ask(Question { method: method.clone(), params, key });
         let asking = self.life.asking();
         let (withdraw, registration) = AbortHandle::new_pair();
-        self.unanswered.push(Unanswered { id: id.clone(), method: method.clone(), withdraw });
-        let replying: BoxFuture<Reply> = Box::pin(async move {
-            let outcome = reply_to(&method, asked.await);
+        if token.is_some() && self.ticks.is_none() {
+            let mut ticks = interval_at(Instant::now() + ALIVE, ALIVE);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            self.ticks = Some(ticks);
+        }
+        self.unanswered.push(Unanswered { id: id.clone(), method: method.clone(), withdraw, token, told: 0 });
+        let replying: BoxFuture<Replied> = Box::pin(async move {
+            let answer = asked.await;
             drop(asking);
-            Reply { id, outcome }
+            let missing = match &answer {
+                Err(Refusal::Undeclared(missing)) => Some(missing.clone()),
+                _ => None,
+            };
+            (Reply { id, outcome: reply_to(&method, answer) }, missing)
         });
         self.open.push(Abortable::new(replying, registration));
         None
@@ -101,24 +143,44 @@ impl Conversation {
         }
     }
 
-    /// Waits for the next reply to send; for ever when nothing is open. Cancel-safe.
-    pub(crate) async fn reply(&mut self) -> Reply {
+    /// Waits for the next thing to send; for ever when nothing is open. Cancel-safe.
+    pub(crate) async fn next(&mut self) -> Word {
         loop {
-            match self.open.next().await {
-                Some(Ok(reply)) => {
-                    self.unanswered.retain(|u| u.id != reply.id);
-                    return reply;
-                }
-                // Withdrawn.
-                Some(Err(_)) => {}
-                None => std::future::pending().await,
+            if let Some(alive) = self.alive.pop_front() {
+                return alive;
             }
+            tokio::select! {
+                biased;
+                replied = self.open.next(), if !self.open.is_empty() => {
+                    // Otherwise it was withdrawn.
+                    if let Some(Ok((reply, missing))) = replied {
+                        self.unanswered.retain(|u| u.id != reply.id);
+                        self.refused = missing.or(self.refused.take());
+                        return Word::Reply(reply);
+                    }
+                }
+                () = tick(&mut self.ticks) => self.keep_alive(),
+            }
+        }
+    }
+
+    /// Puts a sign of life together for every question whose server wants one.
+    fn keep_alive(&mut self) {
+        for open in &mut self.unanswered {
+            let Some(token) = &open.token else { continue };
+            open.told += 1;
+            let params = RawObject::from([("progressToken", token.clone()), ("progress", Raw::of(&open.told))]);
+            let said = Notification { method: notification::PROGRESS.to_owned(), params: Some(params) };
+            self.alive.push_back(Word::Alive { question: open.id.clone(), said });
+        }
+        if self.alive.is_empty() {
+            self.ticks = None;
         }
     }
 
     /// Withdraws every question that is open, and returns what the server is told so that it does not wait for them.
     pub(crate) fn give_up(&mut self) -> Vec<Reply> {
-        let given_up = self.unanswered.drain(..).map(|Unanswered { id, method, withdraw }| {
+        let given_up = self.unanswered.drain(..).map(|Unanswered { id, method, withdraw, .. }| {
             withdraw.abort();
             Reply { id, outcome: reply_to(&method, Err(Refusal::Lapsed)) }
         });
@@ -130,16 +192,16 @@ impl Conversation {
     pub(crate) fn failed(&self, error: ErrorObject) -> Fault {
         match &self.refused {
             None => Fault::Answered(error),
-            Some(missing) => Fault::Answered(
-                ErrorObject::new(
-                    code::MISSING_CAPABILITY,
-                    "the server needs a capability that the client did not declare",
-                )
-                .with_data(
-                    RawObject::from([("requiredCapabilities", missing.clone()), ("cause", error.to_raw())]).to_raw(),
-                ),
-            ),
+            Some(required) => Fault::Undeclared { required: required.clone(), cause: error },
         }
+    }
+}
+
+/// The next tick; never without an interval.
+async fn tick(ticks: &mut Option<Interval>) {
+    match ticks {
+        Some(ticks) => drop(ticks.tick().await),
+        None => std::future::pending().await,
     }
 }
 

@@ -101,6 +101,7 @@ pub struct TargetError {
 pub struct HttpConnector {
     server: Arc<Server>,
     detector: Arc<Detector>,
+    target: HttpTarget,
 }
 
 impl HttpConnector {
@@ -109,9 +110,9 @@ impl HttpConnector {
     /// # Errors
     /// When the address is not one that can be connected to.
     pub fn new(name: Arc<str>, target: HttpTarget, settings: HttpSettings) -> Result<Self, TargetError> {
-        let server = Arc::new(Server::new(name, target, settings)?);
+        let server = Arc::new(Server::new(name, target.clone(), settings)?);
         let detector = Arc::new(Detector::new(server.clone()));
-        Ok(Self { server, detector })
+        Ok(Self { server, detector, target })
     }
 }
 
@@ -149,6 +150,15 @@ impl Connector for HttpConnector {
 
     fn health(&self) -> Health {
         self.server.health()
+    }
+
+    fn legacy(&self) -> Option<Arc<dyn Connector>> {
+        let Server { name, settings, .. } = &*self.server;
+        if settings.era != EraChoice::Auto {
+            return None;
+        }
+        let settings = HttpSettings { era: EraChoice::Legacy, ..settings.clone() };
+        Some(Arc::new(Self::new(name.clone(), self.target.clone(), settings).ok()?))
     }
 
     fn transport(&self) -> &'static str {

@@ -106,6 +106,11 @@ impl Pending {
         }
     }
 
+    /// How many calls wait.
+    pub(crate) fn count(&self) -> usize {
+        self.lock().calls.len()
+    }
+
     /// Whether somebody still waits for a call.
     pub(crate) fn waits(&self, id: u64) -> bool {
         self.lock().calls.contains_key(&id)

@@ -125,9 +125,6 @@ def skips(client: str, server: str, era: str, front: str = "") -> dict[str, str]
     wanted = {}
     if client == "inspector-legacy" and SERVERS[server][0] == "stdio":
         wanted["exactly_once"] = "each command of the inspector is a session, and each session has a process of its own"
-    # Two Rialtos speak the modern era to each other.
-    if era not in SERVERS[server][3] or (front == "rialto" and era == "legacy"):
-        wanted |= dict.fromkeys({"subscribe"} | ({"list_changed"} if era == "legacy" else set()), "cross-era")
     if server == "filesystem-stdio" and era == "modern":
         wanted["roots"] = "the server asks before there is any call, and a modern client is asked in calls only"
     if server == "legacy-stateless":

@@ -22,7 +22,7 @@ const compact = text => text.replaceAll('": ', '":').replaceAll(', "', ',"');
 
 // --- what a client answers when it is asked ---
 
-const VALUES = { name: 'Ada', color: 'blue', ok: true, context: 'a context' };
+const VALUES = { name: 'Ada', color: 'blue', ok: true, context: 'a context', role: 'operator' };
 
 /** Accepts with a fitting value for each required property, unless the message asks to decline. */
 export function elicitationAnswer({ message, requestedSchema }) {
@@ -39,6 +39,12 @@ export function samplingAnswer({ messages }) {
     return { role: 'assistant', content: { type: 'text', text }, model: 'test', stopReason: 'endTurn' };
 }
 export const ROOTS = [{ uri: process.env.INTEROP_ROOT ?? 'file:///workspace', name: 'workspace' }];
+
+/** What every request carries: the key in INTEROP_KEY, where there is one. */
+export function credentials() {
+    const key = process.env.INTEROP_KEY;
+    return key ? { headers: { Authorization: `Bearer ${key}` } } : {};
+}
 
 /** A `fetch` that notes what is sent: the HTTP method, and for a POST the method of its message. */
 export function noting() {

@@ -16,6 +16,13 @@ import time
 import uuid
 
 DEADLINE = 20
+
+
+def credentials() -> dict[str, str] | None:
+    """The headers that carry the key in INTEROP_KEY, where there is one."""
+    key = os.environ.get("INTEROP_KEY")
+    return {"Authorization": f"Bearer {key}"} if key else None
+
 PROFILES = json.loads((pathlib.Path(__file__).parent / "profiles.json").read_text())
 
 
@@ -48,7 +55,7 @@ def compact(text: str) -> str:
 
 # --- what a client answers when it is asked -------------------------------------------------------------------------
 
-VALUES = {"name": "Ada", "color": "blue", "ok": True, "context": "a context"}
+VALUES = {"name": "Ada", "color": "blue", "ok": True, "context": "a context", "role": "operator"}
 
 
 def elicitation_answer(message: str, schema: dict) -> dict:

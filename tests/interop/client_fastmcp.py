@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 import shlex
 import warnings
 
@@ -121,6 +122,7 @@ async def connect(args):
     client.client = FastClient(
         target,
         mode=PINNED if args.mode == "pinned" else args.mode,
+        auth=os.environ.get("INTEROP_KEY"),
         log_handler=client.on_log,
         elicitation_handler=client.on_elicitation,
         sampling_handler=client.on_sampling,

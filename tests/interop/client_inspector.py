@@ -30,6 +30,8 @@ class Client:
         self.common = ["--protocol-era", args.mode, "-q", "--format", "json"]
         http = args.target.startswith("http")
         self.target = [args.target, "--transport", "http"] if http else shlex.split(args.target)
+        for name, value in (checks.credentials() or {}).items():
+            self.target += ["--header", f"{name}: {value}"]
 
     def able(self, check):
         return check in ABLE

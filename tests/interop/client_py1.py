@@ -128,7 +128,7 @@ async def connect(args):
     client = Client()
     async with contextlib.AsyncExitStack() as stack:
         if args.target.startswith("http"):
-            http = await stack.enter_async_context(create_mcp_http_client())
+            http = await stack.enter_async_context(create_mcp_http_client(headers=checks.credentials()))
             http.event_hooks = {"request": [client.on_request]}
             streams = await stack.enter_async_context(streamable_http_client(args.target, http_client=http))
             read, write, session = streams

@@ -9,6 +9,8 @@ import warnings
 import mcp.types as types
 from mcp import Client as SdkClient
 from mcp import MCPError, StdioServerParameters
+from mcp.client.streamable_http import streamable_http_client
+from mcp.shared._httpx_utils import create_mcp_http_client
 
 import checks
 
@@ -157,6 +159,8 @@ async def connect(args):
     if not target.startswith("http"):
         command, *rest = shlex.split(target)
         target = StdioServerParameters(command=command, args=rest)
+    elif headers := checks.credentials():
+        target = streamable_http_client(target, http_client=create_mcp_http_client(headers=headers))
     client.client = SdkClient(
         target,
         mode=PINNED if args.mode == "pinned" else args.mode,

@@ -1,5 +1,5 @@
 // The TypeScript SDK 1.x as a client: `client_ts1.mjs URL [--profile P] [--skip a,b]`. It speaks the legacy era only.
-import { elicitationAnswer, main, noting, ROOTS, samplingAnswer } from './checks.mjs';
+import { credentials, elicitationAnswer, main, noting, ROOTS, samplingAnswer } from './checks.mjs';
 
 const { Client } = await import('@modelcontextprotocol/sdk/client/index.js');
 const { StreamableHTTPClientTransport } = await import('@modelcontextprotocol/sdk/client/streamableHttp.js');
@@ -33,7 +33,7 @@ async function connect({ target }) {
     client.setNotificationHandler(types.ToolListChangedNotificationSchema, () => void changes.push('tools'));
     const [command, ...args] = target.split(' ');
     const { sent, fetch } = noting();
-    const http = () => new StreamableHTTPClientTransport(new URL(target), { fetch });
+    const http = () => new StreamableHTTPClientTransport(new URL(target), { fetch, requestInit: credentials() });
     const transport = target.startsWith('http') ? http() : new StdioClientTransport({ command, args });
     let revision;
     const remember = transport.setProtocolVersion?.bind(transport);

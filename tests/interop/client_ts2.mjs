@@ -1,5 +1,5 @@
 // The TypeScript SDK 2.x as a client: `client_ts2.mjs URL --mode legacy|auto|pinned [--profile P] [--skip a,b]`.
-import { elicitationAnswer, main, noting, ROOTS, samplingAnswer } from './checks.mjs';
+import { credentials, elicitationAnswer, main, noting, ROOTS, samplingAnswer } from './checks.mjs';
 
 const { Client, StreamableHTTPClientTransport } = await import('@modelcontextprotocol/client');
 const { StdioClientTransport } = await import('@modelcontextprotocol/client/stdio');
@@ -22,7 +22,7 @@ async function connect({ target, mode }) {
     client.setNotificationHandler('notifications/tools/list_changed', () => void changes.push('tools'));
     const [command, ...args] = target.split(' ');
     const { sent, fetch } = noting();
-    const http = () => new StreamableHTTPClientTransport(new URL(target), { fetch });
+    const http = () => new StreamableHTTPClientTransport(new URL(target), { fetch, requestInit: credentials() });
     const transport = target.startsWith('http') ? http() : new StdioClientTransport({ command, args });
     await client.connect(transport);
     const modern = client.getProtocolEra() === 'modern';

@@ -5,8 +5,9 @@
 #   node/    Node.js 24, from the Python package that carries its binary (the suites need 22 or newer)
 #   bin/     `node`, the binary itself
 #   npm/     every npm package, TypeScript SDKs 1.x and 2.x side by side
+#   browser/ what drives a browser; `bin/chromium` is the browser itself, which comes from Debian where there is none
 #   mcp130/  the Python SDK 1.x;  mcp230/  the Python SDK 2.x;  fastmcp/  FastMCP
-#   tools/   stand-alone Python servers
+#   tools/   stand-alone Python servers;  api/  what reads OpenAPI documents
 # A part that is already there at the wanted versions is not touched again.
 set -euo pipefail
 
@@ -50,31 +51,51 @@ venv mcp130 mcp==1.30.0
 venv mcp230 mcp==2.3.0
 # FastMCP 4.1.6 asks for a newer certifi than every index has; it works with the one that 4.1.0 is content with.
 venv fastmcp fastmcp==4.1.0 -- fastmcp==4.1.6 fastmcp-slim==4.1.6
+venv api schemathesis==4.32.5 openapi-python-client==0.29.1
 venv tools mcp-server-time==2026.10.19 mcp-server-git==2026.10.19 mcp-server-fetch==2026.10.24
 
-packages=(
-  @modelcontextprotocol/sdk@1.32.2
-  @modelcontextprotocol/client@2.4.0
-  @modelcontextprotocol/server@2.4.0
-  @modelcontextprotocol/node@2.1.2
-  @modelcontextprotocol/inspector@2.12.0
-  @modelcontextprotocol/server-everything@2026.8.31
-  @modelcontextprotocol/server-filesystem@2026.8.31
-  @modelcontextprotocol/server-memory@2026.8.31
-  @modelcontextprotocol/conformance@0.2.0-alpha.12
-  mcp-remote@0.15.1
-  zod@4
-)
-if current npm "${packages[*]}"; then
-  say "npm is there"
-else
-  say "installing npm: ${packages[*]}"
-  rm -rf "${dir:?}/npm"
-  mkdir -p "$dir/npm"
-  printf '{"private":true,"type":"module"}\n' >"$dir/npm/package.json"
+npm() { # NAME PACKAGE...
+  local name=$1
+  shift
+  if current "$name" "$*"; then
+    say "$name is there"
+    return
+  fi
+  say "installing $name: $*"
+  rm -rf "${dir:?}/$name"
+  mkdir -p "$dir/$name"
+  printf '{"private":true,"type":"module"}\n' >"$dir/$name/package.json"
   # The npm of our own Node, so that install scripts see the Node that will run the result.
-  (cd "$dir/npm" && PATH="$dir/node/bin:$PATH" npm install --no-audit --no-fund --loglevel=error "${packages[@]}")
-  printf '%s' "${packages[*]}" >"$dir/npm/.stamp"
+  (cd "$dir/$name" && PATH="$dir/node/bin:$PATH" command npm install --no-audit --no-fund --loglevel=error "$@")
+  printf '%s' "$*" >"$dir/$name/.stamp"
+}
+
+npm npm \
+  @modelcontextprotocol/sdk@1.32.2 \
+  @modelcontextprotocol/client@2.4.0 \
+  @modelcontextprotocol/server@2.4.0 \
+  @modelcontextprotocol/node@2.1.2 \
+  @modelcontextprotocol/inspector@2.12.0 \
+  @modelcontextprotocol/server-everything@2026.8.31 \
+  @modelcontextprotocol/server-filesystem@2026.8.31 \
+  @modelcontextprotocol/server-memory@2026.8.31 \
+  @modelcontextprotocol/conformance@0.2.0-alpha.12 \
+  mcp-remote@0.15.1 \
+  zod@4
+npm browser playwright-core@1.65.1
+
+find_browser() { command -v chromium || command -v chromium-browser || command -v google-chrome; }
+if ! find_browser >/dev/null && command -v apt-get >/dev/null; then
+  say "installing chromium"
+  as_root=()
+  [ "$(id -u)" = 0 ] || as_root=(sudo)
+  "${as_root[@]}" apt-get update -q >&2
+  "${as_root[@]}" apt-get install -y -q --no-install-recommends chromium fonts-dejavu-core >&2
+fi
+if browser=$(find_browser); then
+  ln -sfn "$browser" "$dir/bin/chromium"
+else
+  say "there is no chromium: install one, the browser round needs it"
 fi
 
 say "node $("$dir/bin/node" --version) in $dir"

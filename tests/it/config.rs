@@ -1,9 +1,11 @@
 //! The config file: what it understands, and what it says about the rest.
 
+mod auth;
 mod faults;
 mod formats;
 mod listening;
 mod references;
+mod routes;
 mod servers;
 
 use std::ffi::OsString;

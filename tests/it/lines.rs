@@ -23,7 +23,7 @@ mod eras;
 mod questions;
 
 /// The server's end of one session.
-struct Server {
+pub(crate) struct Server {
     lines: Lines<BufReader<ReadHalf<DuplexStream>>>,
     writer: WriteHalf<DuplexStream>,
     _running: oneshot::Sender<()>,
@@ -31,52 +31,52 @@ struct Server {
 
 impl Server {
     /// The next message it is sent.
-    async fn next(&mut self) -> Value {
+    pub(crate) async fn next(&mut self) -> Value {
         let line = soon("a message to the server", self.lines.next_line()).await.expect("readable");
         serde_json::from_str(&line.expect("more messages")).expect("JSON")
     }
 
     /// The next message, which is a request or notification of that method.
-    async fn expect(&mut self, method: &str) -> Value {
+    pub(crate) async fn expect(&mut self, method: &str) -> Value {
         let message = self.next().await;
         assert_eq!(message["method"], method, "{message}");
         message
     }
 
-    async fn ended(&mut self) -> bool {
+    pub(crate) async fn ended(&mut self) -> bool {
         soon("the end of the input", self.lines.next_line()).await.expect("readable").is_none()
     }
 
-    async fn send(&mut self, message: Value) {
+    pub(crate) async fn send(&mut self, message: Value) {
         self.write(format!("{message}\n").as_bytes()).await;
     }
 
-    async fn write(&mut self, bytes: &[u8]) {
+    pub(crate) async fn write(&mut self, bytes: &[u8]) {
         soon("writing", self.writer.write_all(bytes)).await.expect("writable");
     }
 
-    async fn result(&mut self, request: &Value, result: Value) {
+    pub(crate) async fn result(&mut self, request: &Value, result: Value) {
         self.send(json!({"jsonrpc": "2.0", "id": request["id"], "result": result})).await;
     }
 
-    async fn error(&mut self, request: &Value, code: i64) {
+    pub(crate) async fn error(&mut self, request: &Value, code: i64) {
         self.send(json!({"jsonrpc": "2.0", "id": request["id"], "error": {"code": code, "message": "no"}})).await;
     }
 
     /// Refuses the probe and does the handshake of a legacy server; returns what it was told in `initialize`.
-    async fn legacy(&mut self) -> Value {
+    pub(crate) async fn legacy(&mut self) -> Value {
         let probe = self.expect("server/discover").await;
         self.error(&probe, -32601).await;
         self.initialize("2025-11-25").await
     }
 
-    async fn initialize(&mut self, revision: &str) -> Value {
+    pub(crate) async fn initialize(&mut self, revision: &str) -> Value {
         let initialize = self.expect("initialize").await;
         self.initialized(&initialize, revision).await;
         initialize["params"].clone()
     }
 
-    async fn initialized(&mut self, initialize: &Value, revision: &str) {
+    pub(crate) async fn initialized(&mut self, initialize: &Value, revision: &str) {
         let result = json!({
             "protocolVersion": revision,
             "capabilities": {"tools": {"listChanged": true}},
@@ -88,12 +88,12 @@ impl Server {
     }
 
     /// Describes itself as a modern server.
-    async fn modern(&mut self) {
+    pub(crate) async fn modern(&mut self) {
         let probe = self.expect("server/discover").await;
         self.discovered(&probe).await;
     }
 
-    async fn discovered(&mut self, probe: &Value) {
+    pub(crate) async fn discovered(&mut self, probe: &Value) {
         let result = json!({
             "resultType": "complete",
             "supportedVersions": ["2026-07-28"],
@@ -106,10 +106,10 @@ impl Server {
     }
 }
 
-type Started = mpsc::UnboundedReceiver<Server>;
+pub(crate) type Started = mpsc::UnboundedReceiver<Server>;
 
 /// A server that the test plays, and its sessions as they are started.
-fn played(settings: LineSettings) -> (Arc<InProcessConnector>, Started) {
+pub(crate) fn played(settings: LineSettings) -> (Arc<InProcessConnector>, Started) {
     let (starts, started) = mpsc::unbounded_channel();
     let connector = InProcessConnector::with_settings("played", settings, move |stream| {
         let starts = starts.clone();

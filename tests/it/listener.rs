@@ -4,4 +4,4 @@ mod drain;
 mod framing;
 mod front;
 mod limits;
-mod raw;
+pub(crate) mod raw;

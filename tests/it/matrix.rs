@@ -16,7 +16,7 @@ mod questions;
 pub(crate) mod sse;
 mod suite;
 mod traffic;
-mod wire;
+pub(crate) mod wire;
 
 use client::MODERN;
 use process::{Fixture, Rialto, fixture_command, processes_with, until};

@@ -16,8 +16,9 @@ use crate::{
     server_kit::soon,
 };
 
-mod peer;
-mod server;
+mod changes;
+pub(crate) mod peer;
+pub(crate) mod server;
 
 use peer::{Client, Lifecycle, Seen, call};
 use server::RmcpServer;
@@ -148,7 +149,7 @@ async fn progress(client: &mut Client, wants: &Wants, at: &str) {
     while steps.len() < *wanted {
         match client.next_seen().await {
             Seen::Progress(step) => steps.push(step),
-            Seen::Asked(_) => panic!("{at}: nothing was to be asked"),
+            other => panic!("{at}: nothing else was to be seen: {other:?}"),
         }
     }
     steps.sort_by(f64::total_cmp);

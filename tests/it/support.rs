@@ -4,6 +4,7 @@
 pub(crate) mod client;
 pub(crate) mod gateway;
 pub(crate) mod json;
+pub(crate) mod log;
 pub(crate) mod mount;
 pub(crate) mod schema;
 pub(crate) mod wait;

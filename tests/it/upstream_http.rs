@@ -137,7 +137,7 @@ async fn call(session: &Arc<dyn Session>, outgoing: Outgoing) -> Result<Value, F
 fn wrong<T>(outcome: Result<T, Fault>) -> String {
     match outcome {
         Ok(_) => "nothing".into(),
-        Err(Fault::Answered(error)) => error.code.to_string(),
+        Err(Fault::Answered(error) | Fault::Undeclared { cause: error, .. }) => error.code.to_string(),
         Err(Fault::Gateway(fault)) => {
             assert!(!fault.message.contains("127.0.0.1"), "a message for people holds an address: {}", fault.message);
             fault.reason.as_str().into()

@@ -195,7 +195,7 @@ fn request_body(case: &Case, id: u64, cursor: Option<&str>) -> Bytes {
 ///
 /// When it does not say.
 pub(crate) async fn messages_received(upstream: SocketAddr) -> Result<u64> {
-    let target = Target { address: upstream, path: COUNT_PATH };
+    let target = Target { address: upstream, path: COUNT_PATH, key: None };
     let mut connection = Connection::open(target).await?;
     let received = connection.exchange(Method::GET, common_headers(target)?, Bytes::new());
     let received = received.await?.require_status(StatusCode::OK, "the upstream's count")?;
@@ -264,9 +264,14 @@ async fn connect(address: SocketAddr) -> Result<SendRequest<Full<Bytes>>> {
 /// The headers of every request to a target.
 fn common_headers(target: Target) -> Result<HeaderMap> {
     let host = HeaderValue::try_from(target.address.to_string()).doing("the header Host")?;
-    Ok(HeaderMap::from_iter([
+    let mut headers = HeaderMap::from_iter([
         (header::HOST, host),
         (header::ACCEPT, HeaderValue::from_static("application/json, text/event-stream")),
         (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
-    ]))
+    ]);
+    if let Some(key) = target.key {
+        let value = HeaderValue::try_from(format!("Bearer {key}")).doing("the header Authorization")?;
+        headers.insert(header::AUTHORIZATION, value);
+    }
+    Ok(headers)
 }

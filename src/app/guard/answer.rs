@@ -4,23 +4,31 @@ use axum::body::Body;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, CONNECTION,
-    CONTENT_TYPE, ORIGIN, VARY,
+    CONTENT_TYPE, ORIGIN, VARY, WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
-use super::rules::{Refusal, Rules};
+use super::rules::{Refusal, Rules, Settings};
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, DELETE, OPTIONS");
 const EXPOSED: HeaderValue = HeaderValue::from_static("mcp-session-id, mcp-protocol-version, www-authenticate");
 
+/// Two credentials, or none that can be read, are no credentials (RFC 6750, section 3.1).
+const MALFORMED: HeaderValue = HeaderValue::from_static(
+    r#"Bearer realm="Rialto", error="invalid_request", error_description="The credentials are malformed""#,
+);
+
 /// A refusal as plain text. The connection is closed: a client that sends such a request is
 /// confused or hostile, and its body is not worth reading.
-pub(super) fn refuse(refusal: Refusal) -> Response<Body> {
-    let mut response = Response::new(Body::from(refusal.message() + "\n"));
+pub(super) fn refuse(refusal: Refusal, settings: Settings) -> Response<Body> {
+    let mut response = Response::new(Body::from(refusal.message(settings) + "\n"));
     *response.status_mut() = refusal.status();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    if refusal.is_of_credentials() {
+        headers.insert(WWW_AUTHENTICATE, MALFORMED);
+    }
     response
 }
 
@@ -68,7 +76,7 @@ fn allowed_headers(request: &HeaderMap) -> Option<HeaderValue> {
 }
 
 fn is_mcp_header(name: &str) -> bool {
-    const NAMED: [&str; 4] = ["authorization", "content-type", "accept", "last-event-id"];
+    const NAMED: [&str; 5] = ["authorization", "x-api-key", "content-type", "accept", "last-event-id"];
     let is_token = http::HeaderName::try_from(name).is_ok();
     let is_mcp = name.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("mcp-"));
     is_token && (is_mcp || NAMED.iter().any(|known| known.eq_ignore_ascii_case(name)))

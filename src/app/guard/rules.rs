@@ -1,8 +1,8 @@
 //! What the guard lets in: pure decisions on a request head.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, EXPECT, HOST, ORIGIN};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use url::Url;
 
@@ -12,18 +12,31 @@ use crate::config::{Authority, HostName};
 const LONGEST_URL: usize = 8 * 1024;
 
 /// Who may be addressed, and by whom, at one listener.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Rules {
+    /// How people allow a host and say where the application is published.
+    pub(super) settings: Settings,
     loopback: bool,
+    /// The one address that is listened on, outside loopback.
+    own: Option<IpAddr>,
     hosts: Vec<HostName>,
     public: Option<PublicOrigin>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct PublicOrigin {
     scheme: Scheme,
     host: String,
     port: u16,
+}
+
+/// How an application is told which hosts are its own: what a person has to do about a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Settings {
+    /// By a config file.
+    File,
+    /// By a Rust program.
+    Program,
 }
 
 /// Why a request was turned away.
@@ -37,6 +50,7 @@ pub(super) enum Refusal {
     HostAmbiguous,
     HostNotAllowed,
     OriginNotAllowed,
+    UnknownExpectation,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,8 +72,11 @@ struct Origin<'a> {
 
 impl Rules {
     pub(super) fn new(listener: SocketAddr, hosts: &[HostName], public_url: Option<&Url>) -> Self {
+        let ip = listener.ip().to_canonical();
         Self {
-            loopback: listener.ip().to_canonical().is_loopback(),
+            settings: Settings::File,
+            loopback: ip.is_loopback(),
+            own: (!ip.is_loopback() && !ip.is_unspecified()).then_some(ip),
             hosts: hosts.to_vec(),
             public: public_url.and_then(PublicOrigin::of),
         }
@@ -92,9 +109,16 @@ impl Rules {
         }
 
         match headers.get(ORIGIN) {
-            None => Ok(()),
-            Some(origin) if self.allows_origin(origin, host) => Ok(()),
-            Some(_) => Err(Refusal::OriginNotAllowed),
+            None => {}
+            Some(origin) if self.allows_origin(origin, host) => {}
+            Some(_) => return Err(Refusal::OriginNotAllowed),
+        }
+        // There is one expectation (RFC 9110, section 10.1.1), and it is met by reading the body.
+        match headers.get(EXPECT) {
+            Some(expected) if !expected.as_bytes().eq_ignore_ascii_case(b"100-continue") => {
+                Err(Refusal::UnknownExpectation)
+            }
+            _ => Ok(()),
         }
     }
 
@@ -113,6 +137,13 @@ impl Rules {
         (self.loopback && is_loopback_name(host.host))
             || self.hosts.iter().any(|allowed| allowed.matches(host))
             || self.public.as_ref().is_some_and(|public| public.is_host(host.host))
+            || self.is_own_address(host.host)
+    }
+
+    /// Whether the host is the address that is listened on, where there is one alone. No page can rebind an address.
+    fn is_own_address(&self, host: &str) -> bool {
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        self.own.is_some_and(|own| bare.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical() == own))
     }
 
     fn allows_origin(&self, origin: &HeaderValue, host: Authority<'_>) -> bool {
@@ -161,6 +192,24 @@ fn ascii(value: Option<&HeaderValue>, name: &'static str) -> Result<(), Refusal>
     match value {
         Some(value) if !value.as_bytes().is_ascii() => Err(Refusal::NotAscii(name)),
         _ => Ok(()),
+    }
+}
+
+// === impl Settings ===
+
+impl Settings {
+    fn hosts(self) -> &'static str {
+        match self {
+            Self::File => "the setting `rialto.hosts`",
+            Self::Program => "`.hosts(…)`",
+        }
+    }
+
+    fn public_url(self) -> &'static str {
+        match self {
+            Self::File => "the setting `rialto.public_url`",
+            Self::Program => "`.public_url(…)`",
+        }
     }
 }
 
@@ -216,6 +265,7 @@ impl Refusal {
         match self {
             Self::UrlTooLong => StatusCode::URI_TOO_LONG,
             Self::HostNotAllowed | Self::OriginNotAllowed => StatusCode::FORBIDDEN,
+            Self::UnknownExpectation => StatusCode::EXPECTATION_FAILED,
             Self::Repeated(_) | Self::NotAscii(_) | Self::HostMissing | Self::HostMalformed | Self::HostAmbiguous => {
                 StatusCode::BAD_REQUEST
             }
@@ -223,7 +273,7 @@ impl Refusal {
     }
 
     /// What the client is told. It never repeats what the client sent.
-    pub(super) fn message(self) -> String {
+    pub(super) fn message(self, settings: Settings) -> String {
         match self {
             Self::UrlTooLong => format!("the URL is longer than {LONGEST_URL} bytes"),
             Self::Repeated(name) => format!("more than one `{name}` header"),
@@ -232,27 +282,34 @@ impl Refusal {
             Self::HostMalformed => "the `host` header is not a host with an optional port".to_owned(),
             Self::HostAmbiguous => "the `host` header differs from the host in the URL".to_owned(),
             Self::HostNotAllowed => {
-                "this host is not served here; hosts are allowed with the setting `rialto.hosts`".to_owned()
+                format!("this host is not served here; hosts are allowed with {}", settings.hosts())
             }
             Self::OriginNotAllowed => "this origin is not allowed".to_owned(),
+            Self::UnknownExpectation => "only `100-continue` can be expected".to_owned(),
         }
+    }
+
+    /// Whether it is the credentials that are not in order.
+    pub(super) fn is_of_credentials(self) -> bool {
+        matches!(self, Self::Repeated(name) | Self::NotAscii(name) if name == AUTHORIZATION)
     }
 
     /// Tells the operator. What a person can mend by configuration is a warning, the rest is the
     /// client's affair.
-    pub(super) fn log(self, headers: &HeaderMap) {
+    pub(super) fn log(self, headers: &HeaderMap, settings: Settings) {
         match self {
             Self::HostNotAllowed => tracing::warn!(
                 host = %shown(headers, &HOST),
-                "refused a request for a host that is not ours; if it is, add it to `rialto.hosts`"
+                "refused a request for a host that is not ours; if it is, allow it with {}",
+                settings.hosts(),
             ),
             Self::OriginNotAllowed => tracing::warn!(
                 origin = %shown(headers, &ORIGIN),
                 host = %shown(headers, &HOST),
-                "refused a request from a foreign web page; if it is this gateway's own address, \
-                 set `rialto.public_url` to it"
+                "refused a request from a foreign web page; if it is this gateway's own address, set it with {}",
+                settings.public_url(),
             ),
-            other => tracing::debug!("refused a request: {}", other.message()),
+            other => tracing::debug!("refused a request: {}", other.message(settings)),
         }
     }
 }
@@ -287,11 +344,24 @@ mod tests {
 
     #[test]
     fn loopback_names_are_ours_only_on_loopback() {
-        for host in ["localhost", "127.0.0.1", "[::1]:80"] {
+        for host in ["localhost", "127.0.0.1", "[::1]:80", "0.0.0.0", "192.0.2.2"] {
             assert_eq!(check(&published(), host, None), Err(Refusal::HostNotAllowed));
         }
         let origin = Some(&b"http://localhost"[..]);
         assert_eq!(check(&published(), "gw.example", origin), Err(Refusal::OriginNotAllowed));
+    }
+
+    #[test]
+    fn sec_009_an_address_is_ours_where_it_is_the_only_one() {
+        let own = Rules::new(([192, 0, 2, 1], 8000).into(), &[], None);
+        assert_eq!(check(&own, "192.0.2.1:8000", Some(b"http://192.0.2.1:8000")), Ok(()));
+        assert_eq!(check(&own, "[::ffff:192.0.2.1]", None), Ok(()));
+        let everywhere = Rules::new(([0, 0, 0, 0], 8000).into(), &[], None);
+        for host in ["0.0.0.0:8000", "[::]:8000", "192.0.2.1:8000", "127.0.0.1:8000"] {
+            assert_eq!(check(&everywhere, host, None), Err(Refusal::HostNotAllowed), "{host}");
+        }
+        let loopback = Rules::new(([127, 0, 0, 1], 8000).into(), &[], None);
+        assert_eq!(check(&loopback, "192.0.2.1:8000", None), Err(Refusal::HostNotAllowed));
     }
 
     #[test]
@@ -342,7 +412,7 @@ mod tests {
                 }
             }
             if let Err(refusal) = published().check(&Uri::from_static("/"), &headers) {
-                refusal.log(&headers);
+                refusal.log(&headers, Settings::File);
             }
         }
     }

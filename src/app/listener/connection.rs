@@ -13,11 +13,13 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
+use axum::extract::ConnectInfo;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body::Body;
@@ -87,7 +89,7 @@ impl Connections {
         self.shared.tasks.wait().await;
     }
 
-    pub(super) fn spawn<S, B>(&self, stream: TcpStream, service: S)
+    pub(super) fn spawn<S, B>(&self, stream: TcpStream, peer: SocketAddr, service: S)
     where
         S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
         S: Clone + Send + 'static,
@@ -101,7 +103,7 @@ impl Connections {
         let registered = Registered { shared: Arc::clone(&self.shared), id };
         let limits = Arc::clone(&self.shared.limits);
         self.shared.tasks.spawn(async move {
-            drive(stream, service, &activity, &limits).await;
+            drive(stream, peer, service, &activity, &limits).await;
             drop(registered);
         });
     }
@@ -122,7 +124,7 @@ impl Drop for Registered {
 }
 
 /// Runs a connection to its end: closed by either side, timed out, or cut.
-async fn drive<S, B>(stream: TcpStream, service: S, activity: &Arc<Activity>, limits: &Limits)
+async fn drive<S, B>(stream: TcpStream, peer: SocketAddr, service: S, activity: &Arc<Activity>, limits: &Limits)
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
     S: Clone + Send + 'static,
@@ -135,8 +137,9 @@ where
     let _ = stream.set_nodelay(true);
 
     let most_headers = limits.headers;
-    let answer = service_fn(move |request: Request<Incoming>| {
+    let answer = service_fn(move |mut request: Request<Incoming>| {
         activity.request_began();
+        request.extensions_mut().insert(ConnectInfo(peer));
         let activity = Arc::clone(activity);
         let service = service.clone();
         async move {

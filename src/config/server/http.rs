@@ -31,7 +31,7 @@ const OURS: [&str; 15] = [
 
 pub(super) fn read_http(reader: &mut Reader<'_>, entry: &Entry, address: &Entry, key: &Key) -> Option<Kind> {
     let headers = match entry.node.get("headers") {
-        Some(headers) => read_headers(reader, &headers.node, &key.child("headers")),
+        Some(headers) => read_headers(reader, &headers.node, &key.child("headers"), may_set),
         None => Some(Vec::new()),
     };
     let url = read_url(reader, &address.node, &key.child(&address.key));
@@ -65,7 +65,18 @@ fn read_url(reader: &mut Reader<'_>, node: &Node, key: &Key) -> Option<Url> {
     Some(url)
 }
 
-fn read_headers(reader: &mut Reader<'_>, node: &Node, key: &Key) -> Option<Vec<(HeaderName, HeaderValue)>> {
+/// Whether a file may set a header of the requests to a server.
+fn may_set(name: &HeaderName) -> bool {
+    !OURS.contains(&name.as_str()) && !name.as_str().starts_with("mcp-param-")
+}
+
+/// Reads headers for the requests to a server. What `may_set` refuses is left out with a warning.
+pub(in crate::config) fn read_headers(
+    reader: &mut Reader<'_>,
+    node: &Node,
+    key: &Key,
+    may_set: fn(&HeaderName) -> bool,
+) -> Option<Vec<(HeaderName, HeaderValue)>> {
     let mut headers: Vec<(HeaderName, HeaderValue)> = Vec::new();
     let faults = reader.faults().len();
     for field in reader.map(node, key)? {
@@ -89,7 +100,7 @@ fn read_headers(reader: &mut Reader<'_>, node: &Node, key: &Key) -> Option<Vec<(
                 .hint("printable ASCII only, and no line breaks");
             continue;
         };
-        if OURS.contains(&name.as_str()) || name.as_str().starts_with("mcp-param-") {
+        if !may_set(&name) {
             reader.warn(field.at, &key, "Rialto sets this header itself; this one is not sent");
             continue;
         }

@@ -92,7 +92,8 @@ pub(super) fn begin(context: &Context<'_>, session: &Arc<Session>, request: Requ
         }
         Err(Refused::Ended) => return fail(&ErrorObject::new(code::INVALID_REQUEST, "the session is over")),
     }
-    let caller = session.caller();
+    let can_hear = post.can_stream() || session.listening().is_some();
+    let caller = if can_hear { session.caller() } else { session.unasked_caller() };
     let peer: Arc<dyn Peer> = calling.clone();
     let headers = forwarded::named(context.headers, context.mount.forwards());
     let attempt = Attempt::First;
@@ -115,6 +116,7 @@ pub(super) fn begin(context: &Context<'_>, session: &Arc<Session>, request: Requ
         // The id is free again before the client can know that it is.
         drop(leave);
         let Some(ended) = ended else { return false };
+        let ended = if can_hear { ended } else { ended.map_err(withheld) };
         post.answer(Some(&id), worded(&id, &method, ended));
         true
     }))
@@ -138,6 +140,18 @@ fn worded(id: &RequestId, method: &Method, ended: Result<Outcome, Fault>) -> Byt
             reply::words(id, &Fault::gateway(Reason::Internal, "a question was left open that this client cannot see"))
         }
         Err(fault) => reply::words(id, &fault),
+    }
+}
+
+/// The error of a request during which nothing could be asked: a client that declared what it is said to lack would not
+/// know why.
+fn withheld(fault: Fault) -> Fault {
+    match fault {
+        Fault::Answered(mut error) if error.code == code::MISSING_CAPABILITY => {
+            error.message.push_str(" (nothing can be asked of a client that accepts no `text/event-stream`)");
+            Fault::Answered(error)
+        }
+        fault => fault,
     }
 }
 

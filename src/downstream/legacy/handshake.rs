@@ -45,11 +45,15 @@ pub(super) async fn initialize(context: &Context<'_>, request: Request) -> Respo
     let owner = (context.principal, context.mount.name());
     let pulse = Pulse::new(sessions.limits().lifetime);
     let session = Session::new(owner, identity.clone(), pulse, seat, None);
-    let description = match context.mount.describe(&session.caller()).await {
+    // A client that reads no streams now will most likely read none later, and what is described is kept for who asks so.
+    let caller = if context.accept.events { session.caller() } else { session.unasked_caller() };
+    let description = match context.mount.describe(&caller).await {
         Ok(description) => description,
         Err(fault) => return reply::rescue(Era::Legacy, &request.id, &fault),
     };
     session.learn(&description);
+    // What the client lists from now on is up to date until it hears otherwise.
+    context.mount.attend(&session.caller()).await;
     let handle = seal(context, &identity);
     let Ok(value) = HeaderValue::from_str(&handle) else {
         let fault = Fault::gateway(Reason::Internal, "the session id is no header value");
@@ -140,7 +144,9 @@ pub(super) fn restore(context: &Context<'_>, key: Key, handle: &str) -> Result<A
     let seat = sessions.reserve(principal).ok_or(Turned::Full)?;
     let session = Session::new((principal, mount), identity, Pulse::new(left), seat, Some(until));
     tracing::debug!(%mount, "a session of an earlier process goes on");
-    Ok(sessions.admit(key, session))
+    let session = sessions.admit(key, session);
+    tokio::spawn(context.mount.attend(&session.caller()));
+    Ok(session)
 }
 
 /// What an id holds of a session that began in an earlier process, and when that session has to end.

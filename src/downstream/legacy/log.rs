@@ -130,6 +130,20 @@ impl StreamLog {
         true
     }
 
+    /// Appends a message, unless the same waits there already and nobody has read it.
+    pub(super) fn push_once(&self, message: &[u8]) {
+        let waits = {
+            let inner = self.lock();
+            // They differ in the id, which stands before the message.
+            let event = sse::event(None, message);
+            let end = event.strip_prefix(sse::MESSAGE).unwrap_or(&event);
+            inner.kept.iter().rev().take_while(|e| e.number > inner.read).any(|e| e.text.ends_with(end))
+        };
+        if !waits {
+            self.push(Weight::Heavy, message);
+        }
+    }
+
     fn event_id(&self, number: u64) -> String {
         format!("{}-{number}", self.id)
     }

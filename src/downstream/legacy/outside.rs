@@ -49,6 +49,7 @@ impl Peer for Outside {
         let text = encode_notification(&notification.method, notification.params.as_ref());
         let mut inner = session.lock();
         match inner.listening() {
+            Some(stream) if is_level(&notification.method) => stream.push_once(&text),
             Some(stream) => {
                 stream.push(weight, &text);
             }
@@ -76,6 +77,17 @@ impl Peer for Outside {
             asked.await
         })
     }
+}
+
+/// Whether a notification says that something is not as it was, which is as true when it is said once.
+fn is_level(method: &str) -> bool {
+    matches!(
+        method,
+        notification::TOOLS_CHANGED
+            | notification::PROMPTS_CHANGED
+            | notification::RESOURCES_CHANGED
+            | notification::RESOURCE_UPDATED
+    )
 }
 
 /// Tells those who have something to ask that the client has opened its stream, or will not any more.

@@ -74,6 +74,11 @@ impl Post {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether the client reads a stream in answer to this POST.
+    pub(super) fn can_stream(&self) -> bool {
+        self.can_stream
+    }
+
     /// The stream of this POST, opened if need be; `None` when its client reads none.
     pub(super) fn stream(&self) -> Option<Arc<StreamLog>> {
         let mut inner = self.lock();

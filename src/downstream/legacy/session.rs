@@ -136,6 +136,11 @@ impl Session {
         self.principal == *principal && *self.mount == *mount
     }
 
+    /// The mount it is at.
+    pub(super) fn mount(&self) -> &str {
+        &self.mount
+    }
+
     pub(super) fn pulse(&self) -> &Arc<Pulse> {
         &self.pulse
     }
@@ -147,6 +152,26 @@ impl Session {
     /// The client as calls see it, as of now.
     pub(super) fn caller(&self) -> Arc<Caller> {
         self.caller.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The same for a request during which there is no way to ask the client anything: it declares nothing that could be
+    /// asked then, so that a server does without instead of waiting.
+    pub(super) fn unasked_caller(&self) -> Arc<Caller> {
+        let caller = self.caller();
+        let capabilities = caller.capabilities.unasked();
+        if capabilities == caller.capabilities {
+            return caller;
+        }
+        Arc::new(Caller {
+            principal: caller.principal.clone(),
+            scope: caller.scope.clone(),
+            revision: caller.revision,
+            client_info: caller.client_info.clone(),
+            fingerprint: capabilities.fingerprint().into(),
+            capabilities,
+            log_level: caller.log_level.clone(),
+            answers: caller.answers,
+        })
     }
 
     pub(super) fn revision(&self) -> Revision {

@@ -123,6 +123,19 @@ impl Sessions {
         self.len() == 0
     }
 
+    /// How many sessions there are at each mount that has any.
+    #[must_use]
+    pub fn by_mount(&self) -> HashMap<String, usize> {
+        let mut counts = HashMap::new();
+        for session in self.read().live.values() {
+            match counts.get_mut(session.mount()) {
+                Some(count) => *count += 1,
+                None => drop(counts.insert(session.mount().to_owned(), 1)),
+            }
+        }
+        counts
+    }
+
     pub(super) fn limits(&self) -> &SessionLimits {
         &self.limits
     }

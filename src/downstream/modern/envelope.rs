@@ -7,11 +7,11 @@ use crate::{
     protocol::{
         Method, Revision,
         headers::{self, Mismatch},
-        meta,
+        level, meta,
     },
 };
 
-use super::{outlet, refused::Refused};
+use super::refused::Refused;
 
 /// What a request says about itself.
 #[derive(Debug)]
@@ -67,7 +67,7 @@ impl Envelope {
         {
             return Err(malformed(format!("`{}` must have a `name` and a `version`", meta::CLIENT_INFO)));
         }
-        if self.log_level.as_ref().is_some_and(|level| outlet::severity(level).is_none()) {
+        if self.log_level.as_ref().is_some_and(|wanted| level::severity(wanted).is_none()) {
             return Err(malformed(format!("`{}` must be one of the eight log levels", meta::LOG_LEVEL)));
         }
         if self.progress_token.as_ref().is_some_and(|token| RequestId::new(token).is_err()) {

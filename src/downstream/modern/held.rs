@@ -4,10 +4,18 @@ use std::sync::Arc;
 
 use super::{parking::Parking, quota::Quota};
 
-/// How many subscriptions one principal may have open.
-const LISTENS: usize = 64;
-/// How many subscriptions may be open altogether.
-const ALL_LISTENS: usize = 10_000;
+/// How much modern clients may hold.
+#[derive(Clone, Copy, Debug)]
+pub struct HeldLimits {
+    /// Calls of one principal that may wait for answers at once. One more goes on without an answer.
+    pub parked_each: usize,
+    /// Calls that may wait for answers altogether.
+    pub parked_all: usize,
+    /// Subscriptions that one principal may have open. One more is refused as busy.
+    pub listens_each: usize,
+    /// Subscriptions that may be open altogether.
+    pub listens_all: usize,
+}
 
 /// Calls that wait for answers, and open subscriptions. One for a gateway, so that its bounds hold whatever mount they are at.
 #[derive(Debug)]
@@ -16,13 +24,26 @@ pub struct Held {
     pub(super) listens: Arc<Quota>,
 }
 
+impl Default for HeldLimits {
+    fn default() -> Self {
+        Self { parked_each: 16, parked_all: 1000, listens_each: 64, listens_all: 10_000 }
+    }
+}
+
 impl Default for Held {
     fn default() -> Self {
-        Self { parking: Arc::default(), listens: Quota::new(LISTENS, ALL_LISTENS) }
+        Self::new(HeldLimits::default())
     }
 }
 
 impl Held {
+    /// Nothing is held yet, and no more than `limits` ever will be.
+    #[must_use]
+    pub fn new(limits: HeldLimits) -> Self {
+        let parking = Parking::new(Quota::new(limits.parked_each, limits.parked_all));
+        Self { parking: Arc::new(parking), listens: Quota::new(limits.listens_each, limits.listens_all) }
+    }
+
     /// How many calls wait for the answers of a client.
     #[must_use]
     pub fn parked(&self) -> usize {

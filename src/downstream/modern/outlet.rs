@@ -11,7 +11,7 @@ use bytes::Bytes;
 use crate::{
     downstream::{accept::Accept, sse},
     jsonrpc::{Notification, Raw, RawObject, encode_notification},
-    protocol::{meta, method::notification},
+    protocol::{level::severity, meta, method::notification},
 };
 
 use super::envelope::Envelope;
@@ -20,15 +20,6 @@ use super::envelope::Envelope;
 const MESSAGES: usize = 64;
 /// How many bytes of them.
 const BYTES: usize = 256 * 1024;
-
-/// The eight levels, least severe first.
-const LEVELS: [&str; 8] = ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
-
-/// How severe a log level is; `None` for what is no level.
-pub(super) fn severity(level: &Raw) -> Option<usize> {
-    let level = level.as_text()?;
-    LEVELS.iter().position(|known| *known == level)
-}
 
 /// What becomes of a notification on the stream of a request (2026-07-28, basic/transports: only what belongs to the
 /// request). What no revision defines passes.

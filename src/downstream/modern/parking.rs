@@ -37,10 +37,6 @@ use super::{
     quota::{Place, Quota},
 };
 
-/// How many calls of one principal may wait for answers.
-const EACH: usize = 16;
-/// How many calls may wait for answers altogether.
-const ALL: usize = 1000;
 /// How many bytes of answers are kept for retries that come twice.
 const KEPT: usize = 64 << 20;
 
@@ -53,12 +49,6 @@ pub(super) struct Parking {
     calls: Mutex<HashMap<String, Arc<Spot>>>,
     places: Arc<Quota>,
     kept: AtomicUsize,
-}
-
-impl Default for Parking {
-    fn default() -> Self {
-        Self { calls: Mutex::default(), places: Quota::new(EACH, ALL), kept: AtomicUsize::new(0) }
-    }
 }
 
 /// A call that moves in.
@@ -80,6 +70,11 @@ pub(super) struct Arrival {
 }
 
 impl Parking {
+    /// Nothing waits yet, and no more than there are places ever will.
+    pub(super) fn new(places: Arc<Quota>) -> Self {
+        Self { calls: Mutex::default(), places, kept: AtomicUsize::new(0) }
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Spot>>> {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -155,6 +155,10 @@ impl Peer for CallPeer {
         wake(inner);
         Box::pin(Asking { peer: self.own.clone(), serial, answered, over: false })
     }
+
+    fn answers_later(&self) -> bool {
+        true
+    }
 }
 
 fn wake(mut inner: MutexGuard<'_, Inner>) {

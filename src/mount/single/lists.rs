@@ -17,6 +17,7 @@ use super::{
     super::{
         catalog::{Tools, View, list_index},
         pages::{Owner, Pages},
+        pool::Opened,
         translate::own_words,
     },
     Inner, has_changed,
@@ -71,7 +72,9 @@ impl Inner {
     /// Whether a list will be kept, as far as that is known before it is fetched.
     fn keeps(&self, caller: &Arc<Caller>, method: &Method) -> bool {
         match self.pool.ready(caller) {
-            Some(session) if !session.revision().is_modern() => announces(&session.description(), method),
+            Some(Opened { session, .. }) if !session.revision().is_modern() => {
+                announces(&session.description(), method)
+            }
             _ => true,
         }
     }

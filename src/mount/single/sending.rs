@@ -16,6 +16,7 @@ use crate::{
 
 use super::{
     super::{
+        beside::Beside,
         catalog::Tool,
         pool::Share,
         tasks::{TaskAt, created, task_of},
@@ -23,6 +24,7 @@ use super::{
     },
     Inner,
     travelling::{own_headers, travelling},
+    visits::asks_for_visits,
 };
 
 /// A call on its way to one session.
@@ -30,6 +32,7 @@ use super::{
 pub(super) struct Hop<'a> {
     pub(super) call: &'a Call,
     pub(super) session: &'a Arc<dyn Session>,
+    pub(super) beside: &'a Arc<Beside>,
     pub(super) plan: Plan,
     /// The tool that is called, by its name.
     pub(super) name: Option<&'a str>,
@@ -51,8 +54,8 @@ pub(super) enum Wish {
 impl Inner {
     /// Sends a call. Where the server disputes the headers it has not run the call, which is sent once more with what the
     /// server lists by now.
-    pub(super) async fn attempt(&self, hop: Hop<'_>, wish: Wish) -> Result<Outcome, Fault> {
-        let sent = self.send(hop, wish.clone()).await;
+    pub(super) async fn attempt(&self, hop: Hop<'_>, wish: &Wish) -> Result<Outcome, Fault> {
+        let sent = self.send_visiting(hop, wish).await;
         let disputed = |sent: &Result<_, Fault>| matches!(sent, Err(Fault::Answered(e)) if is_disputed(hop.session, e));
         if !disputed(&sent) {
             return sent;
@@ -72,13 +75,13 @@ impl Inner {
         retried
     }
 
-    async fn send(&self, hop: Hop<'_>, wish: Wish) -> Result<Outcome, Fault> {
-        let Hop { call, session, plan, tool, .. } = hop;
+    pub(super) async fn send(&self, hop: Hop<'_>, wish: &Wish) -> Result<Outcome, Fault> {
+        let Hop { call, session, beside, plan, tool, .. } = hop;
         let modern = session.revision().is_modern();
         let server = session.description();
         let mut params = call.params.clone();
         let mut envelope = self.envelope(&call.caller, &server);
-        match &wish {
+        match wish {
             Wish::Plain => {}
             Wish::Declared => envelope.tasks = true,
             Wish::Task(ours) => {
@@ -104,7 +107,10 @@ impl Inner {
             method: call.method.clone(),
             headers: travelling(call, session, tool, &params),
             params,
-            peer: Translated::peer(plan, call.peer.clone()),
+            peer: match modern || self.is_own(&call.caller) {
+                true => Translated::peer(plan, call.peer.clone()),
+                false => beside.around_call(Translated::peer(plan, call.peer.clone())),
+            },
             capabilities: self.asked_of(&call.caller, session),
             life: call.life.clone(),
         };
@@ -119,8 +125,14 @@ impl Inner {
         match sent {
             Ok(result) if matches!(wish, Wish::Task(_)) && task_of(&result).is_some() => Ok(Outcome::Task(result)),
             Ok(result) => self.answered(hop, &server, result),
-            Err(Fault::Answered(error)) if is_disputed(session, &error) => Err(Fault::Answered(error)),
+            Err(Fault::Answered(error)) if is_disputed(session, &error) || asks_for_visits(call, session, &error) => {
+                Err(Fault::Answered(error))
+            }
             Err(Fault::Answered(error)) => self.failed(hop, &server, error),
+            // In its era there is no error for that: it gets what the server said.
+            Err(Fault::Undeclared { cause, .. }) if !call.caller.revision.is_modern() => {
+                self.failed(hop, &server, cause)
+            }
             Err(fault) => Err(fault),
         }
     }

@@ -16,6 +16,7 @@ use crate::{
 
 use super::{
     super::{
+        beside::Beside,
         catalog::Tool,
         tasks::{End, Owned, Polling, Related, advertise, follow},
         translate::Translated,
@@ -31,6 +32,7 @@ mod making;
 struct Journey {
     call: Call,
     session: Arc<dyn Session>,
+    beside: Arc<Beside>,
     plan: Plan,
     name: Option<String>,
     tool: Option<Tool>,
@@ -41,6 +43,7 @@ impl Journey {
         Self {
             call,
             session: hop.session.clone(),
+            beside: hop.beside.clone(),
             plan: hop.plan,
             name: hop.name.map(str::to_owned),
             tool: hop.tool.cloned(),
@@ -48,8 +51,8 @@ impl Journey {
     }
 
     fn hop(&self) -> Hop<'_> {
-        let Self { call, session, plan, name, tool } = self;
-        Hop { call, session, plan: *plan, name: name.as_deref(), tool: tool.as_ref() }
+        let Self { call, session, beside, plan, name, tool } = self;
+        Hop { call, session, beside, plan: *plan, name: name.as_deref(), tool: tool.as_ref() }
     }
 }
 
@@ -98,7 +101,7 @@ impl Inner {
         match (&hop.call.method, hop.session.revision().is_modern()) {
             (Method::ToolsCall, true) => self.at_modern(hop).await,
             (Method::ToolsCall, false) => self.at_legacy(hop).await,
-            _ => self.attempt(hop, Wish::Plain).await,
+            _ => self.attempt(hop, &Wish::Plain).await,
         }
     }
 
@@ -108,7 +111,7 @@ impl Inner {
         if wants_task(hop.call) && tasks::extended(&hop.session.description().capabilities) {
             return self.as_task(hop).await;
         }
-        match self.attempt(hop, Wish::Plain).await {
+        match self.attempt(hop, &Wish::Plain).await {
             Ok(Outcome::Task(created)) if knows(caller) => self.hand_out(hop, &created),
             Ok(Outcome::Task(created)) => self.drive(hop, &created).await,
             // The server has run nothing: it needs a client that knows tasks.
@@ -117,7 +120,7 @@ impl Inner {
                     && !knows(caller)
                     && (!caller.revision.is_modern() || self.tasks.tasking.drive_for_modern) =>
             {
-                match self.attempt(hop, Wish::Declared).await? {
+                match self.attempt(hop, &Wish::Declared).await? {
                     Outcome::Task(created) => self.drive(hop, &created).await,
                     other => Ok(other),
                 }
@@ -130,7 +133,7 @@ impl Inner {
     async fn at_legacy(self: &Arc<Self>, hop: Hop<'_>) -> Result<Outcome, Fault> {
         let caller = &hop.call.caller;
         if !tasks::offered_by_legacy(&hop.session.description().capabilities) {
-            return self.attempt(hop, Wish::Plain).await;
+            return self.attempt(hop, &Wish::Plain).await;
         }
         if wants_task(hop.call) {
             return self.pass_on(hop).await;
@@ -143,9 +146,9 @@ impl Inner {
                 // Not by the words of a revision that has no tasks.
                 let mut call = hop.call.clone();
                 call.params.remove(TASK);
-                self.attempt(Hop { call: &call, ..hop }, Wish::Plain).await
+                self.attempt(Hop { call: &call, ..hop }, &Wish::Plain).await
             }
-            _ => self.attempt(hop, Wish::Plain).await,
+            _ => self.attempt(hop, &Wish::Plain).await,
         }
     }
 
@@ -160,7 +163,7 @@ impl Inner {
     }
 
     async fn drive_legacy(&self, hop: Hop<'_>) -> Result<Outcome, Fault> {
-        let Outcome::Task(created) = self.attempt(hop, self.our_wish()).await? else {
+        let Outcome::Task(created) = self.attempt(hop, &self.our_wish()).await? else {
             return Err(self.no_task());
         };
         let at = self.at(hop, self.legacy_task(&created)?.0);

@@ -141,6 +141,11 @@ pub(in crate::mount) async fn follow(
                     }
                 }
             }
+            // In its era there is no error for that: it gets what the server said.
+            Err(Fault::Undeclared { cause, .. }) if !at.caller.revision.is_modern() => {
+                guard.ended();
+                return Ok(End::Failed(cause));
+            }
             Err(fault) if !is_passing(&fault) || !at.session.is_open() || misses >= MISSES => return Err(fault),
             // The stream was lost, and the task goes on: its result can be asked for again.
             Err(_) => {

@@ -87,7 +87,7 @@ impl Restarts {
         }
         state.why = match fault {
             Fault::Gateway(fault) => fault.message.clone(),
-            Fault::Answered(_) => "the server answers with errors".to_owned(),
+            Fault::Answered(_) | Fault::Undeclared { .. } => "the server answers with errors".to_owned(),
         };
         state.streak = state.streak.saturating_add(1);
         state.recent.push_back(now);

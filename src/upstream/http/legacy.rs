@@ -53,8 +53,8 @@ const COMMANDS: usize = 2048;
 const ORDER: Duration = Duration::from_secs(2);
 /// Replies under way at once.
 const REPLIES: usize = 64;
-/// Subscriptions that are set up again after the server forgot the session.
-const KEPT: usize = 1000;
+/// Subscriptions that are set up again after the server forgot the session: as many as a session may have.
+const KEPT: usize = 10_000;
 /// How long setting up one of them may take.
 const RESTORE: Duration = Duration::from_secs(5);
 
@@ -77,7 +77,8 @@ struct Core {
     outside: Arc<dyn Peer>,
     epoch: ArcSwap<Epoch>,
     renewing: Flight<Result<(), Fault>>,
-    open: AtomicBool,
+    /// Cancelled when the session cannot be used any more.
+    over: CancellationToken,
     kept: Mutex<Kept>,
     /// How much was handed to the writer.
     posted: AtomicU64,
@@ -133,7 +134,7 @@ impl LegacySession {
             outside,
             epoch: ArcSwap::new(epoch.clone()),
             renewing: Flight::default(),
-            open: AtomicBool::new(true),
+            over: CancellationToken::new(),
             kept: Mutex::default(),
             posted: AtomicU64::new(0),
             written: watch::channel(0).0,
@@ -186,7 +187,11 @@ impl Session for LegacySession {
     }
 
     fn is_open(&self) -> bool {
-        self.0.core.open.load(Ordering::Acquire)
+        !self.0.core.over.is_cancelled()
+    }
+
+    fn over(&self) -> BoxFuture<()> {
+        Box::pin(self.0.core.over.clone().cancelled_owned())
     }
 }
 
@@ -291,7 +296,7 @@ impl Core {
 
     /// The session cannot be used any more.
     fn close(&self, epoch: &Epoch) {
-        self.open.store(false, Ordering::Release);
+        self.over.cancel();
         epoch.end(&self.lost());
     }
 
@@ -349,6 +354,7 @@ impl Core {
             })
             .await;
     }
+
     /// Whether the server took a request again that it had taken in an earlier epoch.
     async fn again(&self, epoch: &Epoch, id: u64, method: &Method, params: &RawObject) -> bool {
         let body = encode_request(&RequestId::number(id), method.as_str(), Some(params));

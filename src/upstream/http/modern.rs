@@ -97,6 +97,10 @@ impl Session for ModernSession {
     fn is_open(&self) -> bool {
         self.facts.valid.load(Ordering::Acquire)
     }
+
+    fn over(&self) -> BoxFuture<()> {
+        Box::pin(std::future::pending())
+    }
 }
 
 impl Inner {

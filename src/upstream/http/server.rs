@@ -37,6 +37,8 @@ pub(super) struct Server {
     pub(super) settings: HttpSettings,
     /// Whether the server was last seen to work without sessions, in the legacy era.
     pub(super) stateless: AtomicBool,
+    /// Whether it was said that its questions may be lost.
+    pub(super) loses_questions: AtomicBool,
     client: Client,
     uri: Uri,
     /// What every request to it carries.
@@ -71,8 +73,8 @@ impl Server {
             connect: settings.connect,
         };
         let client = Client::new(place, bounds);
-        let stateless = AtomicBool::new(false);
-        Ok(Self { name, settings, stateless, client, uri, common, health: HealthCell::default() })
+        let (stateless, loses_questions) = (AtomicBool::new(false), AtomicBool::new(false));
+        Ok(Self { name, settings, stateless, loses_questions, client, uri, common, health: HealthCell::default() })
     }
 
     /// The headers of a POST, to which a session adds its own once.

@@ -18,7 +18,7 @@ use crate::{
     hub::{Fault, Life, Peer, Reason, Refusal},
     jsonrpc::{Message, Raw, RawObject, Request, RequestId, encode_error, encode_notification, encode_result},
     protocol::{ClientCapabilities, method::notification},
-    upstream::conversation::{Conversation, Reply, reply_to},
+    upstream::conversation::{Conversation, Reply, Word, reply_to},
 };
 
 use super::{
@@ -158,7 +158,12 @@ impl Actor {
                     }
                     None => return Ending::Closed,
                 },
-                reply = self.outside.reply() => self.answer(&reply),
+                word = self.outside.next() => match word {
+                    Word::Reply(reply) => self.answer(&reply),
+                    Word::Alive { said, .. } => {
+                        self.outbound.answer(encode_notification(&said.method, said.params.as_ref()));
+                    }
+                },
             }
         }
     }
@@ -197,6 +202,11 @@ impl Actor {
                 if self.asked.get(&reply.id).is_some_and(|asked| asked.call == call) {
                     self.asked.remove(&reply.id);
                     self.outbound.push(&encode_reply(&reply));
+                }
+            }
+            Out::Alive(call, question, frame) => {
+                if self.asked.get(&question).is_some_and(|asked| asked.call == call) {
+                    self.outbound.push(&frame);
                 }
             }
             Out::Notify(frame) => self.outbound.push(&frame),

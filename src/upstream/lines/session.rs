@@ -7,6 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     hub::{BoxFuture, Description, Fault, Filter, Life, Listening, Peer, Reason},
@@ -14,7 +15,7 @@ use crate::{
     protocol::{ClientCapabilities, Method, Revision, method::notification},
     upstream::{
         Outgoing, Session,
-        conversation::{Conversation, Reply},
+        conversation::{Conversation, Reply, Word},
         honoured,
         pending::{Ended, Inbox, Incoming, Pending, replace_token, task_of},
     },
@@ -29,6 +30,8 @@ use super::{
 const QUEUE: usize = 256;
 /// How many calls and listens a session carries at once: each has a slot for its cancellation.
 const CALLS: usize = 1024;
+/// How many of these may be listens, so that whoever listens leaves room for calls.
+const LISTENS: usize = CALLS / 2;
 /// How many events may wait for a listener.
 const EVENTS: usize = 256;
 /// How long a server may take to acknowledge a listen.
@@ -41,6 +44,8 @@ pub(super) enum Out {
     Listen(u64, Bytes),
     /// The answer to a question that was put to this call.
     Reply(u64, Reply),
+    /// A sign that a question which was put to this call is worked on.
+    Alive(u64, RequestId, Bytes),
     Notify(Bytes),
 }
 
@@ -58,6 +63,7 @@ pub(super) struct Tables {
     pub(super) calls: Pending,
     pub(super) listens: Pending,
     lost: OnceLock<Fault>,
+    over: CancellationToken,
 }
 
 impl Tables {
@@ -66,6 +72,7 @@ impl Tables {
         let _ = self.lost.set(fault.clone());
         self.calls.close(fault);
         self.listens.close(fault);
+        self.over.cancel();
     }
 
     /// What a call is told that comes too late.
@@ -104,6 +111,7 @@ impl LineSession {
             calls: Pending::default(),
             listens: Pending::default(),
             lost: OnceLock::new(),
+            over: CancellationToken::new(),
         });
         let (data, data_out) = mpsc::channel(QUEUE);
         let (urgent, urgent_out) = mpsc::channel(CALLS);
@@ -151,6 +159,10 @@ impl Session for LineSession {
     fn is_open(&self) -> bool {
         !self.line.data.is_closed()
     }
+
+    fn over(&self) -> BoxFuture<()> {
+        Box::pin(self.line.tables.over.clone().cancelled_owned())
+    }
 }
 
 /// A request that was entered. Dropped before its answer came, it posts the abandon.
@@ -186,6 +198,10 @@ impl Ticket {
         })?;
         let listens = *method == Method::Listen;
         let table = if listens { &tables.listens } else { &tables.calls };
+        if listens && table.count() >= LISTENS {
+            let message = format!("{LISTENS} subscriptions are open in this session already, close some first");
+            return Err(Fault::upstream(Reason::Busy, &tables.upstream, message));
+        }
         let may_ask = !tables.modern && method.carries_questions();
         let task = task_of(method, &params);
         let (id, inbox) = table.enter(may_ask, capabilities, task).ok_or_else(|| tables.lost())?;
@@ -238,8 +254,14 @@ async fn call(line: Arc<Line>, outgoing: Outgoing) -> Result<Raw, Fault> {
                     Err(error) => Err(conversation.failed(error)),
                 };
             }
-            reply = conversation.reply() => {
-                let _ = line.data.send(Out::Reply(ticket.id, reply)).await;
+            word = conversation.next() => {
+                let out = match word {
+                    Word::Reply(reply) => Out::Reply(ticket.id, reply),
+                    Word::Alive { question, said } => {
+                        Out::Alive(ticket.id, question, encode_notification(&said.method, said.params.as_ref()))
+                    }
+                };
+                let _ = line.data.send(out).await;
             }
         }
     }

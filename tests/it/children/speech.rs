@@ -72,7 +72,7 @@ async fn sec_105_standard_error_goes_to_the_log_within_bounds() {
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let _guard = crate::support::log::listen(subscriber);
     let mut target = raw(&[]);
     target.env = vec![("SECRET".to_owned(), "line 7".to_owned()), ("TOKEN".to_owned(), "ERROR forged".to_owned())];
     let settings = ChildSettings { stderr_lines: 20, ..ChildSettings::default() };

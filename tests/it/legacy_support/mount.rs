@@ -228,6 +228,10 @@ impl Mount for Scripted {
         let _ = self.notifications.send((caller.clone(), notification));
     }
 
+    fn attend(&self, _: &Arc<Caller>) -> BoxFuture<()> {
+        Box::pin(std::future::ready(()))
+    }
+
     fn listen(&self, _: &Arc<Caller>, _: Filter) -> BoxFuture<Result<Listening, Fault>> {
         Box::pin(std::future::ready(Err(Fault::method_not_found("subscriptions/listen"))))
     }

@@ -61,7 +61,7 @@ async fn a_question_that_was_not_declared_is_refused_and_the_call_says_so() {
     assert_eq!(server.next().await["error"]["code"], -32602);
     server.error(&sent, -32603).await;
     let fault = soon("the fault", call).await.expect("no panic").expect_err("a fault");
-    assert!(matches!(fault, Fault::Answered(e) if e.code == -32021));
+    assert!(matches!(&fault, Fault::Undeclared { cause, .. } if cause.code == -32603));
 }
 
 /// The order that a server needs to make sense of it: the cancellation, then the answers to what it asked in the call,

@@ -125,6 +125,19 @@ async fn sec_054_no_head_in_time() {
     assert_eq!(gateway.calls(), 0);
 }
 
+/// TLS is spoken by somebody in front. Half of its greeting is no half of a head, and buys no time either.
+#[tokio::test]
+async fn sec_054_half_a_tls_hello() {
+    let gateway = Gateway::with(limits(Limits { head_time: SHORT, ..Limits::default() })).await;
+    let mut client = gateway.connect().await;
+    let connected = Instant::now();
+    client.send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03").await;
+    let answers = client.rest().await;
+    assert!(answers.is_empty() || answers.text().starts_with("HTTP/1.1 400"), "{answers:?}");
+    assert!(connected.elapsed() < SHORT * 10);
+    assert_eq!(gateway.calls(), 0);
+}
+
 #[tokio::test]
 async fn sec_054_a_later_head_has_its_own_clock() {
     let gateway = Gateway::with(limits(Limits { head_time: SHORT, ..Limits::default() })).await;

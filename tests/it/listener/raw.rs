@@ -30,14 +30,14 @@ use url::Url;
 use crate::support::wait::{SOON, within};
 
 /// The cap on bodies of `POST /mcp/docs`.
-pub(super) const BODY_LIMIT: usize = 4096;
+pub(crate) const BODY_LIMIT: usize = 4096;
 
 /// How a test wants its gateway.
-pub(super) struct Setup {
-    pub(super) limits: Limits,
-    pub(super) hosts: Vec<HostName>,
-    pub(super) public_url: Option<Url>,
-    pub(super) body_time: Duration,
+pub(crate) struct Setup {
+    pub(crate) limits: Limits,
+    pub(crate) hosts: Vec<HostName>,
+    pub(crate) public_url: Option<Url>,
+    pub(crate) body_time: Duration,
 }
 
 impl Default for Setup {
@@ -49,10 +49,10 @@ impl Default for Setup {
 /// A running gateway. `POST /mcp/docs` answers with the headers and the body it got, `GET /stream`
 /// streams until it is asked to end, `GET /stuck` never ends, `GET /flood` writes without end, `GET
 /// /gated` answers once the test opens the gate.
-pub(super) struct Gateway {
-    pub(super) address: SocketAddr,
-    pub(super) shutdown: Shutdown,
-    pub(super) serving: JoinHandle<Drained>,
+pub(crate) struct Gateway {
+    pub(crate) address: SocketAddr,
+    pub(crate) shutdown: Shutdown,
+    pub(crate) serving: JoinHandle<Drained>,
     app: Arc<App>,
 }
 
@@ -65,11 +65,11 @@ struct App {
 }
 
 impl Gateway {
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::with(Setup::default()).await
     }
 
-    pub(super) async fn with(setup: Setup) -> Self {
+    pub(crate) async fn with(setup: Setup) -> Self {
         let shutdown = Shutdown::new();
         let app = Arc::new(App {
             calls: AtomicUsize::new(0),
@@ -87,33 +87,31 @@ impl Gateway {
     }
 
     /// Requests that reached a handler.
-    pub(super) fn calls(&self) -> usize {
+    pub(crate) fn calls(&self) -> usize {
         self.app.calls.load(Ordering::SeqCst)
     }
 
     /// Waits until this many handlers have begun.
-    pub(super) async fn begun(&self, count: usize) {
+    pub(crate) async fn begun(&self, count: usize) {
         let mut begun = self.app.begun.subscribe();
         within(begun.wait_for(|&begun| begun >= count)).await.unwrap();
     }
 
-    pub(super) fn open_gate(&self) {
+    pub(crate) fn open_gate(&self) {
         self.app.gate.notify_one();
     }
 
-    pub(super) async fn connect(&self) -> Client {
-        Client { stream: TcpStream::connect(self.address).await.unwrap() }
+    pub(crate) async fn connect(&self) -> Client {
+        Client::connect(self.address).await
     }
 
     /// Sends bytes on a connection of their own and reads until the gateway closes it.
-    pub(super) async fn exchange(&self, request: impl AsRef<[u8]>) -> Answers {
-        let mut client = self.connect().await;
-        client.send(request).await;
-        client.rest().await
+    pub(crate) async fn exchange(&self, request: impl AsRef<[u8]>) -> Answers {
+        exchange(self.address, request).await
     }
 
     /// Sends one `POST /mcp/docs` with these header lines besides the length, and gives the status.
-    pub(super) async fn post(&self, headers: &str) -> u16 {
+    pub(crate) async fn post(&self, headers: &str) -> u16 {
         let request = format!("POST /mcp/docs HTTP/1.1\r\n{headers}connection: close\r\ncontent-length: 2\r\n\r\n{{}}");
         self.exchange(request).await.only().status
     }
@@ -174,19 +172,30 @@ async fn flood() -> Body {
     Body::from_stream(stream::repeat_with(move || Ok::<_, Infallible>(chunk.clone())))
 }
 
+/// Sends bytes on a connection of their own and reads until the other end closes it.
+pub(crate) async fn exchange(address: SocketAddr, request: impl AsRef<[u8]>) -> Answers {
+    let mut client = Client::connect(address).await;
+    client.send(request).await;
+    client.rest().await
+}
+
 /// A client's end of a connection.
-pub(super) struct Client {
+pub(crate) struct Client {
     stream: TcpStream,
 }
 
 impl Client {
-    pub(super) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
+        Self { stream: TcpStream::connect(address).await.unwrap() }
+    }
+
+    pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         // The gateway may have closed already; then what it answered is what counts.
         let _ = self.stream.write_all(bytes.as_ref()).await;
     }
 
     /// Reads until a text has come.
-    pub(super) async fn until(&mut self, text: &str) -> String {
+    pub(crate) async fn until(&mut self, text: &str) -> String {
         let mut read = Vec::new();
         within(async {
             loop {
@@ -202,7 +211,7 @@ impl Client {
     }
 
     /// Whether the gateway has closed, as far as can be told without waiting.
-    pub(super) async fn is_closed(&mut self) -> bool {
+    pub(crate) async fn is_closed(&mut self) -> bool {
         let mut byte = [0];
         match timeout(Duration::from_millis(1), self.stream.read(&mut byte)).await {
             Ok(Ok(0) | Err(_)) => true,
@@ -211,7 +220,7 @@ impl Client {
     }
 
     /// Reads until the gateway closes.
-    pub(super) async fn rest(&mut self) -> Answers {
+    pub(crate) async fn rest(&mut self) -> Answers {
         let mut read = Vec::new();
         // A reset instead of an end loses nothing that was read before it.
         let _ = within(self.stream.read_to_end(&mut read)).await;
@@ -221,30 +230,30 @@ impl Client {
 
 /// All that came back on a connection.
 #[derive(Debug)]
-pub(super) struct Answers(String);
+pub(crate) struct Answers(String);
 
 /// One response.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) text: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) text: String,
 }
 
 impl Answers {
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.0.matches("HTTP/1.1 ").count()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    pub(super) fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         &self.0
     }
 
     /// The one response there is.
-    pub(super) fn only(self) -> Answer {
+    pub(crate) fn only(self) -> Answer {
         assert_eq!(self.count(), 1, "expected one response: {:?}", self.0);
         let status = self.0["HTTP/1.1 ".len()..][..3].parse().unwrap();
         Answer { status, text: self.0 }
@@ -252,13 +261,23 @@ impl Answers {
 }
 
 impl Answer {
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
-        let head = self.text.split("\r\n\r\n").next()?;
-        head.lines().skip(1).find_map(|line| {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers(name).next()
+    }
+
+    /// All the values of a header, in their order.
+    pub(crate) fn headers(&self, name: &str) -> impl Iterator<Item = &str> {
+        let head = self.text.split("\r\n\r\n").next().unwrap_or_default();
+        head.lines().skip(1).filter_map(move |line| {
             let (found, value) = line.split_once(": ")?;
             found.eq_ignore_ascii_case(name).then_some(value)
         })
     }
+
+    /// What follows the head, as it was framed.
+    pub(crate) fn body(&self) -> &str {
+        self.text.split_once("\r\n\r\n").map_or("", |(_, body)| body)
+    }
 }
 
-pub(super) const FORBIDDEN: u16 = StatusCode::FORBIDDEN.as_u16();
+pub(crate) const FORBIDDEN: u16 = StatusCode::FORBIDDEN.as_u16();

@@ -145,8 +145,26 @@ impl Client {
         capabilities: Value,
         answerer: Answerer,
     ) -> Self {
+        Self::connect_through(http_client(), url, revision, capabilities, answerer).await
+    }
+
+    /// Connects as a client that has a key, and can be asked nothing.
+    pub(crate) async fn connect_as(url: &str, revision: &'static str, key: &str) -> Self {
+        let mut headers = reqwest::header::HeaderMap::new();
+        headers.insert("authorization", format!("Bearer {key}").parse().unwrap());
+        let http = http_client_builder().default_headers(headers).build().unwrap();
+        Self::connect_through(http, url, revision, json!({}), Arc::new(|method, _| panic!("asked {method}"))).await
+    }
+
+    async fn connect_through(
+        http: reqwest::Client,
+        url: &str,
+        revision: &'static str,
+        capabilities: Value,
+        answerer: Answerer,
+    ) -> Self {
         let mut client = Self {
-            http: http_client(),
+            http,
             url: url.to_owned(),
             revision,
             session: None,
@@ -408,8 +426,11 @@ impl Client {
 
 /// Requests over plain HTTP. Nothing here is encrypted, and reading the certificates of the machine takes long.
 pub(crate) fn http_client() -> reqwest::Client {
-    let client = reqwest::Client::builder().no_proxy().tls_certs_only([]);
-    client.timeout(Duration::from_secs(60)).build().unwrap()
+    http_client_builder().build().unwrap()
+}
+
+fn http_client_builder() -> reqwest::ClientBuilder {
+    reqwest::Client::builder().no_proxy().tls_certs_only([]).timeout(Duration::from_secs(60))
 }
 
 /// A value as the headers of the modern era carry it.

@@ -105,6 +105,7 @@ impl Output {
 pub(crate) struct Rialto {
     child: Child,
     pub(crate) base: String,
+    out: Output,
     errors: Output,
     _folder: TempDir,
 }
@@ -142,6 +143,14 @@ impl Rialto {
 
     /// Starts it and waits until it says where it listens, or ends.
     pub(crate) async fn run(file: Option<(&str, &str)>) -> Result<Self, Ended> {
+        Self::run_with(file, |command| command.args(["--listen", "127.0.0.1:0"])).await
+    }
+
+    /// The same, listening where `set` lets it.
+    pub(crate) async fn run_with(
+        file: Option<(&str, &str)>,
+        set: impl FnOnce(&mut Command) -> &mut Command,
+    ) -> Result<Self, Ended> {
         let folder = tempfile::tempdir().unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_rialto"));
         command.arg("serve");
@@ -149,10 +158,11 @@ impl Rialto {
             std::fs::write(folder.path().join(name), text).unwrap();
             command.arg(name);
         }
-        command.args(["--listen", "127.0.0.1:0"]).current_dir(folder.path());
+        command.current_dir(folder.path());
         for variable in ["RIALTO_LISTEN", "RIALTO_THREADS"] {
             command.env_remove(variable);
         }
+        set(&mut command);
         command.env("NO_COLOR", "1").env("RIALTO_LOG", std::env::var("RIALTO_LOG").unwrap_or("info,rmcp=warn".into()));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().unwrap();
@@ -161,16 +171,16 @@ impl Rialto {
         let mut said = Some(said);
         let (out, errors) = (Output::default(), Output::default());
         let out_done = out.follow(child.stdout.take().unwrap(), move |line| {
-            if let Some((_, rest)) = line.split_once("http://127.0.0.1:")
+            if let Some((_, address)) = line.split_once(" listens on http://")
+                && let Some((_, port)) = address.rsplit_once(':')
                 && let Some(said) = said.take()
             {
-                let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
                 let _ = said.send(format!("http://127.0.0.1:{port}"));
             }
         });
         let errors_done = errors.follow(child.stderr.take().unwrap(), |_| {});
         match soon("the address of rialto", address).await {
-            Ok(base) => Ok(Self { child, base, errors, _folder: folder }),
+            Ok(base) => Ok(Self { child, base, out, errors, _folder: folder }),
             Err(_) => {
                 let status = soon("the end of rialto", child.wait()).await.unwrap();
                 soon("the output of rialto", async { drop((out_done.await, errors_done.await)) }).await;
@@ -181,6 +191,11 @@ impl Rialto {
 
     pub(crate) fn mount(&self, name: &str) -> String {
         format!("{}/mcp/{name}", self.base)
+    }
+
+    /// What it has announced so far.
+    pub(crate) fn announced(&self) -> String {
+        self.out.text()
     }
 
     /// What it has logged so far.

@@ -30,10 +30,9 @@ pub(super) async fn cancelling(cell: &Cell, client: &Client) {
     connection.abort();
 }
 
-/// A client hears that lists have changed. Legacy clients do not hear it of modern servers yet.
+/// A client hears that lists have changed.
 pub(super) async fn changes(cell: &Cell, client: &Client) {
-    let later = !client.is_modern() && cell.upstream() == MODERN;
-    if cell.column.stateless || later {
+    if cell.column.stateless {
         return;
     }
     if client.is_modern() {
@@ -60,9 +59,9 @@ fn heard(client: &Client, method: &str) -> usize {
     client.outside.lock().unwrap().iter().filter(|n| n["method"] == method).count()
 }
 
-/// A client hears that a resource has changed which it subscribed to, between ends of the same era.
+/// A client hears that a resource has changed which it subscribed to.
 pub(super) async fn updates(cell: &Cell, client: &Client) {
-    if cell.column.stateless || client.is_modern() != (cell.upstream() == MODERN) {
+    if cell.column.stateless {
         return;
     }
     let method = "notifications/resources/updated";

@@ -11,7 +11,7 @@ use rmcp::{
     model::{
         CallToolRequestParams, CallToolResult, ClientCapabilities, ClientConfig, ClientJsonRpcMessage,
         ElicitRequestParams, ElicitResult, ElicitationAction, ElicitationCapability, Implementation,
-        ProgressNotificationParam, ProtocolVersion,
+        ProgressNotificationParam, ProtocolVersion, ResourceUpdatedNotificationParam,
     },
     service::{NotificationContext, RequestContext, RunningService},
     transport::{
@@ -29,14 +29,14 @@ use crate::{matrix::client::http_client, server_kit::soon};
 
 /// How the client begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lifecycle {
+pub(crate) enum Lifecycle {
     Initialize,
     Discover,
     Auto,
 }
 
 impl Lifecycle {
-    pub(super) fn is_modern(self) -> bool {
+    pub(crate) fn is_modern(self) -> bool {
         self != Self::Initialize
     }
 
@@ -52,13 +52,17 @@ impl Lifecycle {
 
 /// What the client was told besides results.
 #[derive(Debug)]
-pub(super) enum Seen {
+pub(crate) enum Seen {
     Progress(f64),
     Asked(String),
+    /// A resource has changed.
+    Updated(String),
+    /// The tools have changed.
+    Tools,
 }
 
 /// Answers every question with the same content.
-pub(super) struct Answering {
+pub(crate) struct Answering {
     answer: Value,
     seen: UnboundedSender<Seen>,
 }
@@ -87,25 +91,45 @@ impl ClientHandler for Answering {
         Ok(ElicitResult::new(ElicitationAction::Accept).with_content(self.answer.clone()))
     }
 
+    async fn on_resource_updated(
+        &self,
+        params: ResourceUpdatedNotificationParam,
+        _context: NotificationContext<RoleClient>,
+    ) {
+        self.saw(Seen::Updated(params.uri));
+    }
+
+    async fn on_tool_list_changed(&self, _context: NotificationContext<RoleClient>) {
+        self.saw(Seen::Tools);
+    }
+
     async fn on_progress(&self, params: ProgressNotificationParam, _context: NotificationContext<RoleClient>) {
         self.saw(Seen::Progress(params.progress));
     }
 }
 
 /// A connected client.
-pub(super) struct Client {
-    pub(super) service: RunningService<RoleClient, Answering>,
-    pub(super) seen: UnboundedReceiver<Seen>,
+pub(crate) struct Client {
+    pub(crate) service: RunningService<RoleClient, Answering>,
+    pub(crate) seen: UnboundedReceiver<Seen>,
     /// The ids of the sessions that it used, in order.
-    pub(super) sessions: Sessions,
+    pub(crate) sessions: Sessions,
 }
 
 impl Client {
-    pub(super) async fn connect(url: &str, lifecycle: Lifecycle, answer: Value) -> Self {
+    pub(crate) async fn connect(url: &str, lifecycle: Lifecycle, answer: Value) -> Self {
+        Self::connect_as(None, url, lifecycle, answer).await
+    }
+
+    /// Connects as somebody with this bearer token.
+    pub(crate) async fn connect_as(token: Option<&str>, url: &str, lifecycle: Lifecycle, answer: Value) -> Self {
         let (sender, seen) = unbounded_channel();
         let sessions = Sessions::default();
         let http = Noting { http: http_client(), sessions: sessions.clone() };
-        let config = StreamableHttpClientTransportConfig::with_uri(url);
+        let mut config = StreamableHttpClientTransportConfig::with_uri(url);
+        if let Some(token) = token {
+            config = config.auth_header(token);
+        }
         let transport = StreamableHttpClientTransport::with_client(http, config);
         let client = Answering { answer, seen: sender };
         // Boxed, here and below, because the futures of the SDK are large.
@@ -114,33 +138,33 @@ impl Client {
         Self { service: service.unwrap_or_else(|e| panic!("{lifecycle:?} at {url}: {e}")), seen, sessions }
     }
 
-    pub(super) async fn call(&self, name: &str, arguments: &Value) -> CallToolResult {
+    pub(crate) async fn call(&self, name: &str, arguments: &Value) -> CallToolResult {
         let result = soon(name, Box::pin(self.service.call_tool(call(name, arguments)))).await;
         result.unwrap_or_else(|e| panic!("{name}: {e}"))
     }
 
     /// Calls a tool and gives the text of its answer.
-    pub(super) async fn said(&self, name: &str, arguments: &Value) -> String {
+    pub(crate) async fn said(&self, name: &str, arguments: &Value) -> String {
         let result = self.call(name, arguments).await;
         assert_ne!(result.is_error, Some(true), "{name}: {result:?}");
         result.content.first().and_then(|block| block.as_text()).expect("a text").text.clone()
     }
 
-    pub(super) async fn next_seen(&mut self) -> Seen {
+    pub(crate) async fn next_seen(&mut self) -> Seen {
         soon("something is seen", self.seen.recv()).await.expect("the client is there")
     }
 
-    pub(super) async fn close(self) {
+    pub(crate) async fn close(self) {
         soon("the client stops", self.service.cancel()).await.unwrap();
     }
 }
 
-pub(super) fn call(name: &str, arguments: &Value) -> CallToolRequestParams {
+pub(crate) fn call(name: &str, arguments: &Value) -> CallToolRequestParams {
     let arguments = arguments.as_object().expect("arguments are an object").clone();
     CallToolRequestParams::new(name.to_owned()).with_arguments(arguments)
 }
 
-pub(super) type Sessions = Arc<Mutex<Vec<Arc<str>>>>;
+pub(crate) type Sessions = Arc<Mutex<Vec<Arc<str>>>>;
 
 /// The HTTP client of the SDK, with a note of each session that it uses: the SDK tells nobody.
 #[derive(Clone)]

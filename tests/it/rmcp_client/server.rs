@@ -2,29 +2,31 @@
 //! list of wants fits both.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex,
     atomic::{AtomicU64, Ordering},
 };
 use std::time::Duration;
 
 use axum::Router;
 use rmcp::{
-    ErrorData, RoleServer, ServerHandler,
+    ErrorData, Peer, RoleServer, ServerHandler,
     model::{
         CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestParams, CompleteResult, CompletionInfo,
         ContentBlock, ElicitRequest, ElicitRequestParams, ElicitResult, GetPromptRequestParams, GetPromptResponse,
         GetPromptResult, Implementation, InputRequest, InputRequests, InputRequiredResult, ListPromptsResult,
         ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
         ProgressNotificationParam, Prompt, PromptArgument, PromptMessage, ReadResourceRequestParams,
-        ReadResourceResponse, ReadResourceResult, Resource, ResourceContents, ResourceTemplate, Role,
-        ServerCapabilities, ServerConfig, Tool,
+        ReadResourceResponse, ReadResourceResult, Resource, ResourceContents, ResourceTemplate,
+        ResourceUpdatedNotificationParam, Role, ServerCapabilities, ServerConfig, SubscribeRequestParams,
+        SubscriptionFilter, Tool, UnsubscribeRequestParams,
     },
-    service::RequestContext,
+    service::{NotificationContext, RequestContext, SubscriptionContext},
     transport::streamable_http_server::{
         StreamableHttpServerConfig, StreamableHttpService, session::local::LocalSessionManager,
     },
 };
 use serde_json::{Value, json};
+use tokio::sync::broadcast;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// The question is asked under this name.
@@ -33,13 +35,13 @@ const STATE: &str = "asked once";
 const NAMES: [&str; 3] = ["Ada", "Alan", "Grace"];
 
 /// A running server. It ends when this is dropped.
-pub(super) struct RmcpServer {
-    pub(super) url: String,
+pub(crate) struct RmcpServer {
+    pub(crate) url: String,
     _stop: DropGuard,
 }
 
 impl RmcpServer {
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let stop = CancellationToken::new();
         let tools = Tools::default();
         let service = StreamableHttpService::new(
@@ -62,10 +64,23 @@ impl RmcpServer {
     }
 }
 
+/// A client with a session, and a resource that it subscribed to.
+type Told = (Peer<RoleServer>, Option<String>);
+
 /// What all sessions and requests share.
-#[derive(Clone, Default)]
-struct Tools {
+#[derive(Clone)]
+pub(crate) struct Tools {
     cancelled: Arc<AtomicU64>,
+    /// The clients with sessions, and what they subscribed to.
+    clients: Arc<Mutex<Vec<Told>>>,
+    /// Says that something has changed to whoever listens.
+    touched: broadcast::Sender<()>,
+}
+
+impl Default for Tools {
+    fn default() -> Self {
+        Self { cancelled: Arc::default(), clients: Arc::default(), touched: broadcast::Sender::new(16) }
+    }
 }
 
 fn schema(properties: Value) -> Arc<serde_json::Map<String, Value>> {
@@ -120,6 +135,18 @@ impl Tools {
         }
     }
 
+    /// Tells everybody that the tools and the one resource have changed.
+    async fn touch(&self) {
+        let _ = self.touched.send(());
+        let clients = self.clients.lock().unwrap().clone();
+        for (client, uri) in clients {
+            let _ = match uri {
+                Some(uri) => client.notify_resource_updated(ResourceUpdatedNotificationParam::new(uri)).await,
+                None => client.notify_tool_list_changed().await,
+            };
+        }
+    }
+
     async fn slow(
         &self,
         request: &CallToolRequestParams,
@@ -147,8 +174,8 @@ impl Tools {
 impl ServerHandler for Tools {
     fn get_info(&self) -> ServerConfig {
         let capabilities = ServerCapabilities::builder().enable_tools().enable_resources().enable_prompts();
-        ServerConfig::new(capabilities.enable_completions().build())
-            .with_server_info(Implementation::new("rmcp-server", "3.9"))
+        let capabilities = capabilities.enable_completions().enable_tool_list_changed().enable_resources_subscribe();
+        ServerConfig::new(capabilities.build()).with_server_info(Implementation::new("rmcp-server", "3.9"))
     }
 
     async fn list_tools(
@@ -161,6 +188,7 @@ impl ServerHandler for Tools {
             Tool::new("echo", "Says the text again.", schema(json!({ "text": { "type": "string" } }))),
             Tool::new("slow", "Takes that many steps of that many milliseconds.", schema(steps)),
             Tool::new("ask", "Asks for a color.", schema(json!({}))),
+            Tool::new("touch", "Announces that everything changed.", schema(json!({}))),
             Tool::new("executions", "How often a call was cancelled.", schema(json!({}))),
         ]))
     }
@@ -175,10 +203,56 @@ impl ServerHandler for Tools {
                 let said = request.arguments.as_ref().and_then(|all| all.get("text")).and_then(Value::as_str);
                 said.map(text).ok_or_else(|| ErrorData::invalid_params("Missing argument: text", None))
             }
+            "touch" => {
+                self.touch().await;
+                Ok(text("announced"))
+            }
             "slow" => self.slow(&request, &context).await,
             "ask" => Self::ask(&request, &context).await,
             "executions" => Ok(text(json!({ "slow.cancelled": self.cancelled.load(Ordering::SeqCst) }).to_string())),
             unknown => Err(ErrorData::invalid_params(format!("Unknown tool: {unknown}"), None)),
+        }
+    }
+
+    async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
+        self.clients.lock().unwrap().push((context.peer, None));
+    }
+
+    async fn subscribe(
+        &self,
+        request: SubscribeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.clients.lock().unwrap().push((context.peer, Some(request.uri)));
+        Ok(())
+    }
+
+    async fn unsubscribe(
+        &self,
+        request: UnsubscribeRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.clients.lock().unwrap().retain(|(_, uri)| *uri != Some(request.uri.clone()));
+        Ok(())
+    }
+
+    fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
+        Some(requested.clone())
+    }
+
+    async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
+        let mut touched = self.touched.subscribe();
+        loop {
+            tokio::select! {
+                () = context.cancelled() => return Ok(()),
+                _ = touched.recv() => {
+                    // What was not asked for is refused by the sink.
+                    let _ = context.sink().notify_tool_list_changed().await;
+                    for uri in context.accepted().resource_subscriptions.iter().flatten() {
+                        let _ = context.sink().notify_resource_updated(uri).await;
+                    }
+                }
+            }
         }
     }
 

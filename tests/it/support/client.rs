@@ -69,6 +69,11 @@ impl Sent {
         self
     }
 
+    /// The headers, before the test breaks them.
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
     /// The whole body, before the test breaks it.
     pub(crate) fn body(&self) -> &Value {
         &self.body

@@ -8,7 +8,7 @@ use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
 use rialto::{
     downstream::{Endpoint, Settings},
-    hub::{Mount, Principal},
+    hub::{Gather, Limit, Mount, Principal},
 };
 use tokio::{net::TcpListener, task::JoinSet};
 
@@ -90,9 +90,21 @@ impl Gateway {
     }
 
     /// The same with settings.
-    pub(crate) fn with(mounts: &[&Arc<Scripted>], settings: Settings) -> Self {
+    pub(crate) fn with<M: Mount>(mounts: &[&Arc<M>], settings: Settings) -> Self {
         let endpoints = Endpoints::new(mounts.iter().copied().cloned(), &settings);
         Self { settings, endpoints, address: None, _serving: JoinSet::new() }
+    }
+
+    /// One mount, whatever it is, behind the layers that a gateway puts around it.
+    pub(crate) fn around(mount: Arc<dyn Mount>, settings: Settings) -> Self {
+        let stack = Arc::new(Limit::new(Arc::new(Gather::new(mount))));
+        let endpoints = Endpoints::new([stack], &settings);
+        Self { settings, endpoints, address: None, _serving: JoinSet::new() }
+    }
+
+    /// Where a mount is, for clients of their own making.
+    pub(crate) fn url(&self, mount: &str) -> String {
+        format!("http://{}/mcp/{mount}", self.address.expect("a socket"))
     }
 
     /// Endpoints behind a socket.

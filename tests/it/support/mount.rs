@@ -250,6 +250,10 @@ impl Mount for Scripted {
         self.counts.send_modify(|counts| counts.notified += 1);
     }
 
+    fn attend(&self, _: &Arc<Caller>) -> BoxFuture<()> {
+        Box::pin(ready(()))
+    }
+
     fn listen(&self, _: &Arc<Caller>, filter: Filter) -> BoxFuture<Result<Listening, Fault>> {
         Box::pin(ready((self.listener)(filter)))
     }

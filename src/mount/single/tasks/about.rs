@@ -16,6 +16,7 @@ use crate::{
 use super::{
     super::{
         super::{
+            pool::Opened,
             tasks::{
                 Design, End, Entry, Handle, Kind, Owned, Polling, Related, Remote, TaskAt, ended, follow, not_found,
                 relate,
@@ -77,7 +78,7 @@ impl Inner {
 
     /// A hop for the call that made the task: what its result is shaped by.
     async fn journey(&self, call: &Call, handle: &Handle, modern: bool) -> Result<Journey, Fault> {
-        let session = self.session(&call.caller).await?;
+        let Opened { session, beside } = self.opened(&call.caller).await?;
         if session.revision().is_modern() != modern {
             return Err(not_found());
         }
@@ -87,21 +88,21 @@ impl Inner {
         };
         let plan = Plan::between(call.caller.revision, session.revision());
         let call = Call { method: Method::ToolsCall, ..call.clone() };
-        Ok(Journey { call, session, plan, name: handle.tool.clone(), tool })
+        Ok(Journey { call, session, beside, plan, name: handle.tool.clone(), tool })
     }
 
     // === a modern server's task, modern client ===
 
     async fn about_handed_out(self: &Arc<Self>, call: &Call, handle: Handle, id: &str) -> Result<Outcome, Fault> {
-        let session = self.session(&call.caller).await?;
+        let Opened { session, beside } = self.opened(&call.caller).await?;
         if !session.revision().is_modern() {
             return Err(not_found());
         }
         let mut sent = call.clone();
         sent.params.set(TASK_ID, Raw::from(&*handle.id));
         let plan = Plan::between(call.caller.revision, session.revision());
-        let hop = Hop { call: &sent, session: &session, plan, name: None, tool: None };
-        match self.attempt(hop, Wish::Plain).await {
+        let hop = Hop { call: &sent, session: &session, beside: &beside, plan, name: None, tool: None };
+        match self.attempt(hop, &Wish::Plain).await {
             Ok(Outcome::Complete(result)) => {
                 let Some(mut object) = result.to_object().filter(|result| result.has(TASK_ID)) else {
                     return Ok(Outcome::Complete(result));

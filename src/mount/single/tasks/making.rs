@@ -55,7 +55,7 @@ impl Inner {
     /// A client of 2025-11-25 wants a task of a server that has them as well.
     pub(super) async fn pass_on(&self, hop: Hop<'_>) -> Result<Outcome, Fault> {
         let seat = self.tasks.registry.reserve(&hop.call.caller.principal)?;
-        let created = match self.attempt(hop, Wish::Task(None)).await? {
+        let created = match self.attempt(hop, &Wish::Task(None)).await? {
             Outcome::Task(created) => created,
             other => return Ok(other),
         };
@@ -147,7 +147,7 @@ impl Inner {
                 }
             }
         };
-        let (closing, owner) = (self.tasks.closing(), Arc::downgrade(&hop.call.caller.scope));
+        let (closing, owner) = (self.closing.clone(), Arc::downgrade(&hop.call.caller.scope));
         let orphaned = async move {
             while owner.strong_count() > 0 {
                 sleep(ORPHANED).await;
@@ -169,7 +169,7 @@ impl Inner {
     pub(super) async fn keep(self: &Arc<Self>, hop: Hop<'_>) -> Result<Outcome, Fault> {
         let principal = &hop.call.caller.principal;
         let seat = self.tasks.registry.reserve(principal)?;
-        let Outcome::Task(created) = self.attempt(hop, self.our_wish()).await? else {
+        let Outcome::Task(created) = self.attempt(hop, &self.our_wish()).await? else {
             return Err(self.no_task());
         };
         let (id, task) = self.legacy_task(&created)?;
@@ -238,7 +238,7 @@ impl Inner {
             let (inner, journey) = (self.clone(), journey.clone());
             move |call: Call| -> BoxFuture<Result<Outcome, Fault>> {
                 let (inner, journey) = (inner.clone(), journey.clone());
-                Box::pin(async move { inner.attempt(Hop { call: &call, ..journey.hop() }, Wish::Declared).await })
+                Box::pin(async move { inner.attempt(Hop { call: &call, ..journey.hop() }, &Wish::Declared).await })
             }
         };
         let mut first = again(call.clone());

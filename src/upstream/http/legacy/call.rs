@@ -1,13 +1,17 @@
 //! One call at a legacy server: its request, its stream, and everything that may come between.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{
+    pin::Pin,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use tokio::sync::mpsc::OwnedPermit;
 
 use crate::{
-    hub::{Fault, Life, Reason},
+    hub::{Fault, Life, Reason, TIMED_OUT},
     jsonrpc::{Message, Notification, Raw, RequestId, code, encode_request},
     protocol::{method::notification, tasks},
     upstream::{
@@ -59,6 +63,7 @@ pub(super) struct Running {
     inbox: Inbox,
     conversation: Conversation,
     life: Life,
+    may_ask: bool,
     abandon: Option<OwnedPermit<Command>>,
     sent: bool,
 }
@@ -88,8 +93,8 @@ impl Running {
         let busy = abandon.is_none();
         let mut headers = epoch.headers.clone();
         server.add(&mut headers, &outgoing.headers);
-        let running =
-            Self { handle: handle.clone(), epoch, id, headers, inbox, conversation, life, abandon, sent: false };
+        let handle = handle.clone();
+        let running = Self { handle, epoch, id, headers, inbox, conversation, life, may_ask, abandon, sent: false };
         if busy {
             return Err(server.fault(Reason::Busy, "too many calls are under way in one session, try again later"));
         }
@@ -162,7 +167,7 @@ impl Running {
                     }
                     Incoming::Withdrawn(id) => self.conversation.withdraw(id),
                 },
-                reply = self.conversation.reply() => self.reply(reply).await,
+                word = self.conversation.next() => writer::word(&self.handle.core, &self.epoch, word).await,
                 ended = &mut self.inbox.ended => {
                     return Attended::Ended(ended.unwrap_or_else(|_| Err(self.handle.core.lost())));
                 }
@@ -265,6 +270,18 @@ impl Running {
         }
     }
 
+    /// A tool may have waited in vain for the answer to a question that nobody got. Said once, for somebody can act on it.
+    fn explain(&self, reason: Option<&str>) {
+        let server = &self.handle.core.server;
+        let may_be_lost = self.may_ask && reason == Some(TIMED_OUT) && self.epoch.standing.is_missing();
+        if may_be_lost && !server.loses_questions.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                upstream = %server.name,
+                "a call took too long, and the server offers no GET stream: if it asks its questions there, they are lost"
+            );
+        }
+    }
+
     fn end(mut self, outcome: Result<Raw, crate::jsonrpc::ErrorObject>) -> Result<Raw, Failed> {
         self.abandon = None;
         outcome.map_err(|error| Failed::Final(self.conversation.failed(error)))
@@ -323,6 +340,7 @@ impl Drop for Running {
         self.epoch.pending.leave(self.id);
         if let Some(place) = self.abandon.take().filter(|_| self.sent) {
             let (epoch, id, reason) = (self.epoch.clone(), self.id, self.life.abandoned());
+            self.explain(reason.as_deref());
             self.handle.core.posted();
             place.send(Command::Abandoned { epoch, id, reason, replies: self.conversation.give_up() });
         }

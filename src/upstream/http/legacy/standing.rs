@@ -15,8 +15,8 @@ use tokio::{
 
 use crate::{
     hub::Life,
-    jsonrpc::{Message, Notification, RequestId},
-    protocol::{method::notification, tasks},
+    jsonrpc::{Message, Notification, Raw, RawObject, RequestId},
+    protocol::{Family, method::notification, tasks},
     upstream::{
         conversation::{Conversation, is_question},
         pending::{Incoming, call_of_progress},
@@ -63,6 +63,11 @@ impl Standing {
         Self { state: watch::channel(State::Opening).0, wanted: Notify::new() }
     }
 
+    /// Whether there is no such stream.
+    pub(super) fn is_missing(&self) -> bool {
+        *self.state.borrow() == State::Hopeless
+    }
+
     /// Waits until the stream is open, or an attempt to open it has failed.
     pub(super) async fn ready(&self) {
         let state = *self.state.borrow();
@@ -82,6 +87,8 @@ impl Standing {
 enum Left {
     Refused,
     Broken,
+    /// The server does not know the session any more.
+    Forgotten,
 }
 
 /// Keeps the stream open as long as the epoch lasts.
@@ -99,11 +106,24 @@ async fn keep(core: &Arc<Core>, epoch: &Arc<Epoch>) {
     let mut place = Place::default();
     let mut pause = core.server.settings.backoff;
     let mut short = 0;
+    let began = Instant::now();
     loop {
         let begun = Instant::now();
-        if let Left::Refused = visit(core, epoch, &mut outside, &mut place).await {
-            epoch.standing.state.send_replace(State::Hopeless);
-            return;
+        // Of a stream that never lasts nothing more is expected than what happens to come.
+        place.counts = short < HOPELESS;
+        match visit(core, epoch, &mut outside, &mut place).await {
+            Left::Refused => {
+                epoch.standing.state.send_replace(State::Hopeless);
+                return;
+            }
+            // Somebody may wait for nothing but what comes here, so it is not left to the next call to find out. A server
+            // that forgets its sessions again and again is not greeted again and again.
+            Left::Forgotten
+                if (epoch.number == 0 || began.elapsed() >= FINE) && core.renew(epoch.number).await.is_ok() =>
+            {
+                return;
+            }
+            Left::Forgotten | Left::Broken => {}
         }
         if begun.elapsed() >= FINE {
             (short, pause) = (0, core.server.settings.backoff);
@@ -126,6 +146,20 @@ async fn keep(core: &Arc<Core>, epoch: &Arc<Epoch>) {
 struct Place {
     last: Option<Bytes>,
     retry: Option<Duration>,
+    was_open: bool,
+    /// Whether what was missed is made up for.
+    counts: bool,
+}
+
+impl Place {
+    /// Whether something may have been said to nobody: before the stream broke, or in a session that is gone. A server that
+    /// numbers its events goes on with the next.
+    fn has_missed(&self, epoch: &Epoch) -> bool {
+        match self.was_open {
+            true => self.counts && self.last.is_none(),
+            false => epoch.number > 0,
+        }
+    }
 }
 
 async fn visit(core: &Arc<Core>, epoch: &Arc<Epoch>, outside: &mut Conversation, place: &mut Place) -> Left {
@@ -141,6 +175,14 @@ async fn visit(core: &Arc<Core>, epoch: &Arc<Epoch>, outside: &mut Conversation,
     let mut messages = match tokio::time::timeout(server.settings.probe, opening).await {
         Ok(Some(Reply::Messages(messages))) if messages.is_stream() => messages,
         Ok(Some(Reply::Refused(refused))) => {
+            let forgotten = match refused.status.as_u16() {
+                404 => true,
+                400 => refused.mentions(&["session", "not initialized"]),
+                _ => false,
+            };
+            if forgotten && place.was_open {
+                return Left::Forgotten;
+            }
             let for_now = matches!(refused.status.as_u16(), 408 | 409 | 425 | 429) || refused.status.is_server_error();
             return if for_now { Left::Broken } else { Left::Refused };
         }
@@ -148,6 +190,10 @@ async fn visit(core: &Arc<Core>, epoch: &Arc<Epoch>, outside: &mut Conversation,
         Ok(None) | Err(_) => return Left::Broken,
     };
     epoch.standing.state.send_replace(State::Open);
+    if place.has_missed(epoch) {
+        core.missed(epoch);
+    }
+    place.was_open = true;
     read(core, epoch, outside, &mut messages).await;
     place.last = messages.last_id().or(place.last.take());
     place.retry = messages.retry();
@@ -158,8 +204,8 @@ async fn read(core: &Arc<Core>, epoch: &Arc<Epoch>, outside: &mut Conversation, 
     loop {
         let message = tokio::select! {
             next = messages.next() => next,
-            reply = outside.reply() => {
-                writer::reply(core, epoch, reply).await;
+            word = outside.next() => {
+                writer::word(core, epoch, word).await;
                 continue;
             }
         };
@@ -225,4 +271,30 @@ fn hear(core: &Core, epoch: &Epoch, outside: &mut Conversation, said: Notificati
 /// The question that a server takes back.
 pub(super) fn withdrawn(said: &Notification) -> Option<RequestId> {
     RequestId::new(said.params.as_ref()?.get("requestId")?).ok()
+}
+
+impl Core {
+    /// Announces everything that may have changed while nobody heard the server. It says no more than that it has to be
+    /// looked at again.
+    fn missed(&self, epoch: &Epoch) {
+        let announced = [
+            (Family::Tools, notification::TOOLS_CHANGED),
+            (Family::Prompts, notification::PROMPTS_CHANGED),
+            (Family::Resources, notification::RESOURCES_CHANGED),
+        ];
+        let offers = |family: Family| {
+            let offered = epoch.description.capabilities.get_object(family.as_str());
+            offered.and_then(|f| f.get("listChanged").and_then(Raw::as_bool)) == Some(true)
+        };
+        let lists = announced.into_iter().filter(|(family, _)| offers(*family));
+        let lists = lists.map(|(_, method)| Notification { method: method.to_owned(), params: None });
+        let kept = self.kept();
+        let updates = kept.subscriptions.iter().map(|(uri, _)| Notification {
+            method: notification::RESOURCE_UPDATED.to_owned(),
+            params: Some(RawObject::from([("uri", uri.clone())])),
+        });
+        let missed = lists.chain(updates).collect();
+        drop(kept);
+        self.outside.missed(missed);
+    }
 }

@@ -9,7 +9,7 @@ use crate::protocol::headers::PROTOCOL_VERSION;
 use crate::{
     jsonrpc::{Notification, Raw, RawObject, RequestId, encode_error, encode_notification, encode_result},
     protocol::method::notification,
-    upstream::conversation::Reply,
+    upstream::conversation::{Reply, Word},
 };
 
 use super::{
@@ -66,10 +66,23 @@ async fn abandon(core: &Core, epoch: &Arc<Epoch>, id: u64, reason: Option<String
 
 /// Sends the reply to a question while the call goes on. Waits only while too many replies are under way.
 pub(super) async fn reply(core: &Arc<Core>, epoch: &Arc<Epoch>, reply: Reply) {
+    send(core, epoch, encode(&reply)).await;
+}
+
+/// The same for whatever a conversation has to say.
+pub(super) async fn word(core: &Arc<Core>, epoch: &Arc<Epoch>, word: Word) {
+    let body = match word {
+        Word::Reply(reply) => encode(&reply),
+        Word::Alive { said, .. } => encode_notification(&said.method, said.params.as_ref()),
+    };
+    send(core, epoch, body).await;
+}
+
+async fn send(core: &Arc<Core>, epoch: &Arc<Epoch>, body: Bytes) {
     let Ok(place) = core.replies.clone().acquire_owned().await else { return };
     let (core, epoch) = (core.clone(), epoch.clone());
     tokio::spawn(async move {
-        post(&core, &epoch, encode(&reply)).await;
+        post(&core, &epoch, body).await;
         drop(place);
     });
 }

@@ -13,7 +13,10 @@ use crate::{
 };
 
 use super::super::super::{
-    super::tasks::{Design, Entry, Handle, Kind},
+    super::{
+        pool::Opened,
+        tasks::{Design, Entry, Handle, Kind},
+    },
     Inner, own_headers,
     sending::Hop,
 };
@@ -31,18 +34,18 @@ impl Inner {
         if call.params.get("cursor").is_some_and(|cursor| !cursor.is_null()) {
             return Err(Fault::error(code::INVALID_PARAMS, "invalid or expired cursor"));
         }
-        let session = self.session(&call.caller).await?;
-        let tasks = match session.revision().is_modern() {
-            true => self.own_tasks(call, &session).await,
-            false => self.servers_tasks(call, &session).await?,
+        let opened = self.opened(&call.caller).await?;
+        let tasks = match opened.session.revision().is_modern() {
+            true => self.own_tasks(call, &opened).await,
+            false => self.servers_tasks(call, &opened.session).await?,
         };
         Ok(Outcome::Complete(RawObject::from([("tasks", Raw::array(&tasks))]).to_raw()))
     }
 
     /// The tasks that are known here, each as its server says it is by now.
-    async fn own_tasks(&self, call: &Call, session: &Arc<dyn Session>) -> Vec<Raw> {
+    async fn own_tasks(&self, call: &Call, Opened { session, beside }: &Opened) -> Vec<Raw> {
         let plan = Plan::between(call.caller.revision, session.revision());
-        let hop = Hop { call, session, plan, name: None, tool: None };
+        let hop = Hop { call, session, beside, plan, name: None, tool: None };
         let entries = self.tasks.registry.list(&call.caller.principal);
         let legacy = entries.into_iter().filter(|entry| entry.speaks(Design::Legacy));
         let looking = legacy.map(|entry| {

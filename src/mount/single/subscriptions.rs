@@ -1,0 +1,333 @@
+//! Subscriptions of either era at a server of either.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{
+    hub::{BoxFuture, Call, Caller, Description, Fault, Filter, Listening, Outcome, Scope, SilentPeer},
+    jsonrpc::{Kind, Notification, Raw, RawObject, code},
+    protocol::{
+        Family, Method,
+        ladder::{Facts, Plan},
+    },
+    upstream::{Session, Sharing},
+};
+
+use super::{
+    super::{
+        changes::{
+            Client, Kinds, follow, keeper,
+            listener::Listener,
+            topics::{Ear, Hold, Topics, Use, Whose},
+            watch_lists,
+        },
+        pool::{Key, Opened, Share},
+        translate::own_words,
+    },
+    Inner,
+    sending::{Hop, Wish},
+};
+
+/// How long the session of a single request is kept after its answer, for what the server says about lists afterwards.
+const AFTERWARDS: Duration = Duration::from_millis(500);
+
+impl Inner {
+    /// The server's name, for faults.
+    pub(in crate::mount) fn upstream(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Whether the server speaks the modern era, found out where it is not known.
+    pub(in crate::mount) async fn is_modern(&self) -> Result<bool, Fault> {
+        Ok(self.connector.sharing().await? == Sharing::Everybody)
+    }
+
+    /// A legacy client has come: the lists of a modern server are watched for it.
+    pub(super) async fn attend(self: &Arc<Self>) {
+        // A legacy server is asked for nothing: its sessions are opened when they are needed, and say what changes.
+        if self.connector.known_sharing() != Some(Sharing::Everybody) {
+            return;
+        }
+        watch_lists::start(self, None);
+        self.changes.watched.settled().await;
+    }
+
+    /// What is subscribed to in the session that a caller uses.
+    pub(super) fn topics(&self, key: Option<&Key>, caller: &Caller) -> Arc<Topics> {
+        let Some(key) = key else { return Topics::new(Use::Several) };
+        let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = topics.get(key).and_then(std::sync::Weak::upgrade) {
+            return known;
+        }
+        topics.retain(|_, topics| topics.strong_count() > 0);
+        let used = match () {
+            () if key.is_own() => Use::Own,
+            () if self.share == Share::Everybody || caller.scope.is_session() => Use::Several,
+            () => Use::Principal,
+        };
+        let new = Topics::new(used);
+        topics.insert(key.clone(), Arc::downgrade(&new));
+        new
+    }
+
+    fn topics_of(&self, caller: &Caller) -> Arc<Topics> {
+        self.topics(self.pool.key(caller).as_ref(), caller)
+    }
+
+    /// Subscribes to changes for a modern client.
+    pub(super) async fn listen(self: &Arc<Self>, caller: &Arc<Caller>, filter: Filter) -> Result<Listening, Fault> {
+        let by = self.listening_as(caller);
+        let session = self.session(&by).await?;
+        let named = self.tasks.named(caller, &filter);
+        match session.revision().is_modern() {
+            true => {
+                self.relay(session, caller, named.for_server(&filter)).await.map(|listening| named.renamed(listening))
+            }
+            false => {
+                let listening = self.gather(session, by, caller, &filter).await?;
+                Ok(named.beside(caller.clone(), listening))
+            }
+        }
+    }
+
+    /// In whose session a caller listens. Those who share no session with anybody listen in one for all of them, in which
+    /// nothing else is ever done: a session each would be one that hears of nothing, for nothing happens in it.
+    fn listening_as(&self, caller: &Arc<Caller>) -> Arc<Caller> {
+        if !self.shares_nothing(caller) {
+            return caller.clone();
+        }
+        let mut observer = self.observer.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(observer) = observer.upgrade() {
+            return observer;
+        }
+        // Its scope is a session's: what is opened for it is kept until the last of them leaves.
+        let scope = Scope::session(Arc::new(SilentPeer));
+        let new = Caller::gateway_in(self.gateway.principal.clone(), scope);
+        *observer = Arc::downgrade(&new);
+        new
+    }
+
+    fn shares_nothing(&self, caller: &Caller) -> bool {
+        let alone = self.share == Share::Nobody || self.share == Share::Principal && caller.principal.is_anonymous();
+        alone && !caller.scope.is_session()
+    }
+
+    /// Passes a subscription on to a modern server.
+    async fn relay(&self, session: Arc<dyn Session>, caller: &Caller, filter: Filter) -> Result<Listening, Fault> {
+        if asks_for_nothing(&filter) {
+            return Ok(silence(Filter::default()));
+        }
+        let listening = self.open_listen(&session, caller, filter.0).await?;
+        match listening.honoured.0.is_empty() {
+            // The server is let go of: it would never say anything.
+            true => Ok(silence(listening.honoured)),
+            false => Ok(self.catalog.clone().overhear(listening, session)),
+        }
+    }
+
+    /// Opens a listen at a modern server.
+    pub(in crate::mount) fn open_listen(
+        &self,
+        session: &Arc<dyn Session>,
+        caller: &Caller,
+        filter: RawObject,
+    ) -> BoxFuture<Result<Listening, Fault>> {
+        let mut params = RawObject::from([("notifications", filter.to_raw())]);
+        let envelope = self.envelope(caller, &session.description());
+        own_words(session.revision()).request(&Method::Listen, &mut params, &envelope);
+        session.listen(params)
+    }
+
+    /// Subscribes a modern client at a legacy server. What cannot be subscribed to is left out of what is honoured.
+    async fn gather(
+        self: &Arc<Self>,
+        session: Arc<dyn Session>,
+        by: Arc<Caller>,
+        caller: &Caller,
+        filter: &Filter,
+    ) -> Result<Listening, Fault> {
+        let server = session.description();
+        let kinds = Kinds::of_filter(filter) & Kinds::offered(&server);
+        let listener = Listener::new(kinds, self.closing.child_token());
+        let registered = self.changes.add(&listener, &self.name)?;
+        let topics = self.topics_of(&by);
+        let plan = Plan::between(caller.revision, session.revision());
+        let ear = Ear { plan, whose: Whose::Listener(listener.clone()) };
+        let hold = topics.join(ear, &by, &caller.principal);
+        keeper::start(self, &topics, session.clone());
+        let mut honoured = kinds.to_filter();
+        if subscribes(&server) {
+            let taken = hold.take_all(&session, &wanted(filter)).await;
+            if !taken.is_empty() {
+                let taken: Vec<_> = taken.iter().map(|uri| Raw::from(&**uri)).collect();
+                honoured.set("resourceSubscriptions", Raw::array(&taken));
+            }
+        }
+        // One at a time: what waits, waits where it is told once.
+        let (events, receiver) = mpsc::channel(1);
+        tokio::spawn(listener.tell(events, (registered, hold, by)));
+        Ok(Listening { honoured: Filter(honoured), events: receiver })
+    }
+
+    /// `resources/subscribe` and `resources/unsubscribe` of a legacy client.
+    pub(super) async fn subscribing(
+        self: &Arc<Self>,
+        Opened { session, beside }: &Opened,
+        call: &Call,
+    ) -> Result<Outcome, Fault> {
+        let (caller, begins) = (&call.caller, call.method == Method::ResourcesSubscribe);
+        let done = Ok(Outcome::Complete(Raw::constant("{}")));
+        let modern = session.revision().is_modern();
+        if modern && !subscribes(&session.description()) {
+            return Err(Fault::method_not_found(call.method.as_str()));
+        }
+        let Some(uri) = call.params.get("uri").and_then(Raw::as_text) else {
+            return Err(Fault::error(code::INVALID_PARAMS, "`uri` must be a string"));
+        };
+        if !caller.scope.is_session() {
+            let what = "updates reach nobody who has no session: send `initialize` first";
+            return if begins { Err(Fault::error(code::INVALID_REQUEST, what)) } else { done };
+        }
+        let plan = Plan::between(caller.revision, session.revision());
+        if modern || self.share == Share::Everybody {
+            if begins {
+                let facts = Facts { upstream: Some(&self.name), ..Facts::default() };
+                self.subscribe(session, caller, &uri).await.map_err(|fault| match fault {
+                    Fault::Answered(error) => Fault::Answered(plan.error(&call.method, error, &facts)),
+                    fault => fault,
+                })?;
+            } else {
+                self.unsubscribe(session, caller, &uri).await;
+            }
+            return done;
+        }
+        // The session is the client's own: it says so in its own words.
+        let hop = Hop { call, session, beside, plan, name: None, tool: None };
+        let answered = self.send(hop, &Wish::Plain).await?;
+        let hold = self.hold(session, caller);
+        match begins {
+            true => {
+                // Beyond the bound it is not made again when the session is lost.
+                if let Err(fault) = hold.note(&uri) {
+                    tracing::warn!(mount = &*self.name, "a subscription is not remembered: {fault}");
+                }
+                keeper::start(self, &hold.topics, session.clone());
+            }
+            false => hold.release(&uri, true),
+        }
+        Ok(answered)
+    }
+
+    /// Subscribes a legacy client, in the gateway's words.
+    async fn subscribe(
+        self: &Arc<Self>,
+        session: &Arc<dyn Session>,
+        caller: &Arc<Caller>,
+        uri: &str,
+    ) -> Result<(), Fault> {
+        if session.revision().is_modern() {
+            let (done, answer) = oneshot::channel();
+            let gone = || Fault::error(code::INVALID_REQUEST, "the session is over");
+            let wishes = self.wishes(caller);
+            wishes.send(follow::Wish::Subscribe(uri.to_owned(), done)).await.map_err(|_| gone())?;
+            return answer.await.unwrap_or_else(|_| Err(gone()));
+        }
+        let hold = self.hold(session, caller);
+        keeper::start(self, &hold.topics, session.clone());
+        hold.take(session, uri).await
+    }
+
+    async fn unsubscribe(self: &Arc<Self>, session: &Arc<dyn Session>, caller: &Arc<Caller>, uri: &str) {
+        if session.revision().is_modern() {
+            let _ = self.wishes(caller).send(follow::Wish::Unsubscribe(uri.to_owned())).await;
+        } else {
+            self.hold(session, caller).release(uri, false);
+        }
+    }
+
+    /// Subscribes a legacy client again to what it was subscribed to while the server spoke the other era.
+    pub(in crate::mount) fn follow_again(self: Arc<Self>, caller: Arc<Caller>, uris: HashSet<Arc<str>>) {
+        tokio::spawn(async move {
+            for uri in uris {
+                let subscribed = async {
+                    let session = self.session(&caller).await?;
+                    self.subscribe(&session, &caller, &uri).await
+                };
+                if let Err(fault) = subscribed.await {
+                    tracing::warn!(mount = &*self.name, "a subscription could not be made again: {fault}");
+                }
+            }
+        });
+    }
+
+    fn client(&self, caller: &Caller) -> Arc<Client> {
+        self.changes.client(caller)
+    }
+
+    fn hold(&self, session: &Arc<dyn Session>, caller: &Caller) -> Arc<Hold> {
+        let client = self.client(caller);
+        client.hold(|| {
+            let plan = Plan::between(caller.revision, session.revision());
+            let ear = Ear { plan, whose: Whose::Client(Arc::downgrade(&client)) };
+            self.topics_of(caller).join(ear, caller, &caller.principal)
+        })
+    }
+
+    fn wishes(self: &Arc<Self>, caller: &Caller) -> mpsc::Sender<follow::Wish> {
+        let client = self.client(caller);
+        client.wishes(|| follow::start(self, caller, &client))
+    }
+
+    /// Keeps the session of a single request for a moment, where somebody listens: a server may say what the request changed
+    /// only when it has answered it.
+    pub(super) fn lingers(&self, caller: &Arc<Caller>, session: Arc<dyn Session>) {
+        if !self.shares_nothing(caller)
+            || session.revision().is_modern()
+            || Kinds::offered(&session.description()).is_empty()
+            || !self.changes.has_listeners()
+        {
+            return;
+        }
+        let (caller, closing) = (caller.clone(), self.closing.clone());
+        tokio::spawn(async move {
+            let _ = tokio::time::timeout(AFTERWARDS, closing.cancelled()).await;
+            drop((session, caller));
+        });
+    }
+}
+
+/// A subscription to which nothing will ever be said.
+fn silence(honoured: Filter) -> Listening {
+    let (events, receiver) = mpsc::channel::<Notification>(1);
+    // Its end would be the end of the subscription.
+    tokio::spawn(async move { events.closed().await });
+    Listening { honoured, events: receiver }
+}
+
+/// Whether a filter names nothing. What no revision defines may be anything.
+fn asks_for_nothing(Filter(filter): &Filter) -> bool {
+    filter.iter().all(|(_, value)| match value.kind() {
+        Kind::Bool => value.as_bool() == Some(false),
+        Kind::Array => value.to_array().is_some_and(|names| names.is_empty()),
+        _ => false,
+    })
+}
+
+/// Whether a server sends updates of single resources.
+fn subscribes(server: &Description) -> bool {
+    let resources = server.capabilities.get_object(Family::Resources.as_str());
+    resources.and_then(|r| r.get("subscribe").and_then(Raw::as_bool)).unwrap_or(false)
+}
+
+/// The resources that a filter names, each once.
+fn wanted(Filter(filter): &Filter) -> Vec<Arc<str>> {
+    let named = filter.get("resourceSubscriptions").and_then(Raw::to_array).unwrap_or_default();
+    let mut seen = HashSet::new();
+    let uris = named.iter().filter_map(Raw::as_text).map(|uri| Arc::<str>::from(&*uri));
+    uris.filter(|uri| seen.insert(uri.clone())).collect()
+}

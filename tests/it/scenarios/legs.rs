@@ -1,0 +1,92 @@
+//! Servers of both eras, and which one is spoken with them.
+
+use rialto::{mount::Matching, upstream::EraChoice};
+
+use super::*;
+
+/// The modern half of a server of both eras. Its tool `old` asks in the way of the other half.
+fn modern_half(seen: &Seen) -> Option<Reply> {
+    if seen.header("mcp-protocol-version") != Some(MODERN) {
+        return None;
+    }
+    Some(match (seen.method(), seen.body["params"]["name"].as_str()) {
+        ("server/discover", _) => Reply::json(
+            200,
+            &seen.result(json!({"resultType": "complete", "supportedVersions": [MODERN], "ttlMs": 60_000,
+                "cacheScope": "public", "capabilities": {"tools": {}}})),
+        ),
+        ("tools/list", _) => listed(seen, &json!([plain("old"), plain("t")])),
+        (_, Some("old")) => {
+            let message = "Cannot send 'elicitation/create': this transport context has no back-channel for \
+                           server-initiated requests.";
+            Reply::json(200, &seen.error(-32600, message))
+        }
+        _ => says(seen, "modern"),
+    })
+}
+
+async fn dual() -> Old {
+    let tools = json!([plain("old"), plain("t")]);
+    Old::start(Like { also: modern_half, tools, ..Like::default() }, |call: Arrived| async move {
+        if call.name() == "old" {
+            return text(&call.ask("elicitation/create", form("?")).await["result"]["action"]);
+        }
+        text("legacy")
+    })
+    .await
+}
+
+#[tokio::test]
+async fn era_382_the_operator_chooses_the_era() {
+    let server = dual().await;
+    let era = |era| at(&server.scripted.url(), HttpSettings { era, ..quick() });
+    let spoken = async |gateway: &Gateway| {
+        let client = legacy(gateway, LEGACY, json!({})).await;
+        let modern = said(&tool("t", json!({})).response(gateway, 200).await);
+        (modern, said(&client.call(1, "t").await.unwrap().json()))
+    };
+    let both = |text: &str| (text.to_owned(), text.to_owned());
+    assert_eq!(spoken(&gateway(era(EraChoice::Auto)).await).await, both("modern"));
+    assert_eq!(spoken(&gateway(era(EraChoice::Modern)).await).await, both("modern"));
+    assert_eq!(spoken(&gateway(era(EraChoice::Legacy)).await).await, both("legacy"));
+    let settings = Settings::default();
+    let single = |choice| mount(era(choice), Share::Principal, &settings);
+    let matching = Matching::new(single(EraChoice::Modern), single(EraChoice::Legacy));
+    let gateway = Gateway::around(Arc::new(matching), settings.clone()).listen().await;
+    assert_eq!(spoken(&gateway).await, ("modern".to_owned(), "legacy".to_owned()));
+}
+
+#[tokio::test]
+async fn era_383_a_tool_that_asks_the_old_way_is_called_on_the_other_leg_from_the_second_time_on() {
+    let server = dual().await;
+    let gateway = gateway_at(&server.scripted).await;
+    let call = tool("old", json!({})).answering();
+    let error = call.error(&gateway, 200, -32600).await;
+    assert!(error["message"].as_str().unwrap().contains("no back-channel"), "the truth: {error}");
+    assert_eq!((server.calls().len(), server.scripted.count("initialize")), (1, 0), "nothing was tried again");
+    for action in ["decline", "cancel"] {
+        let response = call.response(&gateway, 200).await;
+        let done = answer(&gateway, &call, &response, json!({"action": action})).await;
+        assert_eq!(said(&done), format!("\"{action}\""));
+    }
+    // Of the two legs only that tool changed.
+    assert_eq!(said(&tool("t", json!({})).response(&gateway, 200).await), "modern");
+    assert_eq!(server.calls().len(), 4);
+    // A legacy client is served alike.
+    let client = legacy(&gateway, LEGACY, able()).await;
+    let reply = client.call(1, "old").await.unwrap();
+    let talk = converse(&client, reply, |_| Ok(json!({"action": "decline"}))).await;
+    assert_eq!(said(&talk.response), "\"decline\"");
+    // Where the operator wants the modern era, it stays so.
+    let server = dual().await;
+    let gateway = gateway_with(
+        at(&server.scripted.url(), HttpSettings { era: EraChoice::Modern, ..quick() }),
+        Share::Principal,
+        Settings::default(),
+    )
+    .await;
+    for _ in 0..2 {
+        call.error(&gateway, 200, -32600).await;
+    }
+    assert_eq!(server.scripted.count("initialize"), 0);
+}

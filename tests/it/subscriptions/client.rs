@@ -1,0 +1,162 @@
+//! A legacy client without a socket, so that tests may move the clock.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
+use http::{HeaderValue, Method, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use serde_json::{Value, json};
+
+use crate::{
+    matrix::wire,
+    support::{
+        gateway::{Gateway, PRINCIPAL},
+        wait::within,
+    },
+};
+
+pub(super) const REVISION: &str = "2025-11-25";
+
+/// A client at the mount `docs` whose session is open.
+pub(super) struct Legacy<'a> {
+    gateway: &'a Gateway,
+    principal: &'a str,
+    session: Option<HeaderValue>,
+    next: AtomicU64,
+    /// What the server said that it offers.
+    pub(super) capabilities: Value,
+}
+
+impl<'a> Legacy<'a> {
+    pub(super) async fn connect(gateway: &'a Gateway) -> Self {
+        Self::connect_as(gateway, "alice").await
+    }
+
+    pub(super) async fn connect_as(gateway: &'a Gateway, principal: &'a str) -> Self {
+        let mut client = Self::sessionless(gateway, principal);
+        let hello =
+            json!({"protocolVersion": REVISION, "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}});
+        let response = client.post(json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": hello})).await;
+        client.session = Some(response.headers()["mcp-session-id"].clone());
+        let answer = whole(response).await;
+        wire::check_answer(REVISION, "initialize", "0", &answer.to_string());
+        client.capabilities = answer["result"]["capabilities"].clone();
+        client.post(json!({"jsonrpc": "2.0", "method": "notifications/initialized"})).await;
+        client
+    }
+
+    pub(super) fn sessionless(gateway: &'a Gateway, principal: &'a str) -> Self {
+        Self { gateway, principal, session: None, next: AtomicU64::new(1), capabilities: Value::Null }
+    }
+
+    async fn send(&self, verb: Method, body: Bytes) -> Answer {
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = verb;
+        *request.uri_mut() = "/mcp/docs".parse().unwrap();
+        let headers = request.headers_mut();
+        headers.insert(PRINCIPAL, HeaderValue::from_str(self.principal).unwrap());
+        headers.insert("content-type", HeaderValue::from_static("application/json"));
+        headers.insert("accept", HeaderValue::from_static("application/json, text/event-stream"));
+        if let Some(session) = &self.session {
+            headers.insert("mcp-session-id", session.clone());
+        }
+        within(self.gateway.serve(request)).await
+    }
+
+    async fn post(&self, message: Value) -> Answer {
+        self.send(Method::POST, message.to_string().into()).await
+    }
+
+    /// Sends a request and returns its answer.
+    pub(super) async fn request(&self, method: &str, params: Value) -> Value {
+        let id = self.next.fetch_add(1, Ordering::SeqCst);
+        let response = self.post(json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params})).await;
+        let answer = whole(response).await;
+        wire::check_answer(REVISION, method, &id.to_string(), &answer.to_string());
+        answer
+    }
+
+    pub(super) async fn subscribe(&self, uri: &str) {
+        let answer = self.request("resources/subscribe", json!({ "uri": uri })).await;
+        assert_eq!(answer["result"], json!({}), "{answer}");
+    }
+
+    pub(super) async fn unsubscribe(&self, uri: &str) {
+        let answer = self.request("resources/unsubscribe", json!({ "uri": uri })).await;
+        assert_eq!(answer["result"], json!({}), "{answer}");
+    }
+
+    /// The code and the data of the error that subscribing is answered with.
+    pub(super) async fn refused(&self, uri: &str) -> (i64, Value) {
+        let answer = self.request("resources/subscribe", json!({ "uri": uri })).await;
+        let error = &answer["error"];
+        (error["code"].as_i64().unwrap_or_else(|| panic!("{answer}")), error["data"].clone())
+    }
+
+    /// Opens the stream for what belongs to no request.
+    pub(super) async fn outside(&self) -> Outside {
+        let response = self.send(Method::GET, Bytes::new()).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        let body = response.into_body().into_data_stream().map(|chunk| chunk.unwrap());
+        Outside { body: Box::pin(body), buffer: String::new() }
+    }
+
+    /// Ends the session.
+    pub(super) async fn close(self) {
+        let response = self.send(Method::DELETE, Bytes::new()).await;
+        assert!(response.status().is_success());
+    }
+}
+
+type Answer = http::Response<http_body_util::combinators::UnsyncBoxBody<Bytes, Infallible>>;
+
+/// The one message of an answer, alone or the last of a stream.
+async fn whole(response: Answer) -> Value {
+    let body = within(response.into_body().collect()).await.unwrap().to_bytes();
+    let text = std::str::from_utf8(&body).unwrap();
+    let last = text.lines().filter_map(|line| line.strip_prefix("data: ")).next_back().unwrap_or(text);
+    serde_json::from_str(last).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+/// What a client is told outside its requests.
+pub(super) struct Outside {
+    body: Pin<Box<dyn Stream<Item = Bytes> + Send>>,
+    buffer: String,
+}
+
+impl Outside {
+    /// The next message: its method and its parameters.
+    pub(super) async fn next(&mut self) -> (String, Value) {
+        within(self.read()).await.expect("a message")
+    }
+
+    async fn read(&mut self) -> Option<(String, Value)> {
+        loop {
+            while let Some((event, rest)) = self.buffer.split_once("\n\n") {
+                let data = event.lines().find_map(|line| line.strip_prefix("data: ")).map(str::to_owned);
+                self.buffer = rest.to_owned();
+                if let Some(data) = data {
+                    wire::check_event(REVISION, &data);
+                    let message: Value = serde_json::from_str(&data).unwrap();
+                    return Some((message["method"].as_str().unwrap().to_owned(), message["params"].clone()));
+                }
+            }
+            let chunk = self.body.next().await?;
+            self.buffer.push_str(std::str::from_utf8(&chunk).unwrap());
+        }
+    }
+
+    /// Everything that comes until nothing has come for a while.
+    pub(super) async fn rest(&mut self) -> Vec<(String, Value)> {
+        let mut all = Vec::new();
+        while let Ok(Some(message)) = tokio::time::timeout(super::Duration::from_millis(400), self.read()).await {
+            all.push(message);
+        }
+        all
+    }
+}

@@ -1,0 +1,178 @@
+//! Modern clients in front of legacy servers.
+
+use super::*;
+
+/// Every resource that is subscribed to is subscribed to once, and given up when nobody has wanted it for a while.
+#[tokio::test(start_paused = true)]
+async fn era_294_295_a_resource_is_subscribed_to_once_and_given_up_after_a_while() {
+    let server = Server::new(Speaks::Legacy);
+    let gateway = gateway(&server, Through::Pipe).await;
+    let (mut first, honoured) = listen_to(&gateway, to(&["a:x"]).id("a")).await;
+    assert_eq!(honoured, json!({"resourceSubscriptions": ["a:x"]}));
+    let (mut second, honoured) = listen_to(&gateway, to(&["a:y", "a:x", "a:y"]).id(7)).await;
+    assert_eq!(honoured, json!({"resourceSubscriptions": ["a:y", "a:x"]}));
+    assert_eq!(server.uris("resources/subscribe"), ["a:x", "a:y"]);
+
+    server.updates("a:x");
+    assert_eq!(next(&mut first).await, updated("a:x", "a"));
+    assert_eq!(next(&mut second).await, updated("a:x", 7));
+    server.updates("a:y");
+    assert_eq!(next(&mut second).await, updated("a:y", 7));
+
+    drop(first);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    server.updates("a:x");
+    assert_eq!(next(&mut second).await, updated("a:x", 7));
+    assert!(server.seen("resources/unsubscribe").is_empty());
+
+    drop(second);
+    tokio::time::sleep(Duration::from_secs(29)).await;
+    assert!(server.seen("resources/unsubscribe").is_empty());
+    // Whoever comes back meanwhile finds it as it was.
+    let (third, honoured) = listen_to(&gateway, to(&["a:x"])).await;
+    assert_eq!(honoured, json!({"resourceSubscriptions": ["a:x"]}));
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(server.uris("resources/unsubscribe"), ["a:y"]);
+    drop(third);
+    tokio::time::sleep(Duration::from_secs(31)).await;
+    assert_eq!(server.uris("resources/unsubscribe"), ["a:y", "a:x"]);
+    assert_eq!(server.uris("resources/subscribe"), ["a:x", "a:y"]);
+}
+
+#[tokio::test]
+async fn era_296_297_what_the_server_refuses_or_does_not_offer_is_left_out() {
+    for through in EVERY_WAY {
+        let server = Server::new(Speaks::Legacy);
+        let gateway = gateway(&server, through).await;
+        let (mut stream, honoured) = listen_to(&gateway, to(&["a:refused", "a:x"])).await;
+        assert_eq!(honoured, json!({"resourceSubscriptions": ["a:x"]}), "{through:?}");
+        server.has_ways(1).await;
+        server.updates("a:x");
+        assert_eq!(next(&mut stream).await, updated("a:x", 1));
+
+        let server = Server::new(Speaks::Legacy);
+        server.manners().capabilities = json!({"resources": {"subscribe": false}, "tools": {}});
+        let gateway = super::gateway(&server, through).await;
+        let filter = json!({"resourceSubscriptions": ["a:x"], "toolsListChanged": true, "promptsListChanged": true});
+        let (_stream, honoured) = listen_to(&gateway, listen(filter)).await;
+        assert_eq!(honoured, json!({}), "{through:?}");
+        assert!(server.seen("resources/subscribe").is_empty());
+    }
+}
+
+/// A server that does not answer one subscription does not keep the others waiting for ever, and is told to forget it.
+#[tokio::test(start_paused = true)]
+async fn a_subscription_that_is_not_answered_is_left_out() {
+    let server = Server::new(Speaks::Legacy);
+    let gateway = gateway(&server, Through::Pipe).await;
+    let (_stream, honoured) = listen_to(&gateway, to(&["a:ignored", "a:x"])).await;
+    assert_eq!(honoured, json!({"resourceSubscriptions": ["a:x"]}));
+    server.sees("notifications/cancelled", 1).await;
+    server.sees("resources/unsubscribe", 1).await;
+    assert_eq!(server.uris("resources/unsubscribe"), ["a:ignored"]);
+
+    // However many there are, the client does not wait for each of them.
+    let mut many: Vec<_> = (0..500).map(|n| format!("a:ignored{n}")).collect();
+    many.insert(0, "a:y".into());
+    let begun = tokio::time::Instant::now();
+    let (_many, honoured) = listen_to(&gateway, listen(json!({"resourceSubscriptions": many}))).await;
+    assert_eq!(honoured, json!({"resourceSubscriptions": ["a:y"]}));
+    assert!(begun.elapsed() <= Duration::from_secs(16), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn era_298_updates_of_parts_reach_whoever_subscribed_to_the_whole() {
+    for through in EVERY_WAY {
+        let server = Server::new(Speaks::Legacy);
+        let gateway = gateway(&server, through).await;
+        let (mut one, _) = listen_to(&gateway, to(&["file:///a"]).id(1)).await;
+        server.has_ways(1).await;
+        server.updates("file:///a/b");
+        assert_eq!(next(&mut one).await, updated("file:///a/b", 1));
+        // With one subscriber there is no doubt who is meant.
+        server.says(UPDATED, uri("another:name"));
+        assert_eq!(next(&mut one).await, updated("another:name", 1));
+
+        let (mut two, _) = listen_to(&gateway, to(&["file:///a/b", "file:///c/"]).id(2)).await;
+        server.updates("file:///a/b#d");
+        assert_eq!(next(&mut one).await, updated("file:///a/b#d", 1));
+        assert_eq!(next(&mut two).await, updated("file:///a/b#d", 2));
+        // With two there is: neither `file:///ab` nor `another:name` is a part of anything.
+        for part in ["file:///ab", "another:name", "file:///c/d", "file:///a?q"] {
+            server.says(UPDATED, uri(part));
+        }
+        assert_eq!(next(&mut one).await, updated("file:///a?q", 1));
+        assert_eq!(next(&mut two).await, updated("file:///c/d", 2));
+    }
+}
+
+#[tokio::test]
+async fn what_else_an_update_says_is_passed_on() {
+    for through in EVERY_WAY {
+        let server = Server::new(Speaks::Legacy);
+        let gateway = gateway(&server, through).await;
+        let (mut stream, _) = listen_to(&gateway, to(&["a:x"])).await;
+        server.has_ways(1).await;
+        let more = json!({"uri": "a:x", "title": "X", "_meta": {"example.com/n": 1}});
+        server.says(UPDATED, more);
+        let event = within(stream.next()).await.unwrap();
+        let meta = json!({"example.com/n": 1, SUBSCRIPTION: 1});
+        assert_eq!(event["params"], json!({"uri": "a:x", "title": "X", "_meta": meta}));
+    }
+}
+
+/// A listen that is closed holds nothing any more: not the session, and not its place.
+#[tokio::test(start_paused = true)]
+async fn a_closed_listen_holds_nothing() {
+    let server = Server::new(Speaks::Legacy);
+    let gateway = gateway(&server, Through::Pipe).await;
+    let (stream, _) = listen_to(&gateway, to(&["a:x"])).await;
+    assert_eq!((gateway.settings.held.listens(), server.ways()), (1, 1));
+    drop(stream);
+    until("the place to be free", || gateway.settings.held.listens() == 0).await;
+    // The session of a principal is kept for a while, and no longer than that.
+    tokio::time::sleep(Duration::from_secs(700)).await;
+    server.has_ways(0).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_lasts_as_long_as_somebody_listens() {
+    let server = Server::new(Speaks::Legacy);
+    let gateway = gateway(&server, Through::Pipe).await;
+    let (mut stream, _) = listen_to(&gateway, listen(json!({"toolsListChanged": true}))).await;
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    server.says(TOOLS, Value::Null);
+    assert_eq!(next(&mut stream).await.0, TOOLS);
+    assert_eq!(server.seen("initialize").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn era_312_many_changes_are_told_in_few_announcements() {
+    for speaks in [Speaks::Legacy, Speaks::Modern] {
+        let server = Server::new(speaks);
+        let gateway = gateway(&server, Through::Pipe).await;
+        let mut modern = match speaks {
+            Speaks::Legacy => Some(listen_to(&gateway, listen(json!({"toolsListChanged": true}))).await.0),
+            // Between modern ends nothing is gathered: what the server says is passed on.
+            Speaks::Modern => None,
+        };
+        let client = Legacy::connect(&gateway).await;
+        let mut outside = client.outside().await;
+        client.request("tools/call", json!({"name": "t", "arguments": {}})).await;
+        outside.rest().await;
+        for _ in 0..100 {
+            server.says(TOOLS, Value::Null);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let told = outside.rest().await;
+        assert!((1..=10).contains(&told.len()), "{speaks:?}: {}", told.len());
+        assert!(told.iter().all(|(method, _)| method == TOOLS));
+        if let Some(stream) = &mut modern {
+            let mut told = 0;
+            while tokio::time::timeout(Duration::from_millis(400), stream.next()).await.is_ok() {
+                told += 1;
+            }
+            assert!((1..=10).contains(&told), "{told}");
+        }
+    }
+}
