@@ -30,6 +30,12 @@ pub(super) async fn admit(
     if !method.exists_in(Era::Modern) || method.as_str().starts_with("notifications/") {
         return Err(unknown(method));
     }
+    if needs_tasks(method, params) && !caller.capabilities.extends(tasks::EXTENSION) {
+        let missing = Raw::constant(r#"{"requiredCapabilities":{"extensions":{"io.modelcontextprotocol/tasks":{}}}}"#);
+        let message = format!("the client did not declare `{}`", tasks::EXTENSION);
+        let error = ErrorObject::new(code::MISSING_CAPABILITY, message);
+        return Err(Refused::envelope(error.with_data(missing)));
+    }
     let description = match method.family() {
         // A server of 2024-11-05 completes without saying so.
         None | Some(Family::Completions)
@@ -41,12 +47,6 @@ pub(super) async fn admit(
     };
     if method.is_about_tasks() && !description.as_ref().is_some_and(|d| tasks::extended(&d.capabilities)) {
         return Err(unknown(method));
-    }
-    if needs_tasks(method, params) && !caller.capabilities.extends(tasks::EXTENSION) {
-        let missing = Raw::constant(r#"{"requiredCapabilities":{"extensions":{"io.modelcontextprotocol/tasks":{}}}}"#);
-        let message = format!("the client did not declare `{}`", tasks::EXTENSION);
-        let error = ErrorObject::new(code::MISSING_CAPABILITY, message);
-        return Err(Refused::envelope(error.with_data(missing)));
     }
     if let (Some(family), Some(description)) = (method.family(), &description)
         && !description.offers(family)

@@ -55,7 +55,6 @@ async fn era_336_356_clients_that_do_not_know_tasks_and_methods_that_are_none() 
     plain.capabilities = json!({"tools": {}});
     let stage = Stage::with(plain, Over::Http, Tasking::default(), Share::Principal, Arc::new(Sealer::random())).await;
     about("get", "t").error(&stage.gateway, 404, -32601).await;
-    about("get", "t").capabilities(json!({})).error(&stage.gateway, 404, -32601).await;
 }
 
 #[tokio::test]
