@@ -67,6 +67,7 @@ pub struct Builder {
     /// What the program `rialto` shares with the mounts; a library has nothing.
     process: Option<Process>,
     metrics: bool,
+    page: bool,
 }
 
 /// An application that was put together.
@@ -119,6 +120,7 @@ impl Rialto {
             draining: None,
             process: None,
             metrics: true,
+            page: true,
         }
     }
 }
@@ -284,6 +286,13 @@ impl Builder {
         self
     }
 
+    /// Whether there is a page at `/` that says what is mounted. There is, unless said: an application with a page of its own at
+    /// `/` does without ours.
+    pub fn page(mut self, page: bool) -> Self {
+        self.page = page;
+        self
+    }
+
     /// What the mounts share with the process, in the program `rialto`.
     pub(super) fn process(mut self, process: Process) -> Self {
         self.process = Some(process);
@@ -350,8 +359,10 @@ impl Builder {
         Documents::new(rest.clone(), &about).add_routes(&mut table);
         docs::Pages::new(rest, self.public_url.as_ref()).add_routes(&mut table);
         // The last of the routes: it links to the others, and the metrics are by route.
-        let pages = Pages::new(&gateway, &self.settings, unidentified, self.public_url.as_ref());
-        pages.add_routes(&mut table, self.metrics.then_some(metrics::PATH));
+        if self.page {
+            let pages = Pages::new(&gateway, &self.settings, unidentified, self.public_url.as_ref());
+            pages.add_routes(&mut table, self.metrics.then_some(metrics::PATH));
+        }
         let paths = table.routes().iter().map(|route| &*route.path).chain(self.metrics.then_some(metrics::PATH));
         let requests = Arc::new(RequestSeries::new(paths, names));
         if self.metrics {

@@ -7,8 +7,6 @@
 //! |---|---|---|---|
 //! | `malformed-json` | 400 | the body is no JSON, or JSON that parsers disagree about: a key twice, nested too deeply | |
 //! | `invalid-request` | 400 | the query or the framing of the request is wrong | |
-//! | `credentials-malformed` | 400 | there is more than one key, or what is there cannot be one; said at the door | |
-//! | `key-missing`, `key-invalid` | 401 | there is no key, or none of those configured; said at the door | |
 //! | `unauthenticated` | 401 | nobody knows who calls | |
 //! | `forbidden` | 403 | the caller is known and may not use this mount | `mount` |
 //! | `refused` | 403 | a rule of the operator refuses the call | `reason`, `retryable`, `upstream` |
@@ -32,6 +30,9 @@
 //! | `upstream-error` | 502 | the server answered with an error of its own | `error` |
 //! | `busy` | 503 | too much at once; `Retry-After` says when to come back | `reason`, `retryable` |
 //! | `upstream-timeout` | 504 | the server did not answer in time; the call may have run | `reason`, `retryable`, `upstream` |
+//!
+//! What is refused at the door, before any route is looked at, has kinds of its own: `key-missing` and `key-invalid` (401), and
+//! `credentials-malformed` (400) where there is more than one key, or something that cannot be one.
 //!
 //! `errors` is a list of `{"pointer", "detail"}`, where `pointer` is a JSON Pointer (RFC 6901) into the arguments. `error` is
 //! the error object of JSON-RPC as the server sent it. `reason` is one of [`Reason`](crate::hub::Reason)'s words.

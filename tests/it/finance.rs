@@ -10,6 +10,7 @@ use crate::{
 mod asking;
 mod client;
 mod closing;
+mod keys;
 mod listening;
 mod rest;
 

@@ -24,7 +24,6 @@ const KNOWN: &[(&str, Door)] = &[
     ("/healthz", Door::Public),
     ("/readyz", Door::Public),
     ("/api/mounts", Door::Key),
-    ("/api/mounts/", Door::Key),
     ("/api/mounts/{mount}", Door::Key),
     ("/api/mounts/{mount}/tools", Door::Key),
     ("/api/mounts/{mount}/resources", Door::Key),
@@ -54,7 +53,9 @@ fn known(path: &str) -> Option<Door> {
         Some((start, end)) => path.strip_prefix(start).is_some_and(|rest| !rest.contains('/') && rest.ends_with(end)),
         None => path == known,
     };
-    KNOWN.iter().find(|(path, _)| is(path)).map(|(_, door)| *door)
+    let door = KNOWN.iter().find(|(path, _)| is(path)).map(|(_, door)| *door);
+    // A slash at the end of a path below `/api` changes nothing.
+    door.or_else(|| path.strip_suffix('/').filter(|path| path.starts_with("/api/")).and_then(known))
 }
 
 const METHODS: [&str; 13] =

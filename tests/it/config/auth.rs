@@ -133,6 +133,19 @@ fn sec_045_keys_are_checked_and_never_shown() {
 }
 
 #[test]
+fn keys_of_some_mounts_open_custom_routes_only_if_it_is_said() {
+    let key = |name: &str, more: &str| {
+        let config = parse(&text(&format!(r#"{{ "keys": [{{ "principal": "{name}", "key": "{ONE}"{more} }}] }}"#)));
+        let access = auth(&config).find(b"test").unwrap().clone();
+        (access.may_use("docs"), access.may_use("my-files"), access.may_use_routes())
+    };
+    assert_eq!(key("all", ""), (true, true, true));
+    assert_eq!(key("mounts only", r#", "routes": false"#), (true, true, false));
+    assert_eq!(key("one", r#", "mounts": ["docs"]"#), (true, false, false));
+    assert_eq!(key("one and routes", r#", "mounts": ["docs"], "routes": true"#), (true, false, true));
+}
+
+#[test]
 fn every_fault_of_the_keys_is_told_at_once() {
     let message = parse_as(
         "keys.yaml",

@@ -99,6 +99,8 @@ fn settings_are_checked() {
         (r#""public_url": "https://gw.example/path""#, "not a bare `http` or `https` address"),
         (r#""public_url": "ftp://gw.example""#, "not a bare `http` or `https` address"),
         (r#""seal_keys": ["short"]"#, "shorter than 32 characters"),
+        (r#""demo": true"#, "rialto.demo: the demo has a mount `docs`, and so has `mcpServers`"),
+        (r#""demo": "yes""#, "rialto.demo: must be true or false, but is a string"),
         (r#""metrics": "off""#, "rialto.metrics: must be true or false, but is a string"),
         (r#""policies": "none""#, "rialto.policies: unknown key\n  hint: valid here: `listen`, `hosts`"),
         (r#""mounts": {}"#, "rialto.mounts: unknown key"),

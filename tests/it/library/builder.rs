@@ -164,3 +164,14 @@ async fn a_builder_of_nothing_builds() {
     let (status, _) = answer(tool_by_hand(&served.at("/mcp/docs"), "echo", json!({}))).await;
     assert_eq!(status, 404);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_application_may_have_a_page_of_its_own() {
+    let own = Router::new().route("/", get(async || "our page"));
+    let app = Rialto::builder().mount("docs", in_process()).page(false).routes(own).build();
+    let served = serve(app).await;
+    let (status, text, _) = status_and_text(&served.at("/")).await;
+    assert_eq!((status, &*text), (200, "our page"));
+    let (status, ..) = status_and_text(&served.at("/docs")).await;
+    assert_eq!(status, 200, "the rest is as it was");
+}

@@ -282,8 +282,8 @@ async fn a_hook_changes_lists_and_turns_faults_into_words() {
     for era in ERAS {
         let client = connect(&served.at("/mcp/docs"), era).await;
         let tools = soon("the list", client.service.list_all_tools()).await.unwrap();
-        let names: Vec<_> = tools.iter().map(|tool| tool.name.as_ref()).collect();
-        assert_eq!(names, ["echo", "ask", "executions"], "{era:?}");
+        let has = |name| tools.iter().any(|tool| tool.name == name);
+        assert!(has("echo") && has("ask") && !has("slow"), "{era:?}: {tools:?}");
         let result = client.call("no_such_tool", &json!({})).await;
         assert_eq!(result.is_error, Some(true), "{era:?}");
         let text = &result.content[0].as_text().unwrap().text;
