@@ -23,6 +23,7 @@ pub(crate) use caught::words;
 pub use caught::{Caught, Sheltered};
 pub use fault::{Fault, GatewayFault, Reason};
 pub use gather::Gather;
+pub(crate) use gather::{Stop, rounds, settle};
 pub use layered::{
     After, AfterForward, Before, BeforeForward, CallService, Forwarded, Forwarding, Hooked, Layered, Verdict,
     after_forward, before_forward,

@@ -96,7 +96,7 @@
 //! | [`hub`] | `Call`, `Outcome`, `Peer`, `Mount`, and the layers every call passes; knows no transport and no revision |
 //! | [`downstream`] | one endpoint per mount: both eras over streamable HTTP, sessions, parked calls |
 //! | [`upstream`] | servers over streamable HTTP, as child processes, in this process; probing, supervision |
-//! | [`mount`] | what stands between the two: pooled sessions, the catalog, pages, translation |
+//! | [`mount`] | what stands between the two: pooled sessions, the catalog, pages, tasks, translation |
 //! | [`seal`] | handles that clients keep for us |
 //! | [`config`] | the config file |
 //! | [`telemetry`] | metrics, and what the access log says |
@@ -114,7 +114,7 @@
 //!   abandons the call, and the upstream session that holds it tells the server, before anything newer.
 //! - A request that may have run is never sent a second time.
 //! - Layers return [`Fault`](hub::Fault)s; they become words on the wire at one place per edge.
-//! - What a client keeps for us (session ids, request states, cursors) is sealed and bound to its principal, mount and
+//! - What a client keeps for us (session ids, request states, cursors, task ids) is sealed and bound to its principal, mount and
 //!   purpose.
 //! - Every queue, body, wait, session and parked call has a bound.
 //! - There is no `unsafe` here, and the library's public face names no type of the SDK that the demo is written with.

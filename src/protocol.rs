@@ -1,5 +1,6 @@
 //! What MCP says: revisions, methods, capabilities, `_meta` keys, mirrored headers, and the ladder between revisions.
 
+pub(crate) mod answer;
 pub mod capabilities;
 pub mod headers;
 pub mod ladder;
@@ -7,6 +8,7 @@ pub mod level;
 pub mod meta;
 pub mod method;
 pub mod revision;
+pub mod tasks;
 
 pub use capabilities::{ClientCapabilities, Family};
 pub use method::Method;

@@ -1,6 +1,6 @@
 //! Sealed handles: what a client keeps for us and must neither read, change, lend nor use elsewhere.
 //!
-//! Session ids, `requestState` and cursors are AES-256-GCM over a small payload, bound to the principal, the mount and the
+//! Session ids, `requestState`, cursors and task ids are AES-256-GCM over a small payload, bound to the principal, the mount and the
 //! purpose. Every failure looks the same from outside.
 
 use aws_lc_rs::{
@@ -26,6 +26,8 @@ pub enum Purpose {
     RequestState,
     /// A place in a list (`nextCursor`).
     Cursor,
+    /// A task (`taskId`).
+    Task,
 }
 
 impl Purpose {
@@ -34,6 +36,7 @@ impl Purpose {
             Self::Session => "s1.",
             Self::RequestState => "g1.",
             Self::Cursor => "c1.",
+            Self::Task => "t1.",
         }
     }
 }
@@ -57,6 +60,8 @@ struct Key {
 pub struct Sealer {
     ring: Vec<Key>,
     random: SystemRandom,
+    /// Whether the keys were given, so that handles outlive the process.
+    lasting: bool,
 }
 
 impl std::fmt::Debug for Sealer {
@@ -75,7 +80,7 @@ impl Sealer {
             return Ok(Self::random());
         }
         let ring = secrets.iter().map(|s| Key::derive(s.as_ref())).collect::<Result<_, _>>()?;
-        Ok(Self { ring, random: SystemRandom::new() })
+        Ok(Self { ring, random: SystemRandom::new(), lasting: true })
     }
 
     /// A ring of one random key: handles do not outlive the process.
@@ -84,7 +89,13 @@ impl Sealer {
         let random = SystemRandom::new();
         let secret = random_bytes::<32>(&random);
         let ring = Key::derive(&secret).into_iter().collect();
-        Self { ring, random }
+        Self { ring, random, lasting: false }
+    }
+
+    /// Whether what it seals can be opened after a restart.
+    #[must_use]
+    pub fn is_lasting(&self) -> bool {
+        self.lasting
     }
 
     /// Seals `payload` for one principal, mount and purpose. Visible ASCII.

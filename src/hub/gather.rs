@@ -85,10 +85,23 @@ impl<M: Mount + Clone> Mount for Gather<M> {
     }
 }
 
-async fn gather<M: Mount>(below: M, mut call: Call) -> Result<Outcome, Fault> {
+async fn gather<M: Mount>(below: M, call: Call) -> Result<Outcome, Fault> {
+    let first = below.call(call.clone());
+    rounds(call, first, |call| below.call(call)).await
+}
+
+/// Sees a call through whose first leg is under way: asks the call's peer what the server asks, and sends the call `again`
+/// with the answers.
+pub(crate) async fn rounds(
+    mut call: Call,
+    first: BoxFuture<Result<Outcome, Fault>>,
+    again: impl Fn(Call) -> BoxFuture<Result<Outcome, Fault>>,
+) -> Result<Outcome, Fault> {
     let mut pace = PACE;
+    let mut first = Some(first);
     for _ in 0..ROUNDS {
-        let (requests, state) = match below.call(call.clone()).await? {
+        let leg = first.take().unwrap_or_else(|| again(call.clone()));
+        let (requests, state) = match leg.await? {
             Outcome::NeedsInput { requests, state } => (requests, state),
             done => return Ok(done),
         };
@@ -109,19 +122,22 @@ async fn gather<M: Mount>(below: M, mut call: Call) -> Result<Outcome, Fault> {
 }
 
 /// Why the call cannot go on: a question that got no answer the server could be given.
-struct Stop {
-    message: String,
-    cause: Option<ErrorObject>,
+pub(crate) struct Stop {
+    pub(crate) message: String,
+    pub(crate) cause: Option<ErrorObject>,
 }
 
 impl Stop {
+    /// The result of a tool that failed so.
+    pub(crate) fn tool_result(&self) -> Raw {
+        let block = RawObject::from([("type", Raw::from("text")), ("text", Raw::from(&*self.message))]);
+        RawObject::from([("content", Raw::array(&[block.to_raw()])), ("isError", Raw::constant("true"))]).to_raw()
+    }
+
     /// Ends the call: a failed tool for `tools/call`, an error for everything else.
     fn end(self, method: &Method) -> Result<Outcome, Fault> {
         if *method == Method::ToolsCall {
-            let block = RawObject::from([("type", Raw::from("text")), ("text", Raw::from(&*self.message))]);
-            let result =
-                RawObject::from([("content", Raw::array(&[block.to_raw()])), ("isError", Raw::constant("true"))]);
-            return Ok(Outcome::Complete(result.to_raw()));
+            return Ok(Outcome::Complete(self.tool_result()));
         }
         Err(Fault::Gateway(GatewayFault {
             reason: Reason::InputRoundsExceeded,
@@ -169,7 +185,7 @@ async fn ask_all(call: &Call, requests: &RawObject) -> Result<Result<RawObject, 
 }
 
 /// What the server is told: there is no way to hand it an error, so a form that failed counts as cancelled.
-fn settle(method: &str, answer: Answer) -> Result<RawObject, Stop> {
+pub(crate) fn settle(method: &str, answer: Answer) -> Result<RawObject, Stop> {
     let (why, cause) = match answer {
         Ok(mut answer) => {
             answer.remove(meta::META);

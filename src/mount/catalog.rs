@@ -14,7 +14,7 @@ use tokio::{sync::mpsc, time::Instant};
 use crate::{
     hub::{Caller, Description, Fault, Listening, Principal},
     jsonrpc::{Raw, RawObject, code},
-    protocol::{Method, Revision, headers::ToolHeaders, ladder::Plan, method::notification},
+    protocol::{Method, Revision, headers::ToolHeaders, ladder::Plan, method::notification, tasks::Support},
 };
 
 use super::pages::Pages;
@@ -56,6 +56,8 @@ pub(super) struct Tool {
     pub(super) headers: Arc<ToolHeaders>,
     /// Whether its output schema was wrapped for the client.
     pub(super) wrapped: bool,
+    /// How it may be a task, by the word of a legacy server.
+    pub(super) tasks: Support,
 }
 
 impl Tools {
@@ -72,7 +74,7 @@ impl Tools {
                     Some(schema) => ToolHeaders::read(schema).map_or_else(|_| no_headers.clone(), Arc::new),
                     None => no_headers.clone(),
                 };
-                Some((name(&tool)?, Tool { headers, wrapped: false }))
+                Some((name(&tool)?, Tool { headers, wrapped: false, tasks: Support::Forbidden }))
             })
             .collect();
         for tool in server.iter().filter(|t| memchr::memmem::find(t.as_bytes(), b"outputSchema").is_some()) {
@@ -80,6 +82,13 @@ impl Tools {
                 && let Some(known) = name(&tool).and_then(|n| tools.get_mut(&n))
             {
                 known.wrapped = true;
+            }
+        }
+        for tool in server.iter().filter(|t| memchr::memmem::find(t.as_bytes(), b"taskSupport").is_some()) {
+            if let Some(tool) = tool.to_object()
+                && let Some(known) = name(&tool).and_then(|n| tools.get_mut(&n))
+            {
+                known.tasks = Support::of(&tool);
             }
         }
         let left_out = match server.len() > client.len() {

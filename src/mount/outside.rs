@@ -5,11 +5,13 @@ use std::sync::{Arc, Weak};
 use crate::{
     hub::{Answer, BoxFuture, Caller, Peer, Question, Refusal, Scope},
     jsonrpc::{Notification, Raw},
-    protocol::{Revision, ladder::Plan, method::notification},
+    protocol::{Revision, ladder::Plan, method::notification, tasks},
 };
 
 use super::{
     changes::{Changes, Client, GATHERED, Kinds, topics::Topics},
+    pool::Key,
+    tasks::Tasks,
     translate::Translated,
 };
 
@@ -19,6 +21,8 @@ pub(super) struct Outside {
     own: Option<Own>,
     changes: Arc<Changes>,
     topics: Arc<Topics>,
+    /// The tasks of the mount, and by what the session is shared.
+    tasks: (Weak<Tasks>, Option<Key>),
 }
 
 struct Own {
@@ -29,14 +33,25 @@ struct Own {
 
 impl Outside {
     /// Hears a session that is opened for `caller`, and for others as well unless it is `own`.
-    pub(super) fn of(caller: &Caller, own: bool, changes: &Arc<Changes>, topics: Arc<Topics>) -> Arc<dyn Peer> {
+    pub(super) fn of(
+        caller: &Caller,
+        own: bool,
+        changes: &Arc<Changes>,
+        topics: Arc<Topics>,
+        tasks: (Weak<Tasks>, Option<Key>),
+    ) -> Arc<dyn Peer> {
         let own = own.then(|| Own {
             scope: Arc::downgrade(&caller.scope),
             client: Arc::downgrade(&changes.client(caller)),
             // The revisions of the legacy era differ in no message of this kind.
             plan: Plan::between(caller.revision, Revision::NEWEST_LEGACY),
         });
-        Arc::new(Self { own, changes: changes.clone(), topics })
+        Arc::new(Self { own, changes: changes.clone(), topics, tasks })
+    }
+
+    /// What concerns tasks, while there is anybody who knows them.
+    fn tasks(&self) -> Option<(Arc<Tasks>, &Key)> {
+        Some((self.tasks.0.upgrade()?, self.tasks.1.as_ref()?))
     }
 
     fn client(&self) -> Option<Arc<dyn Peer>> {
@@ -71,6 +86,13 @@ impl Peer for Outside {
             }
         } else if notification.method == notification::RESOURCE_UPDATED {
             self.updated(notification);
+        } else if notification.method == notification::TASK_STATUS
+            || tasks::related(notification.params.as_ref()).is_some()
+        {
+            let heard = self.tasks().and_then(|(tasks, place)| tasks.heard(place, notification));
+            if let Some((client, notification)) = heard {
+                client.notify(notification);
+            }
         } else if let Some(client) = self.client() {
             client.notify(notification);
         }
@@ -93,6 +115,11 @@ impl Peer for Outside {
     }
 
     fn ask(&self, question: Question) -> BoxFuture<Answer> {
+        if let Some(task) = tasks::related(question.params.as_ref())
+            && let Some((tasks, place)) = self.tasks()
+        {
+            return tasks.asked(place, task, question);
+        }
         match self.client() {
             Some(client) => client.ask(question),
             None => Box::pin(std::future::ready(Err(Refusal::NoOne))),

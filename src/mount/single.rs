@@ -12,39 +12,41 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::{
     hub::{
         Answering, Attempt, BoxFuture, Call, Caller, Description, Fault, Filter, Health, Life, Link, Listening, Mount,
-        Outcome, Principal, Reason, RequestState,
+        Outcome, Principal, Reason,
     },
-    jsonrpc::{ErrorObject, Notification, Raw, RawObject, code},
+    jsonrpc::{Notification, Raw},
     protocol::{
-        ClientCapabilities, Family, Method, Revision,
+        Family, Method,
         headers::{self, ToolHeaders},
-        ladder::{Envelope, Facts, Plan},
+        ladder::{Envelope, Plan},
         method::notification,
+        tasks::{TASK_ID, offered_by_legacy},
     },
     seal::Sealer,
-    upstream::{Connector, Outgoing, Session},
+    upstream::{Connector, Session},
 };
 
 mod legs;
 mod lists;
+mod sending;
 mod shared;
 mod subscriptions;
+mod tasks;
 mod travelling;
 mod visits;
 
 use legs::{Legs, asked_the_old_way};
 use lists::Wanted;
-use travelling::{Header, own_headers, travelling};
-use visits::asks_for_visits;
+use sending::Hop;
+use travelling::{Header, own_headers};
 
 use super::{
-    beside::Beside,
     catalog::{Catalog, Tool, View},
     changes::{Changes, topics::Topics, watch_lists},
     outside::Outside,
     pages::Snapshots,
     pool::{Key, Opened, Pool, Share},
-    translate::{Translated, fresh_elicitation_id},
+    tasks::{Handle, Kind, Tasking, Tasks},
 };
 
 /// How long a description is kept where the server does not say.
@@ -56,6 +58,8 @@ pub struct Single {
     inner: Arc<Inner>,
     forwards: Arc<[HeaderName]>,
     legs: Arc<Legs>,
+    /// Ends whatever goes on at this mount without a call, when the last handle is gone.
+    _closed: Arc<DropGuard>,
 }
 
 pub(super) struct Inner {
@@ -71,10 +75,10 @@ pub(super) struct Inner {
     observer: Mutex<Weak<Caller>>,
     /// The gateway itself, where it speaks to the server for everybody.
     pub(super) gateway: Arc<Caller>,
-    /// Ends whatever goes on at this mount without a call.
+    /// Fires when nobody can reach the mount any more: what goes on at it without a call holds the mount itself.
     pub(super) closing: CancellationToken,
-    _closed: DropGuard,
     snapshots: Snapshots,
+    tasks: Arc<Tasks>,
     sealer: Arc<Sealer>,
     /// The level from which on a legacy client is told about log messages that it did not ask for.
     unasked_level: Raw,
@@ -95,21 +99,41 @@ impl Single {
             topics: Mutex::default(),
             observer: Mutex::new(Weak::new()),
             gateway: Caller::gateway(Principal::new("gateway")),
-            _closed: closing.clone().drop_guard(),
-            closing,
+            tasks: Tasks::new(name.into(), sealer.clone(), Tasking::default(), closing.clone()),
+            closing: closing.clone(),
             snapshots: Snapshots::default(),
             sealer,
             unasked_level: Raw::from("info"),
         };
-        Self { inner: Arc::new(inner), forwards: Arc::default(), legs: Arc::default() }
+        let closed = Arc::new(closing.drop_guard());
+        Self { inner: Arc::new(inner), forwards: Arc::default(), legs: Arc::default(), _closed: closed }
     }
 
     /// The same server in the legacy era.
     fn legacy(&self) -> Option<Self> {
         let inner = &self.inner;
         let connector = inner.connector.legacy()?;
-        let other = Self::new(&inner.name, connector, inner.share, inner.sealer.clone());
+        let mut other = Self::new(&inner.name, connector, inner.share, inner.sealer.clone());
+        if let Some(other) = Arc::get_mut(&mut other.inner) {
+            other.tasks = inner.tasks.clone();
+        }
         Some(Self { forwards: self.forwards.clone(), ..other })
+    }
+
+    /// Treats tasks so. For a mount that nobody uses yet.
+    #[must_use]
+    pub fn tasking(mut self, tasking: Tasking) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.inner) {
+            inner.tasks = Tasks::new(inner.name.clone(), inner.sealer.clone(), tasking, inner.closing.clone());
+        }
+        self
+    }
+
+    /// The way on which the task was made that a request is about, if not on this one.
+    fn other_of_task(&self, call: &Call) -> Option<&Self> {
+        let other = self.legs.made()?;
+        let (handle, _) = self.inner.tasks.open(&call.caller.principal, call.params.get(TASK_ID)).ok()?;
+        matches!(handle, Handle { kind: Kind::Passed, .. }).then_some(other)
     }
 
     /// Lets these headers of clients pass to the server, where it is there over HTTP. Those that never may
@@ -136,13 +160,18 @@ impl Mount for Single {
     }
 
     fn call(&self, call: Call) -> BoxFuture<Result<Outcome, Fault>> {
-        if let Some(other) = self.legs.other(&call, || self.legacy()) {
+        let other = match call.method.is_about_tasks() {
+            true => self.other_of_task(&call),
+            false => self.legs.other(&call, || self.legacy()),
+        };
+        if let Some(other) = other {
             return other.call(call);
         }
         let (inner, legs) = (self.inner.clone(), self.legs.clone());
         Box::pin(async move {
             let ended = match call.method.list_member() {
                 Some(member) => inner.list(&call, member).await,
+                None if call.method.is_about_tasks() => inner.about_task(&call).await,
                 None => inner.forward(&call).await,
             };
             if let Err(Fault::Answered(error)) = &ended
@@ -222,7 +251,8 @@ impl Inner {
     async fn opened(&self, caller: &Arc<Caller>) -> Result<Opened, Fault> {
         let outside = |key: Option<&Key>| {
             let topics = self.topics(key, caller);
-            Outside::of(caller, key.is_some_and(Key::is_own), &self.changes, topics)
+            let tasks = (Arc::downgrade(&self.tasks), key.cloned());
+            Outside::of(caller, key.is_some_and(Key::is_own), &self.changes, topics, tasks)
         };
         let opened = self.pool.session(caller, outside).await?;
         self.catalog.speaks(opened.session.revision());
@@ -241,7 +271,8 @@ impl Inner {
         let session = self.session(caller).await?;
         let plan = Plan::between(caller.revision, session.revision());
         let server = session.description();
-        let capabilities = plan.capabilities(server.capabilities.clone());
+        let mut capabilities = plan.capabilities(server.capabilities.clone());
+        self.advertise_tasks(caller, &server, plan, &mut capabilities);
         let description = Arc::new(Description { capabilities, ..(*server).clone() });
         let ttl = session.description_ttl_ms().map_or(DESCRIBED, Duration::from_millis);
         // Kept for everybody who would see the same, and for the session that is open now.
@@ -311,7 +342,7 @@ impl Inner {
         };
         let own = own_headers(call);
         let tool = match &named {
-            Some(name) if session.mirrors_headers() || plan.crosses_eras() => {
+            Some(name) if session.mirrors_headers() || plan.crosses_eras() || runs_tasks(session) => {
                 self.tool(&call.caller, name, &own).await?
             }
             _ => None,
@@ -323,129 +354,8 @@ impl Inner {
             true => self.wish(call, opened).await,
             false => None,
         };
-        let sent = self.send_visiting(call, session, beside, plan, tool.as_ref()).await;
-        let disputed = |sent: &Result<_, Fault>| matches!(sent, Err(Fault::Answered(e)) if is_disputed(session, e));
-        if !disputed(&sent) {
-            return sent;
-        }
-        // The server did not run it: it knows other annotations than we do. Once more with what it lists now.
-        let retried = match &named {
-            Some(name) => {
-                self.view(&call.caller).forget_tools();
-                let tool = self.tool(&call.caller, name, &own).await?;
-                self.send(call, session, beside, plan, tool.as_ref()).await
-            }
-            None => sent,
-        };
-        if disputed(&retried) {
-            let message = "the server says that the headers do not match the body; something between may change them";
-            return Err(Fault::upstream(Reason::UpstreamHeaderMismatch, &self.name, message));
-        }
-        retried
-    }
-
-    async fn send(
-        &self,
-        call: &Call,
-        session: &Arc<dyn Session>,
-        beside: &Arc<Beside>,
-        plan: Plan,
-        tool: Option<&Tool>,
-    ) -> Result<Outcome, Fault> {
-        let modern = session.revision().is_modern();
-        let uri = match call.method {
-            Method::ResourcesRead => call.params.get("uri").and_then(Raw::as_text).map(std::borrow::Cow::into_owned),
-            _ => None,
-        };
-        let server = session.description();
-        let mut params = call.params.clone();
-        plan.request(&call.method, &mut params, &self.envelope(&call.caller, &server));
-        if let (true, Attempt::Answers { responses, state }) = (modern, &call.attempt) {
-            if !responses.is_empty() {
-                params.set("inputResponses", responses.to_raw());
-            }
-            if let Some(RequestState(state)) = state {
-                params.set("requestState", state.clone());
-            }
-        }
-        let outgoing = Outgoing {
-            method: call.method.clone(),
-            headers: travelling(call, session, tool, &params),
-            params,
-            peer: match modern || self.is_own(&call.caller) {
-                true => Translated::peer(plan, call.peer.clone()),
-                false => beside.around_call(Translated::peer(plan, call.peer.clone())),
-            },
-            capabilities: match self.share {
-                Share::Everybody if !modern => ClientCapabilities::default(),
-                _ => call.caller.capabilities.clone(),
-            },
-            life: call.life.clone(),
-        };
-        let facts = Facts {
-            server_info: server.server_info.as_ref(),
-            http: session.mirrors_headers(),
-            uri: uri.as_deref(),
-            wrapped_output: tool.is_some_and(|t| t.wrapped),
-            capabilities: Some(&call.caller.capabilities),
-            upstream: Some(&self.name),
-            ..Facts::default()
-        };
-        let ended = match session.call(outgoing).await {
-            // In its era there is no error for that: it gets what the server said.
-            Err(Fault::Undeclared { cause, .. }) if !call.caller.revision.is_modern() => Err(Fault::Answered(cause)),
-            ended => ended,
-        };
-        match ended {
-            Ok(result) if modern => self.modern_outcome(call, &server, plan, &facts, result),
-            Ok(result) => Ok(Outcome::Complete(legacy_result(&call.method, plan, &facts, result))),
-            Err(Fault::Answered(error)) if is_disputed(session, &error) || asks_for_visits(call, session, &error) => {
-                Err(Fault::Answered(error))
-            }
-            Err(Fault::Answered(error)) => match plan.error_as_result(&call.method, &error) {
-                Some(result) => Ok(Outcome::Complete(result.to_raw())),
-                None => Err(Fault::Answered(plan.error(&call.method, error, &facts))),
-            },
-            Err(fault) => Err(fault),
-        }
-    }
-
-    fn modern_outcome(
-        &self,
-        call: &Call,
-        server: &Description,
-        plan: Plan,
-        facts: &Facts<'_>,
-        result: Raw,
-    ) -> Result<Outcome, Fault> {
-        let broken = |what: &str| Err(Fault::upstream(Reason::UpstreamProtocol, &self.name, what));
-        let Some(mut object) = result.to_object() else { return broken("the result is not an object") };
-        let kind = object.get("resultType").and_then(Raw::as_text).map(std::borrow::Cow::into_owned);
-        match kind.as_deref() {
-            // How long it may be kept is checked even where nothing else is touched.
-            Some("complete") if plan.is_empty() && !call.method.is_cacheable() => Ok(Outcome::Complete(result)),
-            Some("complete") => Ok(Outcome::Complete(plan.result(&call.method, object, facts).to_raw())),
-            // Required, but a server that forgets it means that it is done.
-            None => {
-                tracing::debug!(mount = &*self.name, method = %call.method, "a modern result without resultType");
-                object.set("resultType", Raw::from("complete"));
-                Ok(Outcome::Complete(plan.result(&call.method, object, facts).to_raw()))
-            }
-            Some("input_required") => {
-                let requests = object.get_object("inputRequests").unwrap_or_default();
-                let state = object.get("requestState").filter(|s| !s.is_null()).cloned().map(RequestState);
-                if !call.method.may_ask() {
-                    return broken("it asks for input where the protocol does not let it");
-                }
-                if requests.is_empty() && state.is_none() {
-                    return broken("it asks for input without saying which");
-                }
-                Ok(Outcome::NeedsInput { requests: questions(plan, requests), state })
-            }
-            Some("task") if plan.is_empty() => Ok(Outcome::Task(result)),
-            Some(_) if plan.is_empty() && shares_extension(&call.caller, server) => Ok(Outcome::Complete(result)),
-            Some(_) => broken("it answered with a kind of result that the client does not know"),
-        }
+        let tool = tool.as_ref();
+        self.call_or_task(Hop { call, session, beside, plan, name: named.as_deref(), tool }).await
     }
 
     /// The envelope of a request to `server`. A legacy client that never chose a level gets log messages from `info` on
@@ -462,53 +372,12 @@ impl Inner {
     }
 }
 
-/// Whether a modern server disputes the headers of a request. It has not run it then.
-fn is_disputed(session: &Arc<dyn Session>, error: &ErrorObject) -> bool {
-    session.revision().is_modern() && error.code == code::HEADER_MISMATCH
-}
-
-/// A result of a legacy server. What names no `resultType` and crosses nothing is passed on as it is.
-fn legacy_result(method: &Method, plan: Plan, facts: &Facts<'_>, result: Raw) -> Raw {
-    let foreign = memchr::memmem::find(result.as_bytes(), b"\"resultType\"").is_some();
-    if plan.is_empty() && !foreign {
-        return result;
-    }
-    let Some(mut object) = result.to_object() else { return result };
-    if foreign {
-        object.remove("resultType");
-    }
-    plan.result(method, object, facts).to_raw()
-}
-
-/// The questions of a modern server in the shape of the client's revision.
-fn questions(plan: Plan, requests: RawObject) -> RawObject {
-    if plan.is_empty() {
-        return requests;
-    }
-    let mut translated = RawObject::new();
-    for (key, request) in requests.iter() {
-        let mut request = request.to_object().unwrap_or_default();
-        let method = request.get("method").and_then(Raw::as_text).unwrap_or_default().into_owned();
-        match plan.question(&method, request.get_object("params"), fresh_elicitation_id) {
-            Some(params) => request.set("params", params.to_raw()),
-            None => drop(request.remove("params")),
-        }
-        translated.set(&key, request.to_raw());
-    }
-    translated
-}
-
 /// Whether a session failed because its server speaks another revision by now.
 fn has_changed(session: &Arc<dyn Session>, fault: &Fault) -> bool {
     fault.reason() == Some(Reason::UpstreamVersion) && !session.is_open()
 }
 
-fn shares_extension(caller: &Caller, server: &Description) -> bool {
-    let offered = server.capabilities.get_object("extensions").unwrap_or_default();
-    offered.iter().any(|(name, _)| caller.capabilities.extends(&name))
-}
-
-/// The plan for requests that the gateway itself words: they have no envelope yet.
-fn own_words(server: Revision) -> Plan {
-    Plan::between(Revision::NEWEST_LEGACY, server)
+/// Whether a legacy server runs tools as tasks, so that has to be known which.
+fn runs_tasks(session: &Arc<dyn Session>) -> bool {
+    !session.revision().is_modern() && offered_by_legacy(&session.description().capabilities)
 }

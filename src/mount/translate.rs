@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     hub::{Answer, BoxFuture, Peer, Question, Refusal},
     jsonrpc::Notification,
-    protocol::ladder::Plan,
+    protocol::{Revision, ladder::Plan},
     seal::random_token,
 };
 
@@ -42,6 +42,11 @@ impl Peer for Translated {
     fn answers_later(&self) -> bool {
         self.client.answers_later()
     }
+}
+
+/// The plan for requests that the gateway itself words: they have no envelope yet.
+pub(super) fn own_words(server: Revision) -> Plan {
+    Plan::between(Revision::NEWEST_LEGACY, server)
 }
 
 /// An id for a URL elicitation that a modern server did not name: a UUID of version 4 (RFC 9562).

@@ -66,6 +66,8 @@ pub struct Facts<'a> {
     pub uri: Option<&'a str>,
     /// Whether the output schema of the tool was wrapped for this client ([`Plan::wraps_output`]).
     pub wrapped_output: bool,
+    /// Whether tasks are bridged between the two ends.
+    pub tasks: bool,
     /// What the client declared that it can do; without it every missing capability that a server reports is believed.
     pub capabilities: Option<&'a ClientCapabilities>,
     /// The server's name here, for the errors that the gateway makes out of a server's.
@@ -154,6 +156,16 @@ impl Plan {
         (*method == Method::ToolsCall)
             .then(|| rungs(self.server, self.client))?
             .find_map(|(r, w)| r.told_error(w, error))
+    }
+
+    /// A task of the server as the client's design has it. Given with what the extension puts beside it (questions, result,
+    /// error), and returned without: a legacy client asks for those by other requests.
+    #[must_use]
+    pub fn task(self, mut task: RawObject) -> RawObject {
+        for (rung, way) in rungs(self.server, self.client) {
+            rung.task(way, &mut task);
+        }
+        task
     }
 
     /// The params of a notification, in either direction.

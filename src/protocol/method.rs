@@ -88,6 +88,19 @@ impl Method {
         matches!(self, Self::ToolsCall | Self::PromptsGet | Self::ResourcesRead)
     }
 
+    /// Whether a legacy server may ask the client something before it answers it: beside the calls that may ask, the wait for
+    /// the result of a task (2025-11-25, basic/utilities/tasks#input-required-status).
+    #[must_use]
+    pub const fn carries_questions(&self) -> bool {
+        self.may_ask() || matches!(self, Self::TasksResult)
+    }
+
+    /// Whether it is about a task that was created before.
+    #[must_use]
+    pub const fn is_about_tasks(&self) -> bool {
+        matches!(self, Self::TasksGet | Self::TasksResult | Self::TasksList | Self::TasksCancel | Self::TasksUpdate)
+    }
+
     /// Whether it may be sent a second time when its answer was lost.
     #[must_use]
     pub const fn is_safe(&self) -> bool {
@@ -102,6 +115,8 @@ impl Method {
                 | Self::PromptsGet
                 | Self::Complete
                 | Self::TasksGet
+                | Self::TasksResult
+                | Self::TasksList
         )
     }
 
@@ -196,6 +211,10 @@ pub mod notification {
     pub const ROOTS_CHANGED: &str = "notifications/roots/list_changed";
     /// What a listen will deliver, modern.
     pub const ACKNOWLEDGED: &str = "notifications/subscriptions/acknowledged";
+    /// A task changed, 2025-11-25.
+    pub const TASK_STATUS: &str = "notifications/tasks/status";
+    /// A task changed, the modern extension.
+    pub const TASK_CHANGED: &str = "notifications/tasks";
     /// A URL elicitation is done, 2025-11-25.
     pub const ELICITATION_COMPLETE: &str = "notifications/elicitation/complete";
 }

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::{
     hub::Fault,
     jsonrpc::{ErrorObject, Notification, Raw, RawObject, Request, RequestId},
-    protocol::{ClientCapabilities, meta},
+    protocol::{ClientCapabilities, Method, meta, tasks},
 };
 
 /// How many messages may wait for one call. Beyond it progress and log messages are dropped.
@@ -43,6 +43,8 @@ struct Entry {
     order: u64,
     may_ask: bool,
     capabilities: ClientCapabilities,
+    /// The task whose result is waited for.
+    task: Option<String>,
     messages: mpsc::Sender<Incoming>,
     ended: oneshot::Sender<Ended>,
 }
@@ -66,7 +68,12 @@ impl Pending {
     }
 
     /// Enters a call under a fresh id. `None` when the session is closed.
-    pub(crate) fn enter(&self, may_ask: bool, capabilities: ClientCapabilities) -> Option<(u64, Inbox)> {
+    pub(crate) fn enter(
+        &self,
+        may_ask: bool,
+        capabilities: ClientCapabilities,
+        task: Option<String>,
+    ) -> Option<(u64, Inbox)> {
         let (messages, messages_out) = mpsc::channel(INBOX);
         let (ended, ended_out) = oneshot::channel();
         let mut inner = self.lock();
@@ -82,7 +89,7 @@ impl Pending {
                 break id;
             }
         };
-        inner.calls.insert(id, Entry { order, may_ask, capabilities, messages, ended });
+        inner.calls.insert(id, Entry { order, may_ask, capabilities, task, messages, ended });
         Some((id, Inbox { messages: messages_out, ended: ended_out }))
     }
 
@@ -143,30 +150,41 @@ impl Pending {
         }
     }
 
-    /// The call that a question belongs to which arrived outside every call's own stream: the only one whose client can
-    /// answer it, and of several the one started last. All calls of a session belong to the same principal, and the answer
-    /// goes to the asking server by its id whatever call carries the question.
+    /// The call that a question belongs to which arrived outside every call's own stream: the one that waits for the task that
+    /// the question names; where it names none, the only one whose client can answer it, and of several the one started last.
+    /// All calls of a session belong to the same principal, and the answer goes to the asking server by its id whatever call
+    /// carries the question.
     pub(crate) fn attribute(&self, method: &str, params: Option<&RawObject>) -> Option<u64> {
+        let task = tasks::related(params);
         let inner = self.lock();
         let able = inner.calls.iter().filter(|(_, e)| e.may_ask && e.capabilities.answers(method, params).is_ok());
-        able.max_by_key(|(_, e)| e.order).map(|(&id, _)| id)
+        let own = able.filter(|(_, e)| task.is_none() || e.task == task);
+        own.max_by_key(|(_, e)| (e.task.is_none(), e.order)).map(|(&id, _)| id)
+    }
+
+    /// The call that waits for the task that a notification names.
+    pub(crate) fn of_task(&self, params: Option<&RawObject>) -> Option<u64> {
+        let task = Some(tasks::related(params)?);
+        let inner = self.lock();
+        inner.calls.iter().filter(|(_, e)| e.task == task).max_by_key(|(_, e)| e.order).map(|(&id, _)| id)
     }
 
     /// The only call that may be asked something, for a question that no call's client can answer: the refusal is that
     /// call's, and explains why it fails.
     pub(crate) fn only_asked(&self) -> Option<u64> {
         let inner = self.lock();
-        let mut asked = inner.calls.iter().filter(|(_, e)| e.may_ask);
+        let mut asked = inner.calls.iter().filter(|(_, e)| e.may_ask && e.task.is_none());
         match (asked.next(), asked.next()) {
             (Some((&id, _)), None) => Some(id),
             _ => None,
         }
     }
 
-    /// The only call that runs, for a message that names none.
+    /// The only call that runs, for a message that names none. Whoever waits for a task does not count beside others.
     pub(crate) fn only(&self) -> Option<u64> {
         let inner = self.lock();
-        let mut ids = inner.calls.keys();
+        let waits = !inner.calls.values().any(|e| e.task.is_none());
+        let mut ids = inner.calls.iter().filter(|(_, e)| waits || e.task.is_none()).map(|(id, _)| id);
         match (ids.next(), ids.next()) {
             (Some(&id), None) => Some(id),
             _ => None,
@@ -204,6 +222,12 @@ pub(crate) fn replace_token(params: &mut RawObject, id: u64) {
     if meta::get(params, meta::PROGRESS_TOKEN).is_some() {
         meta::edit(params, |m| m.set(meta::PROGRESS_TOKEN, progress_token(id)));
     }
+}
+
+/// The task whose result a request waits for.
+pub(crate) fn task_of(method: &Method, params: &RawObject) -> Option<String> {
+    let id = params.get(tasks::TASK_ID).filter(|_| *method == Method::TasksResult)?;
+    id.as_text().map(std::borrow::Cow::into_owned)
 }
 
 /// The call that a progress notification belongs to, by its token.

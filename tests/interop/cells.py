@@ -120,9 +120,11 @@ FRONT_SKIPS = {
 }
 
 
-def skips(client: str, server: str, era: str, front: str = "") -> dict[str, str]:
+def skips(client: str, server: str, era: str, front: str = "", direct: bool = False) -> dict[str, str]:
     """What a client that speaks this era leaves out with this server, and why."""
     wanted = {}
+    if direct and server.startswith("everything") and client != "ts1":
+        wanted["task"] = "without Rialto, a tool that has to be a task is for clients that know tasks"
     if client == "inspector-legacy" and SERVERS[server][0] == "stdio":
         wanted["exactly_once"] = "each command of the inspector is a session, and each session has a process of its own"
     if server == "filesystem-stdio" and era == "modern":

@@ -286,6 +286,8 @@ const checks = {
     elicitation_declined: ask,
     elicitation_twice: ask,
     elicitation_prompt: prompt,
+    /** A tool that is called as a task by clients that know tasks, and as any other by those that leave that to Rialto. */
+    task: (client, want) => ask(client.asTask ? { call: client.asTask } : client, want),
     sampling: ask,
     roots: ask,
     roots_standalone: async (client, want) => (client.info.era === 'modern' ? undefined : ask(client, want)),

@@ -353,6 +353,8 @@ async def ask(client, want):
 
 
 elicitation = elicitation_declined = elicitation_twice = sampling = roots = questions_at_once = ask
+# A tool that is called as a task by clients that know tasks, and as any other by those that leave that to Rialto.
+task = ask
 
 
 async def roots_standalone(client, want):

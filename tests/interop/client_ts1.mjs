@@ -52,6 +52,12 @@ async function connect({ target }) {
         templates: () => pages(params => client.listResourceTemplates(params), 'resourceTemplates'),
         prompts: () => pages(params => client.listPrompts(params), 'prompts'),
         call: (name, args, onprogress, signal) => client.callTool({ name, arguments: args }, undefined, { onprogress, signal }),
+        async asTask(name, args) {
+            for await (const said of client.experimental.tasks.callToolStream({ name, arguments: args })) {
+                if (said.type === 'result') return said.result;
+                if (said.type === 'error') throw said.error;
+            }
+        },
         read: uri => client.readResource({ uri }),
         prompt: (name, args) => client.getPrompt({ name, arguments: args }),
         complete: async (name, argument, value) =>

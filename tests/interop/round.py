@@ -97,14 +97,14 @@ class Fronts:
         return self.mounts[server]
 
 
-def run_cell(client: str, server: str, target: str, era: str, checks: str, front="") -> list[dict]:
+def run_cell(client: str, server: str, target: str, era: str, args, front="") -> list[dict]:
     program, mode, _ = CLIENTS[client]
-    left_out = skips(client, server, era, front)
+    left_out = skips(client, server, era, front, args.direct)
     command = [*program, target, "--mode", mode, "--profile", SERVERS[server][2], "--expect-era", era]
     if left_out:
         command += ["--skip", ",".join(sorted(left_out))]
-    if checks:
-        command += ["--only", checks]
+    if args.checks:
+        command += ["--only", args.checks]
     code, output, errors = processes.run(client, command, CELL_SECONDS, client_environment(server))
     results = [json.loads(line) for line in output.split("\n") if line.startswith("{")]
     for result in results:
@@ -220,7 +220,7 @@ def run_cells(cells: list[tuple], fronts: Fronts, args, report: dict) -> bool:
             continue
         name = f"{client} → {front} × {server}" if front else f"{client} × {server}"
         started = time.monotonic()
-        results = run_cell(client, server, fronts.target(front, server), era, args.checks, front)
+        results = run_cell(client, server, fronts.target(front, server), era, args, front)
         report[name] = results
         passed, failed, skipped = counts(results)
         words = f"{passed} ok, {failed} failed, {skipped} skipped"

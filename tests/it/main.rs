@@ -27,4 +27,5 @@ mod server_kit;
 mod simulation;
 mod subscriptions;
 mod support;
+mod tasks;
 mod upstream_http;

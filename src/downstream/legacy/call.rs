@@ -19,7 +19,7 @@ use crate::{
         ErrorObject, Notification, Raw, RawObject, Request, RequestId, code, encode_error, encode_notification,
         encode_result,
     },
-    protocol::{Era, Method, meta, method::notification},
+    protocol::{Era, Method, meta, method::notification, tasks},
 };
 
 use super::{
@@ -238,6 +238,8 @@ impl Peer for Calling {
         let Some(session) = self.session.upgrade() else { return };
         let Notification { method, params } = notification;
         let (weight, params) = match &*method {
+            // Progress of a task has the token of the call that created the task, and not of this one.
+            notification::PROGRESS if tasks::related(params.as_ref()).is_some() => (Weight::Light, params),
             notification::PROGRESS => match self.progress(params) {
                 Some(params) => (Weight::Light, Some(params)),
                 None => return,

@@ -12,7 +12,7 @@ use tokio::sync::{Notify, Semaphore};
 use crate::{
     hub::{Answer, BoxFuture, Peer, Question, Refusal},
     jsonrpc::{Notification, Raw, encode_notification},
-    protocol::method::notification,
+    protocol::{method::notification, tasks},
 };
 
 use super::{
@@ -39,8 +39,9 @@ impl Peer for Outside {
     fn notify(&self, notification: Notification) {
         let Some(session) = self.0.upgrade() else { return };
         let weight = match &*notification.method {
-            // Progress belongs to a call, whose peer knows the client's token.
-            notification::PROGRESS => return,
+            // Progress belongs to a call, whose peer knows the client's token, unless a task goes on after its call.
+            notification::PROGRESS if tasks::related(notification.params.as_ref()).is_none() => return,
+            notification::PROGRESS => Weight::Light,
             notification::MESSAGE if !level::passes(&session.caller(), notification.params.as_ref()) => return,
             notification::MESSAGE => Weight::Light,
             _ => Weight::Heavy,

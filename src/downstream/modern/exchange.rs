@@ -5,13 +5,12 @@ use std::sync::Arc;
 use crate::{
     hub::{Caller, Fault, Outcome, Reason, RequestState},
     jsonrpc::{ErrorObject, Raw, RawObject, code},
-    protocol::{Method, meta, method::question},
+    protocol::{Method, meta, method::question, tasks},
 };
 
 use super::{
     Shared,
     digest::{self, Digest},
-    gate,
     leg::Ending,
     parked::Reply,
     refused::presentable,
@@ -71,7 +70,7 @@ impl Exchange {
     fn result(&self, outcome: Result<Outcome, Fault>) -> Result<Raw, Fault> {
         match outcome? {
             Outcome::Complete(result) => Ok(result),
-            Outcome::Task(result) if self.caller.capabilities.extends(gate::TASKS) => Ok(result),
+            Outcome::Task(result) if self.caller.capabilities.extends(tasks::EXTENSION) => Ok(result),
             Outcome::Task(_) => Err(broken("the server created a task for a client that knows none")),
             Outcome::NeedsInput { requests, state } => {
                 self.check(&requests, state.as_ref())?;

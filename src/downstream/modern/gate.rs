@@ -6,13 +6,10 @@ use crate::{
     downstream::endpoint::Context,
     hub::{Caller, Description, Fault},
     jsonrpc::{ErrorObject, Raw, RawObject, code},
-    protocol::{Era, Family, Method, headers::ToolHeaders},
+    protocol::{Era, Family, Method, headers::ToolHeaders, tasks},
 };
 
 use super::{envelope, refused::Refused};
-
-/// The extension that brings tasks.
-pub(super) const TASKS: &str = "io.modelcontextprotocol/tasks";
 
 /// What was learnt about a request on its way through.
 #[derive(Default)]
@@ -33,16 +30,24 @@ pub(super) async fn admit(
     if !method.exists_in(Era::Modern) || method.as_str().starts_with("notifications/") {
         return Err(unknown(method));
     }
-    if needs_tasks(method, params) && !caller.capabilities.extends(TASKS) {
+    if needs_tasks(method, params) && !caller.capabilities.extends(tasks::EXTENSION) {
         let missing = Raw::constant(r#"{"requiredCapabilities":{"extensions":{"io.modelcontextprotocol/tasks":{}}}}"#);
-        let error = ErrorObject::new(code::MISSING_CAPABILITY, format!("the client did not declare `{TASKS}`"));
+        let message = format!("the client did not declare `{}`", tasks::EXTENSION);
+        let error = ErrorObject::new(code::MISSING_CAPABILITY, message);
         return Err(Refused::envelope(error.with_data(missing)));
     }
     let description = match method.family() {
         // A server of 2024-11-05 completes without saying so.
-        None | Some(Family::Completions) if !matches!(method, Method::Discover | Method::Listen) => None,
+        None | Some(Family::Completions)
+            if !matches!(method, Method::Discover | Method::Listen) && !method.is_about_tasks() =>
+        {
+            None
+        }
         _ => Some(context.mount.describe(caller).await?),
     };
+    if method.is_about_tasks() && !description.as_ref().is_some_and(|d| tasks::extended(&d.capabilities)) {
+        return Err(unknown(method));
+    }
     if let (Some(family), Some(description)) = (method.family(), &description)
         && !description.offers(family)
     {

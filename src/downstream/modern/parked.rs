@@ -5,7 +5,6 @@
 //! known by serial numbers, the requests of the client that wait for the call by waiter numbers. Each set of questions that
 //! the client is shown opens a new generation, which one set of answers may close.
 
-mod answer;
 mod event;
 mod stored;
 
@@ -18,7 +17,7 @@ use tokio::time::Instant;
 use crate::{
     hub::{Question, Refusal},
     jsonrpc::{Raw, RawObject},
-    protocol::ClientCapabilities,
+    protocol::{ClientCapabilities, answer},
 };
 
 use self::stored::Stored;

@@ -30,7 +30,9 @@ pub(super) enum Next {
 
 /// Takes the answers and the state out of the parameters.
 pub(super) fn read(exchange: &Exchange, params: &mut RawObject) -> Result<Next, Refused> {
-    if matches!(exchange.method, Method::Other(_)) || !(params.has(INPUT_RESPONSES) || params.has(REQUEST_STATE)) {
+    // What answers the questions of a task is no retry.
+    let is_other = matches!(exchange.method, Method::Other(_) | Method::TasksUpdate);
+    if is_other || !(params.has(INPUT_RESPONSES) || params.has(REQUEST_STATE)) {
         return Ok(Next::Call(Attempt::First));
     }
     let responses = params.remove(INPUT_RESPONSES).filter(|r| !r.is_null());

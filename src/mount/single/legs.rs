@@ -58,6 +58,11 @@ impl Legs {
         self.legacy.get_or_init(legacy).as_ref()
     }
 
+    /// The way to the server in the legacy era, where one was needed already.
+    pub(super) fn made(&self) -> Option<&Single> {
+        self.legacy.get()?.as_ref()
+    }
+
     /// Remembers what failed so.
     pub(super) fn learn(&self, mount: &Arc<str>, call: &Call) {
         let Some(key) = of(call) else { return };

@@ -8,6 +8,7 @@ use crate::{
     protocol::{
         Method,
         ladder::{Facts, Plan},
+        tasks,
     },
     upstream::{Outgoing, Session},
 };
@@ -17,8 +18,9 @@ use super::{
         catalog::{Tools, View, list_index},
         pages::{Owner, Pages},
         pool::Opened,
+        translate::own_words,
     },
-    Inner, has_changed, own_words,
+    Inner, has_changed,
     travelling::{Header, own_headers},
 };
 
@@ -163,6 +165,7 @@ impl Inner {
             server_info: server.server_info.as_ref(),
             http: session.mirrors_headers(),
             ttl_ms: ttl,
+            tasks: session.revision().is_modern() && tasks::extended(&server.capabilities),
             ..Facts::default()
         };
         let mut whole = frame.unwrap_or_default();

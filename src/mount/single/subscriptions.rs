@@ -27,8 +27,10 @@ use super::{
             watch_lists,
         },
         pool::{Key, Opened, Share},
+        translate::own_words,
     },
-    Inner, own_words,
+    Inner,
+    sending::{Hop, Wish},
 };
 
 /// How long the session of a single request is kept after its answer, for what the server says about lists afterwards.
@@ -81,9 +83,15 @@ impl Inner {
     pub(super) async fn listen(self: &Arc<Self>, caller: &Arc<Caller>, filter: Filter) -> Result<Listening, Fault> {
         let by = self.listening_as(caller);
         let session = self.session(&by).await?;
+        let named = self.tasks.named(caller, &filter);
         match session.revision().is_modern() {
-            true => self.relay(session, caller, filter).await,
-            false => self.gather(session, by, caller, &filter).await,
+            true => {
+                self.relay(session, caller, named.for_server(&filter)).await.map(|listening| named.renamed(listening))
+            }
+            false => {
+                let listening = self.gather(session, by, caller, &filter).await?;
+                Ok(named.beside(caller.clone(), listening))
+            }
         }
     }
 
@@ -199,7 +207,8 @@ impl Inner {
             return done;
         }
         // The session is the client's own: it says so in its own words.
-        let answered = self.send(call, session, beside, plan, None).await?;
+        let hop = Hop { call, session, beside, plan, name: None, tool: None };
+        let answered = self.send(hop, &Wish::Plain).await?;
         let hold = self.hold(session, caller);
         match begins {
             true => {

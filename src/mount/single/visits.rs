@@ -11,13 +11,13 @@ use futures_util::future::join_all;
 use crate::{
     hub::{Answer, Answering, Call, Fault, GatewayFault, Outcome, Question, Reason, Refusal},
     jsonrpc::{ErrorObject, Raw, RawObject, code},
-    protocol::{Method, ladder::Plan, method::question},
+    protocol::{Method, method::question},
     upstream::Session,
 };
 
 use super::{
-    super::{beside::Beside, catalog::Tool},
     Inner,
+    sending::{Hop, Wish},
 };
 
 /// How often one call may be refused so.
@@ -64,16 +64,10 @@ pub(super) fn asks_for_visits(call: &Call, session: &Arc<dyn Session>, error: &E
 
 impl Inner {
     /// Sends a call, and again each time that a person has been to the pages which the server wants visited first.
-    pub(super) async fn send_visiting(
-        &self,
-        call: &Call,
-        session: &Arc<dyn Session>,
-        beside: &Arc<Beside>,
-        plan: Plan,
-        tool: Option<&Tool>,
-    ) -> Result<Outcome, Fault> {
+    pub(super) async fn send_visiting(&self, hop: Hop<'_>, wish: &Wish) -> Result<Outcome, Fault> {
+        let Hop { call, session, beside, .. } = hop;
         for round in 0..=ROUNDS {
-            let error = match self.send(call, session, beside, plan, tool).await {
+            let error = match self.send(hop, wish).await {
                 Err(Fault::Answered(error)) if asks_for_visits(call, session, &error) => error,
                 ended => return ended,
             };

@@ -5,11 +5,10 @@ use crate::{
     protocol::{
         Method,
         meta::{self, HOP_LOCAL},
+        tasks::EXTENSION,
     },
 };
 
-/// The extension that makes tasks, which no legacy revision may be enabled by (2025-11-25 has tasks of its own).
-pub(super) const TASKS: &str = "io.modelcontextprotocol/tasks";
 /// The members of a modern retry.
 const RETRY: [&str; 2] = ["inputResponses", "requestState"];
 /// The members of modern results.
@@ -67,7 +66,7 @@ pub(super) fn strip_keys(object: &mut RawObject, foreign: impl Fn(&str) -> bool)
 /// Takes the tasks extension out of capabilities.
 pub(super) fn strip_task_extension(capabilities: &mut RawObject) {
     let Some(mut extensions) = capabilities.get_object("extensions") else { return };
-    if extensions.remove(TASKS).is_none() {
+    if extensions.remove(EXTENSION).is_none() {
         return;
     }
     if extensions.is_empty() {

@@ -31,7 +31,7 @@ impl Rung for Rung20250618 {
     }
 
     /// No structured results, no schema for them.
-    fn tool(&self, _plan: Plan, way: Way, tool: &mut RawObject) -> bool {
+    fn tool(&self, _plan: Plan, way: Way, tool: &mut RawObject, _facts: &Facts<'_>) -> bool {
         way == Way::Older && tool.remove("outputSchema").is_some()
     }
 

@@ -2,12 +2,13 @@
 
 use crate::{
     jsonrpc::{ErrorObject, Raw, RawObject, code},
-    protocol::{Method, Revision, method::question},
+    protocol::{Method, Revision, meta::RELATED_TASK, method::question, tasks::TASK},
 };
 
 use super::{
-    Facts, Plan,
+    Envelope, Facts, Plan,
     content::text_block,
+    legacy,
     rung::{Rung, Way},
     text_of,
 };
@@ -25,8 +26,23 @@ impl Rung for Rung20251125 {
         Revision::R2025_11_25
     }
 
+    /// Neither an older client nor an older server means a task by `task`, other than where the gateway put it there.
+    fn request(&self, _plan: Plan, _way: Way, method: &Method, params: &mut RawObject, envelope: &Envelope<'_>) {
+        if *method == Method::ToolsCall && !envelope.ours.contains(&TASK) {
+            params.remove(TASK);
+        }
+    }
+
+    fn result(&self, _plan: Plan, way: Way, _method: &Method, result: &mut RawObject, _facts: &Facts<'_>) {
+        unrelate(way, result);
+    }
+
+    fn notification(&self, way: Way, _method: &str, params: &mut RawObject) {
+        unrelate(way, params);
+    }
+
     /// `execution` says how a tool works with tasks, which older clients do not have.
-    fn tool(&self, _plan: Plan, way: Way, tool: &mut RawObject) -> bool {
+    fn tool(&self, _plan: Plan, way: Way, tool: &mut RawObject, _facts: &Facts<'_>) -> bool {
         way == Way::Older && tool.remove("execution").is_some()
     }
 
@@ -70,7 +86,8 @@ impl Rung for Rung20251125 {
         let mut params = params?;
         if way == Way::Older {
             // Tasks of clients are never declared to a server, so nobody waits for one.
-            params.remove("task");
+            params.remove(TASK);
+            unrelate(way, &mut params);
             match method {
                 question::ELICIT => form::narrow(&mut params),
                 question::SAMPLE => sampling::split_messages(&mut params),
@@ -90,6 +107,13 @@ impl Rung for Rung20251125 {
         if way == Way::Older {
             capabilities.remove("tasks");
         }
+    }
+}
+
+/// Takes out which task a message for an older end belongs to.
+fn unrelate(way: Way, object: &mut RawObject) {
+    if way == Way::Older {
+        legacy::strip_keys(object, |key| key == RELATED_TASK);
     }
 }
 

@@ -7,6 +7,7 @@ use crate::{
         Method, Revision,
         meta::{self, HOP_LOCAL, RELATED_TASK},
         method::question,
+        tasks::TASK,
     },
 };
 
@@ -20,6 +21,7 @@ use super::{
 };
 
 mod envelope;
+mod task;
 
 /// The boundary.
 pub(super) struct Rung20260728;
@@ -35,15 +37,15 @@ impl Rung for Rung20260728 {
             Way::Newer => {
                 legacy::strip_retry(method, params, envelope.ours);
                 if *method == Method::ToolsCall {
-                    params.remove("task");
+                    params.remove(TASK);
                 }
                 envelope::build(plan, params, envelope);
             }
             Way::Older => {
                 legacy::strip_request(method, params);
                 // A modern client cannot ask for a task; its `task` has to be ignored, which a legacy server would not.
-                if *method == Method::ToolsCall && !envelope.ours.contains(&"task") {
-                    params.remove("task");
+                if *method == Method::ToolsCall && !envelope.ours.contains(&TASK) {
+                    params.remove(TASK);
                 }
             }
         }
@@ -60,13 +62,25 @@ impl Rung for Rung20260728 {
         }
     }
 
-    fn tool(&self, plan: Plan, way: Way, tool: &mut RawObject) -> bool {
+    fn tool(&self, plan: Plan, way: Way, tool: &mut RawObject, facts: &Facts<'_>) -> bool {
         // Tasks are another thing on the other side of this boundary.
         let mut changed = tool.remove("execution").is_some();
         if way == Way::Older {
             changed |= narrow_schemas(plan, tool);
+            // A modern server decides for each call whether it becomes a task, and any tool may become one.
+            if facts.tasks && plan.client == Revision::R2025_11_25 {
+                tool.set("execution", Raw::constant(r#"{"taskSupport":"optional"}"#));
+                changed = true;
+            }
         }
         changed
+    }
+
+    fn task(&self, way: Way, task: &mut RawObject) {
+        match way {
+            Way::Newer => task::newer(task),
+            Way::Older => task::older(task),
+        }
     }
 
     /// What a legacy server says to a method that it does not know, in the one code that is defined for it
@@ -100,7 +114,7 @@ impl Rung for Rung20260728 {
         match way {
             Way::Newer => {
                 const FOREIGN: [&str; 3] = [meta::PROGRESS_TOKEN, RELATED_TASK, meta::INPUT_KEY];
-                params.remove("task");
+                params.remove(TASK);
                 params.remove("elicitationId");
                 legacy::strip_keys(&mut params, |key| FOREIGN.contains(&key));
                 if meta::of(&params).is_some_and(|meta| meta.is_empty()) {

@@ -30,7 +30,7 @@ pub(super) trait Rung: Sync {
     fn result(&self, _plan: Plan, _way: Way, _method: &Method, _result: &mut RawObject, _facts: &Facts<'_>) {}
 
     /// One tool of a list; whether it was changed.
-    fn tool(&self, _plan: Plan, _way: Way, _tool: &mut RawObject) -> bool {
+    fn tool(&self, _plan: Plan, _way: Way, _tool: &mut RawObject, _facts: &Facts<'_>) -> bool {
         false
     }
 
@@ -47,6 +47,9 @@ pub(super) trait Rung: Sync {
     fn told_error(&self, _way: Way, _error: &ErrorObject) -> Option<RawObject> {
         None
     }
+
+    /// A task, without what only belongs to its status.
+    fn task(&self, _way: Way, _task: &mut RawObject) {}
 
     fn notification(&self, _way: Way, _method: &str, _params: &mut RawObject) {}
 

@@ -27,7 +27,7 @@ pub(super) fn list(plan: Plan, result: &mut RawObject, facts: &Facts<'_>) {
                 edited |= annotations(plan, &mut tool, facts).ok()?;
             }
             for (rung, way) in rungs(plan.server, plan.client) {
-                edited |= rung.tool(plan, way, &mut tool);
+                edited |= rung.tool(plan, way, &mut tool, facts);
             }
             changed |= edited;
             Some(if edited { tool.to_raw() } else { raw })

@@ -202,7 +202,7 @@ impl Handle {
         let result = loop {
             core.settled().await;
             let epoch = core.epoch.load_full();
-            if outgoing.method.may_ask() && epoch.session.is_some() {
+            if outgoing.method.carries_questions() && epoch.session.is_some() {
                 epoch.standing.ready().await;
             }
             let number = epoch.number;

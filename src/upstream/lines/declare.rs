@@ -3,11 +3,8 @@
 use crate::{
     hub::Caller,
     jsonrpc::{Raw, RawObject},
-    protocol::{ClientCapabilities, Era, Revision, meta},
+    protocol::{ClientCapabilities, Era, Revision, meta, tasks},
 };
-
-/// The extension that only the modern era has.
-const TASKS_EXTENSION: &str = "io.modelcontextprotocol/tasks";
 
 /// Who we are, where we do not speak for one client alone.
 fn gateway() -> Raw {
@@ -80,7 +77,7 @@ fn explicit(declared: &ClientCapabilities) -> RawObject {
         capabilities.set("experimental", experimental.clone());
     }
     if let Some(mut extensions) = declared.declared().get_object("extensions") {
-        extensions.remove(TASKS_EXTENSION);
+        extensions.remove(tasks::EXTENSION);
         if !extensions.is_empty() {
             capabilities.set("extensions", extensions.to_raw());
         }

@@ -17,7 +17,7 @@ use crate::{
         Outgoing, Session,
         conversation::{Conversation, Reply, Word},
         honoured,
-        pending::{Ended, Inbox, Incoming, Pending, replace_token},
+        pending::{Ended, Inbox, Incoming, Pending, replace_token, task_of},
     },
 };
 
@@ -202,8 +202,9 @@ impl Ticket {
             let message = format!("{LISTENS} subscriptions are open in this session already, close some first");
             return Err(Fault::upstream(Reason::Busy, &tables.upstream, message));
         }
-        let may_ask = !tables.modern && method.may_ask();
-        let (id, inbox) = table.enter(may_ask, capabilities).ok_or_else(|| tables.lost())?;
+        let may_ask = !tables.modern && method.carries_questions();
+        let task = task_of(method, &params);
+        let (id, inbox) = table.enter(may_ask, capabilities, task).ok_or_else(|| tables.lost())?;
         let ticket = Self { line: line.clone(), id, listens, slot: Some(slot), life };
         replace_token(&mut params, id);
         let params = Some(&params).filter(|p| !p.is_empty());
@@ -231,7 +232,7 @@ impl Drop for Ticket {
 
 async fn call(line: Arc<Line>, outgoing: Outgoing) -> Result<Raw, Fault> {
     let Outgoing { method, params, headers: _, peer, capabilities, life } = outgoing;
-    let may_ask = !line.tables.modern && method.may_ask();
+    let may_ask = !line.tables.modern && method.carries_questions();
     let (ticket, mut inbox) =
         Ticket::enter(line.clone(), &method, params, capabilities.clone(), Some(life.clone())).await?;
     let mut conversation = Conversation::new(peer, life, capabilities, may_ask);

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::support::{
     client::{modern, tool},
     gateway::Gateway,
-    mount::{Scripted, says},
+    mount::{Scripted, says, with_tasks},
 };
 
 #[tokio::test]
@@ -172,7 +172,8 @@ async fn era_118_families_that_are_not_advertised_do_not_exist() {
 
 #[tokio::test]
 async fn tasks_need_the_extension() {
-    let (gateway, mount) = Gateway::plain().await;
+    let mount = Arc::new(Scripted::plain().with(with_tasks));
+    let gateway = Gateway::start(&[&mount]).await;
     let listen = modern("subscriptions/listen", json!({"notifications": {"taskIds": ["t"]}}));
     for sent in [modern("tasks/get", json!({"taskId": "t"})), modern("tasks/cancel", json!({"taskId": "t"})), listen] {
         let error = sent.error(&gateway, 400, -32021).await;

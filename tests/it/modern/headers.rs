@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::{
     client::{Sent, modern, tool},
     gateway::Gateway,
-    mount::Scripted,
+    mount::{Scripted, with_tasks},
 };
 
 #[tokio::test]
@@ -63,6 +63,8 @@ async fn era_175_176_177_178_ways_to_spell_a_header() {
     let literal = tool("x", json!({})).param("name", json!("=?base64?eA==?=")).header("mcp-name", "=?base64?eA==?=");
     literal.error(&gateway, 400, -32020).await;
     // Nobody has to send the name of a task.
+    let mount = Arc::new(Scripted::plain().with(with_tasks));
+    let gateway = Gateway::start(&[&mount]).await;
     let tasks = json!({"extensions": {"io.modelcontextprotocol/tasks": {}}});
     let task = modern("tasks/get", json!({"taskId": "t"})).capabilities(tasks);
     task.response(&gateway, 200).await;

@@ -112,6 +112,13 @@ impl Gateway {
         Self::in_memory(mounts).listen().await
     }
 
+    /// Other mounts than those that a test plays, behind a socket.
+    pub(crate) async fn over<M: Mount>(mounts: &[Arc<M>], settings: Settings) -> Self {
+        let endpoints = Endpoints::new(mounts.iter().cloned(), &settings);
+        let (address, serving) = endpoints.listen().await;
+        Self { settings, endpoints, address: Some(address), _serving: serving }
+    }
+
     /// A mount that answers every call, behind a socket.
     pub(crate) async fn plain() -> (Self, Arc<Scripted>) {
         let mount = Arc::new(Scripted::plain());

@@ -121,6 +121,11 @@ impl Scripted {
     }
 }
 
+/// The mount offers the extension that brings tasks.
+pub(crate) fn with_tasks(mount: &mut Scripted) {
+    mount.capabilities["extensions"] = json!({"io.modelcontextprotocol/tasks": {}});
+}
+
 /// A result of a method without anything in it.
 pub(crate) fn empty(method: &Method) -> Value {
     match method.as_str() {

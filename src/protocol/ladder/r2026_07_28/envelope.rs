@@ -5,10 +5,11 @@ use crate::{
     protocol::{
         ClientCapabilities,
         meta::{self, HOP_LOCAL, RELATED_TASK},
+        tasks::EXTENSION,
     },
 };
 
-use super::super::{Envelope, Plan, legacy::TASKS};
+use super::super::{Envelope, Plan};
 
 /// Puts the envelope into `_meta`, in place of whatever the client had there under its keys.
 pub(super) fn build(plan: Plan, params: &mut RawObject, envelope: &Envelope<'_>) {
@@ -38,9 +39,9 @@ fn capabilities(declared: &ClientCapabilities, tasks: bool) -> Raw {
         }
     }
     let mut extensions = declared.declared().get_object("extensions").unwrap_or_default();
-    extensions.remove(TASKS);
+    extensions.remove(EXTENSION);
     if tasks {
-        extensions.set(TASKS, RawObject::new().to_raw());
+        extensions.set(EXTENSION, RawObject::new().to_raw());
     }
     if !extensions.is_empty() {
         own.set("extensions", extensions.to_raw());

@@ -5,6 +5,7 @@ use crate::protocol::{
 };
 
 const PLAIN: Facts<'static> = Facts {
+    tasks: false,
     server_info: None,
     http: false,
     ttl_ms: 0,

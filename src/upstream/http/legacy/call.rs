@@ -13,11 +13,11 @@ use tokio::sync::mpsc::OwnedPermit;
 use crate::{
     hub::{Fault, Life, Reason, TIMED_OUT},
     jsonrpc::{Message, Notification, Raw, RequestId, code, encode_request},
-    protocol::method::notification,
+    protocol::{method::notification, tasks},
     upstream::{
         Outgoing,
         conversation::{Conversation, Reply as Answered},
-        pending::{Ended, Inbox, Incoming, call_of_progress, replace_token},
+        pending::{Ended, Inbox, Incoming, call_of_progress, replace_token, task_of},
     },
 };
 
@@ -82,8 +82,9 @@ impl Running {
         outgoing: &mut Outgoing,
     ) -> Result<(Self, Bytes), Fault> {
         let server = &handle.core.server;
-        let may_ask = outgoing.method.may_ask() && epoch.session.is_some();
-        let entered = epoch.pending.enter(may_ask, outgoing.capabilities.clone());
+        let may_ask = outgoing.method.carries_questions() && epoch.session.is_some();
+        let task = task_of(&outgoing.method, &outgoing.params);
+        let entered = epoch.pending.enter(may_ask, outgoing.capabilities.clone(), task);
         let (id, inbox) = entered.ok_or_else(|| handle.core.lost())?;
         let abandon = handle.commands.clone().try_reserve_owned().ok();
         let conversation =
@@ -249,13 +250,22 @@ impl Running {
             }
             notification::PROGRESS => match call_of_progress(said.params.as_ref()) {
                 Some(id) if id == self.id => self.conversation.notified(said),
+                // The token of the call that created a task outlives that call.
+                Some(id) if !self.epoch.pending.waits(id) && tasks::related(said.params.as_ref()).is_some() => {
+                    match self.epoch.pending.of_task(said.params.as_ref()) {
+                        Some(id) if id == self.id => self.conversation.notified(said),
+                        Some(id) => drop(self.epoch.pending.deliver(id, Incoming::Notification(said))),
+                        None => self.handle.core.outside.notify(said),
+                    }
+                }
                 Some(id) => drop(self.epoch.pending.deliver(id, Incoming::Notification(said))),
                 None => {}
             },
             notification::TOOLS_CHANGED
             | notification::PROMPTS_CHANGED
             | notification::RESOURCES_CHANGED
-            | notification::RESOURCE_UPDATED => self.handle.core.outside.notify(said),
+            | notification::RESOURCE_UPDATED
+            | notification::TASK_STATUS => self.handle.core.outside.notify(said),
             _ => self.conversation.notified(said),
         }
     }

@@ -8,7 +8,7 @@ use crate::protocol::headers::{PROTOCOL_VERSION, SESSION_ID};
 use crate::{
     hub::{Caller, Description, Fault, Peer, Reason},
     jsonrpc::{ErrorObject, Message, Raw, RawObject, RequestId, code, encode_notification, encode_request},
-    protocol::{ClientCapabilities, Method, Revision, method::notification},
+    protocol::{ClientCapabilities, Method, Revision, method::notification, tasks},
 };
 
 use super::super::{
@@ -80,7 +80,7 @@ fn shared_capabilities(of: &ClientCapabilities) -> RawObject {
         declared.set("elicitation", Raw::constant(elicitation));
     }
     if let Some(mut extensions) = declared.get_object("extensions")
-        && extensions.remove("io.modelcontextprotocol/tasks").is_some()
+        && extensions.remove(tasks::EXTENSION).is_some()
     {
         declared.set("extensions", extensions.to_raw());
     }

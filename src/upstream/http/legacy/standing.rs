@@ -16,7 +16,7 @@ use tokio::{
 use crate::{
     hub::Life,
     jsonrpc::{Message, Notification, Raw, RawObject, RequestId},
-    protocol::{Family, method::notification},
+    protocol::{Family, method::notification, tasks},
     upstream::{
         conversation::{Conversation, is_question},
         pending::{Incoming, call_of_progress},
@@ -243,8 +243,11 @@ async fn read(core: &Arc<Core>, epoch: &Arc<Epoch>, outside: &mut Conversation, 
 fn hear(core: &Core, epoch: &Epoch, outside: &mut Conversation, said: Notification) {
     match &*said.method {
         notification::PROGRESS => {
-            if let Some(id) = call_of_progress(said.params.as_ref()) {
-                let _ = epoch.pending.deliver(id, Incoming::Notification(said));
+            let call = call_of_progress(said.params.as_ref()).filter(|id| epoch.pending.waits(*id));
+            match call.or_else(|| epoch.pending.of_task(said.params.as_ref())) {
+                Some(id) => drop(epoch.pending.deliver(id, Incoming::Notification(said))),
+                None if tasks::related(said.params.as_ref()).is_some() => core.outside.notify(said),
+                None => {}
             }
         }
         notification::MESSAGE => match epoch.pending.only() {

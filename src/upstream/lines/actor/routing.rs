@@ -3,7 +3,7 @@
 use crate::{
     hub::Reason,
     jsonrpc::{Message, Notification, Raw, Request, RequestId, Response},
-    protocol::{Method, meta, method::notification},
+    protocol::{Method, meta, method::notification, tasks},
     upstream::{
         conversation::{Reply, is_question},
         lines::escape::printable,
@@ -82,10 +82,10 @@ impl Actor {
             return;
         }
         let params = request.params.as_ref();
-        let of_a_task = params.and_then(|p| meta::get(p, meta::RELATED_TASK)).is_some();
-        let call = if !is_question(&request.method) || of_a_task {
+        let of_a_task = tasks::related(params).is_some();
+        let call = if !is_question(&request.method) {
             None
-        } else if self.declared.answers(&request.method, params).is_err() {
+        } else if !of_a_task && self.declared.answers(&request.method, params).is_err() {
             // The call that runs has to learn that it was refused something.
             self.tables.calls.only_asked()
         } else {
@@ -176,9 +176,15 @@ impl Actor {
 
     // === both ===
 
+    /// Progress goes to the call whose token it has. That of a task outlives the call which created it (2025-11-25,
+    /// basic/utilities/tasks#task-progress-notifications), and goes to whoever waits for the task.
     fn progress(&mut self, notification: Notification) {
-        if let Some(call) = call_of_progress(notification.params.as_ref()) {
-            self.tell(call, notification);
+        let params = notification.params.as_ref();
+        let call = call_of_progress(params).filter(|call| self.tables.calls.waits(*call));
+        match call.or_else(|| self.tables.calls.of_task(params)) {
+            Some(call) => self.tell(call, notification),
+            None if !self.modern && tasks::related(params).is_some() => self.outside_peer.notify(notification),
+            None => {}
         }
     }
 

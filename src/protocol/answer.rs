@@ -1,12 +1,11 @@
-//! The least that an answer has to be.
+//! The least that an answer to a server's question has to be.
 
-use crate::{
-    jsonrpc::{Kind, Raw, RawObject},
-    protocol::method::question,
-};
+use crate::jsonrpc::{Kind, Raw, RawObject};
+
+use super::method::question;
 
 /// Reads the answer to a question; `None` for what answers nothing.
-pub(super) fn read(method: &str, given: &Raw) -> Option<RawObject> {
+pub(crate) fn read(method: &str, given: &Raw) -> Option<RawObject> {
     let mut answer = given.to_object()?;
     let text = |key: &str| answer.get(key).is_some_and(|v| v.kind() == Kind::String);
     let good = match method {

@@ -1,0 +1,77 @@
+//! The client of a task as its server sees it: each knows the task by another id.
+
+use std::sync::Arc;
+
+use crate::{
+    hub::{Answer, BoxFuture, Peer, Question},
+    jsonrpc::{Notification, Raw, RawObject},
+    protocol::{
+        meta::{self, PROGRESS_TOKEN, RELATED_TASK},
+        method::notification::PROGRESS,
+        tasks::{TASK, TASK_ID},
+    },
+};
+
+use super::registry::Remote;
+
+/// Says in every message which task it belongs to, in the words of who hears it (2025-11-25,
+/// basic/utilities/tasks#associating-task-related-messages).
+pub(in crate::mount) struct Related {
+    /// The server's id.
+    server: String,
+    /// The client's id, and under which token it wants to hear of progress; `None` for a client that knows of no task.
+    client: Option<(String, Option<Raw>)>,
+    peer: Arc<dyn Peer>,
+}
+
+impl Related {
+    pub(in crate::mount) fn peer(server: &str, client: Option<&Remote>, peer: Arc<dyn Peer>) -> Arc<dyn Peer> {
+        let client = client.map(|remote| (remote.handle.clone(), remote.token.clone()));
+        Arc::new(Self { server: server.to_owned(), client, peer })
+    }
+
+    fn id(&self) -> Option<&str> {
+        self.client.as_ref().map(|(id, _)| &**id)
+    }
+}
+
+impl Peer for Related {
+    fn notify(&self, mut notification: Notification) {
+        if let Some(params) = &mut notification.params {
+            relate(params, self.id());
+            // The token is that of the call which created the task, and good for as long as the task is.
+            match &self.client {
+                Some((_, Some(token))) if notification.method == PROGRESS => params.set(PROGRESS_TOKEN, token.clone()),
+                Some((_, None)) if notification.method == PROGRESS => return,
+                _ => {}
+            }
+        }
+        self.peer.notify(notification);
+    }
+
+    fn ask(&self, mut question: Question) -> BoxFuture<Answer> {
+        let mut params = question.params.take().unwrap_or_default();
+        relate(&mut params, self.id());
+        // That a client should make a task of it was never declared to the server.
+        params.remove(TASK);
+        question.params = (!params.is_empty()).then_some(params);
+        let server = self.server.clone();
+        let asked = self.peer.ask(question);
+        Box::pin(async move {
+            let mut answer = asked.await?;
+            relate(&mut answer, Some(&server));
+            Ok(answer)
+        })
+    }
+}
+
+/// Writes into `_meta` which task a message belongs to, or that it belongs to none.
+pub(in crate::mount) fn relate(object: &mut RawObject, task: Option<&str>) {
+    if task.is_none() && meta::get(object, RELATED_TASK).is_none() {
+        return;
+    }
+    meta::edit(object, |meta| match task {
+        Some(task) => meta.set(RELATED_TASK, RawObject::from([(TASK_ID, Raw::from(task))]).to_raw()),
+        None => drop(meta.remove(RELATED_TASK)),
+    });
+}

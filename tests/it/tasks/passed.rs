@@ -1,0 +1,105 @@
+//! 2025-11-25 on both sides: tasks pass, under ids of ours.
+
+use super::*;
+
+#[tokio::test]
+async fn a_client_and_a_server_of_2025_11_25_keep_their_words() {
+    for over in TRANSPORTS {
+        let stage = Stage::of(Speaks::Legacy, over).await;
+        let mut client = Legacy::new(stage.url());
+        let hello = client.open(NEWEST, json!({"elicitation": {}})).await;
+        assert_eq!(hello["result"]["capabilities"]["tasks"], stage.server.capabilities["tasks"]);
+        client.tell("notifications/initialized", json!({})).await;
+        let task = created(&client, 1, "must", json!({"ttl": 70_000})).await;
+        let id = task["taskId"].as_str().unwrap().to_owned();
+        assert_eq!((&task["ttl"], &task["x-kept"]), (&json!(70_000), &json!({"a": 1.0})));
+        assert_eq!(stage.server.seen("tools/call")[0]["params"]["task"], json!({"ttl": 70_000}));
+        let raw = stage.server.task(1).await;
+        assert_ne!(id, raw);
+        assert_eq!(shown(&client, 2, &id).await["status"], "working");
+
+        let waiting = waiting(&client, 3, &id);
+        stage.server.arrived("tasks/result", 1).await;
+        stage.server.ask(&raw, "x", form("who are you"));
+        let mut events = soon("a stream", waiting).await.unwrap().events();
+        let question = soon("a question", events.expect()).await;
+        assert_eq!(question["params"]["_meta"]["io.modelcontextprotocol/related-task"]["taskId"], id);
+        assert_eq!(shown(&client, 4, &id).await["status"], "input_required");
+        client.answer(&question, accept("Ada")).await;
+        let answer = stage.server.answer(&raw, "x").await;
+        assert_eq!(answer["_meta"]["io.modelcontextprotocol/related-task"]["taskId"], *raw);
+        stage.server.complete(&raw, "hello Ada");
+        let result = soon("a result", events.expect()).await;
+        assert_valid(NEWEST, "CallToolResult", &result["result"]);
+        assert_eq!(result["result"]["_meta"]["io.modelcontextprotocol/related-task"]["taskId"], id);
+        let answer = ask(&client, 5, "tasks/cancel", json!({"taskId": id})).await;
+        assert_eq!(answer["error"]["code"], -32602);
+
+        let task = created(&client, 6, "may", json!({})).await;
+        let answer = ask(&client, 7, "tasks/cancel", json!({"taskId": task["taskId"]})).await;
+        assert_valid(NEWEST, "CancelTaskResult", &answer["result"]);
+        assert_eq!(answer["result"]["taskId"], task["taskId"]);
+        assert_eq!(stage.server.status("raw-2"), "cancelled");
+        let answer = ask(&client, 8, "tools/call", json!({"name": "plain", "arguments": {}, "task": {}})).await;
+        assert_eq!(answer["error"]["code"], -32601, "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn era_355_sec_032_a_shared_session_lists_to_each_its_own() {
+    for over in TRANSPORTS {
+        let (server, sealer) = (TaskServer::new(Speaks::Legacy), Arc::new(Sealer::random()));
+        let stage = Stage::with(server, over, Tasking::default(), Share::Everybody, sealer).await;
+        let (alice, bob) = (stage.legacy().await, stage.legacy_of(NEWEST, "bob").await);
+        let mine = created(&alice, 1, "must", json!({})).await["taskId"].clone();
+        let theirs = created(&bob, 1, "must", json!({})).await["taskId"].clone();
+        for (client, own, foreign) in [(&alice, &mine, &theirs), (&bob, &theirs, &mine)] {
+            let answer = ask(client, 2, "tasks/list", json!({})).await;
+            assert_valid(NEWEST, "ListTasksResult", &answer["result"]);
+            let listed: Vec<_> = answer["result"]["tasks"].as_array().unwrap().iter().map(|t| &t["taskId"]).collect();
+            assert_eq!(listed, [own]);
+            for method in ["tasks/get", "tasks/result", "tasks/cancel"] {
+                for id in [foreign, &json!("raw-1")] {
+                    assert_unknown(&ask(client, 3, method, json!({"taskId": id})).await["error"]);
+                }
+            }
+        }
+        assert_eq!((stage.server.status("raw-1"), stage.server.status("raw-2")), ("working", "working"));
+    }
+}
+
+#[tokio::test]
+async fn what_the_server_says_of_a_task_reaches_its_client_alone() {
+    for over in TRANSPORTS {
+        let (server, sealer) = (TaskServer::new(Speaks::Legacy), Arc::new(Sealer::random()));
+        let stage = Stage::with(server, over, Tasking::default(), Share::Everybody, sealer).await;
+        let (alice, bob) = (stage.legacy().await, stage.legacy_of(NEWEST, "bob").await);
+        let (mut mine, mut theirs) = (alice.get(None).await.events(), bob.get(None).await.events());
+        let params = json!({"name": "must", "arguments": {}, "task": {}, "_meta": {"progressToken": "mine"}});
+        let answer = ask(&alice, 1, "tools/call", params).await;
+        let id = &answer["result"]["task"]["taskId"];
+        let raw = stage.server.task(1).await;
+        stage.server.progress(&raw, 0.5).await;
+        let told = soon("progress", mine.expect()).await;
+        assert_eq!((&told["method"], &told["params"]["progress"]), (&json!("notifications/progress"), &json!(0.5)));
+        assert_eq!(told["params"]["progressToken"], "mine");
+        assert_eq!(told["params"]["_meta"]["io.modelcontextprotocol/related-task"]["taskId"], *id);
+        stage.server.complete(&raw, "done");
+        let told = soon("a change", mine.expect()).await;
+        assert_eq!((&told["method"], &told["params"]["taskId"]), (&json!("notifications/tasks/status"), id));
+        assert_eq!(told["params"]["status"], "completed");
+        theirs.silent().await;
+    }
+}
+
+#[tokio::test]
+async fn older_clients_hear_nothing_of_tasks() {
+    let stage = Stage::of(Speaks::Legacy, Over::Http).await;
+    let mut client = Legacy::new(stage.url());
+    let hello = client.open("2025-06-18", json!({})).await;
+    assert!(hello["result"]["capabilities"].get("tasks").is_none(), "{hello}");
+    let answer = ask(&client, 1, "tasks/list", json!({})).await;
+    assert_eq!(answer["error"]["code"], -32601);
+    let answer = ask(&client, 2, "tools/call", json!({"name": "may", "arguments": {}, "task": {}})).await;
+    assert_eq!(answer["result"]["content"], said("at once")["content"]);
+}
