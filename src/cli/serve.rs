@@ -181,7 +181,10 @@ fn announce(address: SocketAddr, config: &Config, gateway: &Gateway) {
         let name = entry.name();
         text.push_str(&format!("  {name:<16} {base}/mcp/{name}\n"));
     }
-    text.push_str(&format!("\n  {:<16} {base}/readyz\n", "what is up"));
+    for route in &config.routes {
+        text.push_str(&format!("  {:<16} {base}{}\n", "route", route.path));
+    }
+    text.push_str(&format!("\n  {:<16} {base}/\n  {:<16} {base}/docs\n", "what is up", "REST"));
     let mut out = std::io::stdout();
     // A closed standard output is no reason not to serve.
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());

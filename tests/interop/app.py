@@ -19,7 +19,7 @@ import time
 import urllib.request
 
 import processes
-from cells import CLIENTS, DIR, HERE, NODE, ROOT, client_environment
+from cells import CLIENTS, DIR, NODE, ROOT, client_environment
 from round import CELL_SECONDS
 
 MOUNTS = ["docs", "finance"]
@@ -111,7 +111,7 @@ def tell(name: str, code: int, output: str) -> bool:
     lines = output.strip().splitlines()
     print(f"{name}: {lines[-1] if lines else 'said nothing'}{'' if code == 0 else ': FAILED'}", flush=True)
     if code != 0:
-        print(output[-6000:])
+        print(output[-12000:])
     return code == 0
 
 
@@ -133,9 +133,11 @@ def generated(args, folder: str) -> bool:
 def schemathesis(args, folder: str) -> bool:
     """Every operation of the document, with data that fits and data that does not."""
     with Demo(args.rialto_bin, folder, True) as demo:
-        settings = ROOT / "openapi/schemathesis.toml"
-        command = [API / "schemathesis", "--config-file", settings, "run", f"{demo.base}/openapi.json"]
-        command += ["--header", f"X-Api-Key: {KEY}", "--max-examples", str(args.examples), "--no-color"]
+        settings = pathlib.Path(folder) / "schemathesis.toml"
+        said = (ROOT / "openapi/schemathesis.toml").read_text()
+        settings.write_text(f'{said}\n[auth.openapi.bearer]\nbearer = "{KEY}"\n')
+        command = [API / "schemathesis", "--config-file", settings, "run", document(demo, folder), "--url", demo.base]
+        command += ["--max-examples", str(args.examples), "--no-color"]
         done = subprocess.run(
             [str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=900, cwd=folder
         )

@@ -194,17 +194,22 @@ fn add_health(document: &mut Value) {
     };
     let status = json!({"type": "object", "properties": {"status": {"type": "string"}, "reason": {"type": "string"}},
         "required": ["status"]});
-    let ready = json!({"type": "object", "properties": {
-        "status": {"const": "ready"},
-        "mounts": {"type": "object", "additionalProperties": status},
-    }, "required": ["status", "mounts"]});
+    let mounts = json!({"type": "object", "additionalProperties": status,
+        "description": "The mounts that the caller may use; not there for callers of whom nothing is known."});
+    let readiness = |word: &str| {
+        json!({"application/json": {"schema": {
+            "type": "object", "properties": {"status": {"const": word}, "mounts": mounts}, "required": ["status"],
+        }}})
+    };
     document["paths"]["/healthz"] =
         route("rialto.health", "Whether the process lives", json!({"text/plain": {"schema": {"type": "string"}}}));
     document["paths"]["/readyz"] = route(
         "rialto.readiness",
         "Whether requests are served; servers that are down are listed",
-        json!({"application/json": {"schema": ready}}),
+        readiness("ready"),
     );
+    document["paths"]["/readyz"]["get"]["responses"]["503"] =
+        json!({"description": "It will stop soon", "content": readiness("stopping")});
 }
 
 /// Adds the routes and components of somebody else's document; what is there already stays.

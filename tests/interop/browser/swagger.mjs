@@ -22,8 +22,11 @@ async function tryOut(page, method, path, { body, parameters = {} } = {}) {
         await operation.locator(`tr[data-param-name="${name}"]`).locator('input, select').fill(value);
     }
     if (body !== undefined) await operation.locator('textarea.body-param__text').fill(JSON.stringify(body));
-    await operation.locator('.btn.execute').click();
     const live = operation.locator('.live-responses-table .response');
+    // What an earlier try left there must not be taken for the answer.
+    if (await live.count()) await operation.locator('.btn-clear').click();
+    await live.first().waitFor({ state: 'detached' });
+    await operation.locator('.btn.execute').click();
     await live.locator('.response-col_status').first().waitFor();
     const status = Number((await live.locator('.response-col_status').first().innerText()).match(/\d+/)[0]);
     return { status, text: await live.locator('.response-col_description').first().innerText() };
