@@ -203,11 +203,8 @@ fn add_health(document: &mut Value) {
     };
     document["paths"]["/healthz"] =
         route("rialto.health", "Whether the process lives", json!({"text/plain": {"schema": {"type": "string"}}}));
-    document["paths"]["/readyz"] = route(
-        "rialto.readiness",
-        "Whether requests are served; servers that are down are listed",
-        readiness("ready"),
-    );
+    document["paths"]["/readyz"] =
+        route("rialto.readiness", "Whether requests are served; servers that are down are listed", readiness("ready"));
     document["paths"]["/readyz"]["get"]["responses"]["503"] =
         json!({"description": "It will stop soon", "content": readiness("stopping")});
 }
