@@ -130,6 +130,19 @@ pub struct Server {
     pub start_timeout: Duration,
     /// Headers of inbound requests that are passed on to it.
     pub forward_headers: Vec<HeaderName>,
+    /// What becomes of calls that are, or could be, tasks.
+    pub tasks: TaskChoice,
+}
+
+/// What becomes of calls that are, or could be, tasks: see [`Tasking`](crate::mount::Tasking).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TaskChoice {
+    /// Whether modern clients that know tasks get one wherever a legacy server offers one.
+    pub prefer: bool,
+    /// Whether a task is seen through for modern clients that do not know tasks.
+    pub drive_for_modern: bool,
+    /// How long a task is to be kept whose client does not say.
+    pub ttl: Option<Duration>,
 }
 
 /// How a server is reached. Its debug form shows no values that may be secret.

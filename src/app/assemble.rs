@@ -5,10 +5,10 @@ use std::{sync::Arc, time::Duration};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    config::{Authentication, Config, Kind, Route, Server, Sessions},
+    config::{Authentication, Config, Kind, Route, Server, Sessions, TaskChoice},
     downstream::Settings,
     hub::{Caller, Health, Principal},
-    mount::Share,
+    mount::{Share, Tasking},
     upstream::child::Guardian,
 };
 
@@ -71,6 +71,9 @@ fn proxy(server: &Server) -> Proxy {
         }
         Kind::Unavailable { reason } => Proxy::nowhere(reason.clone()),
     };
+    let usual = Tasking::default();
+    let TaskChoice { prefer, drive_for_modern, ttl } = server.tasks;
+    let proxy = proxy.tasking(Tasking { prefer, drive_for_modern, ttl: ttl.unwrap_or(usual.ttl), ..usual });
     let proxy =
         proxy.era(server.era).forward_headers(server.forward_headers.iter().cloned()).sessions(match server.sessions {
             Sessions::Principal => Share::Principal,

@@ -24,7 +24,7 @@ use crate::{
         Call, CallService, Fault, Forwarded, Forwarding, Layered, Mount, Outcome, Verdict, after_forward,
         before_forward,
     },
-    mount::{Matching, Share, Single},
+    mount::{Matching, Share, Single, Tasking},
     seal::Sealer,
     upstream::{
         EraChoice as Era,
@@ -112,6 +112,7 @@ pub struct Proxy {
     title: Option<String>,
     era: EraChoice,
     share: Share,
+    tasking: Tasking,
     forwards: Vec<HeaderName>,
     layers: Vec<Box<dyn FnOnce(Arc<str>) -> MountLayer + Send>>,
     unidentified: Option<Unidentified>,
@@ -195,6 +196,7 @@ impl Proxy {
             title: None,
             era: EraChoice::default(),
             share: Share::default(),
+            tasking: Tasking::default(),
             forwards: Vec::new(),
             layers: Vec::new(),
             unidentified: None,
@@ -248,6 +250,12 @@ impl Proxy {
             value.set_sensitive(true);
             headers.push((name, value));
         }
+        self
+    }
+
+    /// What becomes of calls that are, or could be, tasks, in place of what is usual.
+    pub fn tasking(mut self, tasking: Tasking) -> Self {
+        self.tasking = tasking;
         self
     }
 
@@ -372,6 +380,7 @@ impl Proxy {
         let single = |era| {
             Single::new(name, self.target.connector(name, era, process), self.share, sealer.clone())
                 .forwarding(self.forwards.clone())
+                .tasking(self.tasking)
         };
         let mount: Arc<dyn Mount> = match self.era {
             EraChoice::Auto => Arc::new(single(Era::Auto)),

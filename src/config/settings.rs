@@ -12,11 +12,12 @@ use super::reader::Reader;
 use super::route::read_routes;
 use super::server::Named;
 use super::tree::{Entry, Node};
-use super::{Config, DEMO, EraChoice, HostName, Kind, Secret, Server, Sessions, auth, duration, listen};
+use super::{Config, DEMO, EraChoice, HostName, Kind, Secret, Server, Sessions, TaskChoice, auth, duration, listen};
 use crate::protocol::headers;
 
 const KEYS: [&str; 9] = ["listen", "hosts", "public_url", "seal_keys", "auth", "metrics", "demo", "servers", "routes"];
-const SERVER_KEYS: [&str; 4] = ["era", "sessions", "forward_headers", "start_timeout"];
+const SERVER_KEYS: [&str; 5] = ["era", "sessions", "forward_headers", "start_timeout", "tasks"];
+const TASK_KEYS: [&str; 3] = ["prefer", "drive_for_modern", "ttl"];
 
 const ERAS: [(&str, EraChoice); 4] = [
     ("auto", EraChoice::Auto),
@@ -186,6 +187,7 @@ struct ServerSettings {
     sessions: Option<Sessions>,
     forward_headers: Vec<HeaderName>,
     start_timeout: Option<Duration>,
+    tasks: TaskChoice,
 }
 
 // === impl ServerSettings ===
@@ -201,6 +203,7 @@ impl ServerSettings {
                 "sessions" => settings.sessions = reader.choice(node, &key, &SESSIONS),
                 "forward_headers" => settings.forward_headers = read_forwarded(reader, node, &key),
                 "start_timeout" => settings.start_timeout = read_duration(reader, node, &key),
+                "tasks" => settings.tasks = read_tasks(reader, node, &key),
                 _ => unknown(reader, entry, &key, &SERVER_KEYS),
             }
         }
@@ -212,7 +215,23 @@ impl ServerSettings {
         server.sessions = self.sessions.unwrap_or(server.sessions);
         server.start_timeout = self.start_timeout.unwrap_or(server.start_timeout);
         server.forward_headers = self.forward_headers;
+        server.tasks = self.tasks;
     }
+}
+
+fn read_tasks(reader: &mut Reader<'_>, node: &Node, key: &Key) -> TaskChoice {
+    let mut tasks = TaskChoice::default();
+    for entry in reader.map(node, key).unwrap_or_default() {
+        let key = key.child(&entry.key);
+        let node = &entry.node;
+        match entry.key.as_str() {
+            "prefer" => tasks.prefer = reader.bool(node, &key).unwrap_or_default(),
+            "drive_for_modern" => tasks.drive_for_modern = reader.bool(node, &key).unwrap_or_default(),
+            "ttl" => tasks.ttl = read_duration(reader, node, &key),
+            _ => unknown(reader, entry, &key, &TASK_KEYS),
+        }
+    }
+    tasks
 }
 
 fn read_forwarded(reader: &mut Reader<'_>, node: &Node, key: &Key) -> Vec<HeaderName> {
@@ -264,6 +283,7 @@ impl Server {
             sessions: Sessions::default(),
             start_timeout: DEFAULT_START,
             forward_headers: Vec::new(),
+            tasks: TaskChoice::default(),
         }
     }
 }

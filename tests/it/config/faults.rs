@@ -106,6 +106,8 @@ fn settings_are_checked() {
         (r#""mounts": {}"#, "rialto.mounts: unknown key"),
         (r#""servers": { "absent": {} }"#, "valid here: `docs`, `My Files`"),
         (r#""servers": { "docs": { "eras": "auto" } }"#, "did you mean `era`?"),
+        (r#""servers": { "docs": { "tasks": { "prefered": true } } }"#, "did you mean `prefer`?"),
+        (r#""servers": { "docs": { "tasks": { "ttl": "1d" } } }"#, "not a duration that fits here"),
         (r#""servers": { "docs": { "sessions": "mine" } }"#, "valid here: `principal`, `shared`, `per-request`"),
         (r#""servers": { "docs": { "start_timeout": "60" } }"#, "write a number with its unit"),
         (r#""servers": { "docs": { "start_timeout": "0s" } }"#, "not a duration that fits here"),

@@ -144,3 +144,14 @@ fn sec_057_names_become_mounts_without_colliding() {
          hint: rename one of the two"
     );
 }
+
+#[test]
+fn what_becomes_of_tasks_is_a_setting_of_the_server() {
+    let config = parse(
+        r#"{ "mcpServers": { "docs": { "url": "http://a/" }, "other": { "url": "http://b/" } },
+             "rialto": { "servers": { "docs": { "tasks": { "prefer": true, "drive_for_modern": true, "ttl": "5m" } } } } }"#,
+    );
+    let ttl = Some(std::time::Duration::from_secs(300));
+    assert_eq!(config.servers[0].tasks, rialto::config::TaskChoice { prefer: true, drive_for_modern: true, ttl });
+    assert_eq!(config.servers[1].tasks, rialto::config::TaskChoice::default());
+}
