@@ -77,11 +77,15 @@ NUMBERS = {
     "py2-legacy": "ERA-090",
 }
 
-# What the conformance suite judges: the number, the revision and the server. `conformance/` has the direct results.
+# What the conformance suite judges: the number, the revision, the server behind Rialto, and the server whose direct
+# results this is held against, which are in `conformance/`. A server of the other era has none: the suite cannot speak
+# to it.
 CONFORMANCE = [
-    ("", "2025-06-18", "legacy-http"),
-    ("ERA-093", "2025-11-25", "legacy-http"),
-    ("ERA-096", "2026-07-28", "modern-http"),
+    ("", "2025-06-18", "legacy-http", "legacy-http"),
+    ("ERA-093", "2025-11-25", "legacy-http", "legacy-http"),
+    ("ERA-094", "2025-11-25", "modern-http", "legacy-http"),
+    ("ERA-095", "2026-07-28", "legacy-http", "modern-http"),
+    ("ERA-096", "2026-07-28", "modern-http", "modern-http"),
 ]
 UPSTREAM_NUMBER = "ERA-097"
 
