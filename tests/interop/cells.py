@@ -43,6 +43,7 @@ CLIENTS = {
 # A server: how it starts, whether it prints the URL it listens at or speaks over stdio, its profile and its eras.
 LEGACY = [DIR / "mcp130/bin/python", FIXTURES / "legacy.py"]
 MODERN = [NODE, FIXTURES / "modern.mjs"]
+MODERN_PY = [DIR / "mcp230/bin/python", FIXTURES / "modern.py"]
 FASTMCP = [DIR / "fastmcp/bin/python", FIXTURES / "fast.py"]
 EVERYTHING = OFFICIAL / "server-everything/dist/index.js"
 BOTH = {"legacy", "modern"}
@@ -52,6 +53,8 @@ SERVERS = {
     "legacy-stateless": ("http", [*LEGACY, "--port", "0", "--watch-stdin", "--stateless"], "fixture", {"legacy"}),
     "modern-http": ("http", [*MODERN, "--port", "0", "--watch-stdin"], "fixture", {"modern"}),
     "modern-stdio": ("stdio", [*MODERN, "--stdio"], "fixture", {"modern"}),
+    "modern-py-http": ("http", [*MODERN_PY, "--port", "0", "--watch-stdin"], "fixture", {"modern"}),
+    "modern-py-stdio": ("stdio", [*MODERN_PY, "--stdio"], "fixture", {"modern"}),
     "fastmcp-http": ("http", [*FASTMCP, "--port", "0", "--watch-stdin"], "fast", BOTH),
     "fastmcp-stdio": ("stdio", [*FASTMCP, "--stdio"], "fast", BOTH),
     "everything-http": ("http", [NODE, EVERYTHING, "streamableHttp"], "everything", {"legacy"}),
