@@ -117,6 +117,7 @@ def never_asked(answered: dict[str, set[tuple[str, str]]]) -> list[str]:
 # to it.
 CONFORMANCE = [
     ("", "2025-06-18", "legacy-http", "legacy-http"),
+    ("", "2025-06-18", "modern-http", "legacy-http"),
     ("ERA-093", "2025-11-25", "legacy-http", "legacy-http"),
     ("ERA-094", "2025-11-25", "modern-http", "legacy-http"),
     ("ERA-095", "2026-07-28", "legacy-http", "modern-http"),
