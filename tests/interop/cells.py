@@ -23,6 +23,9 @@ PY2 = [DIR / "mcp230/bin/python", HERE / "client_py2.py"]
 FAST = [DIR / "fastmcp/bin/python", HERE / "client_fastmcp.py"]
 TS1 = [NODE, HERE / "client_ts1.mjs"]
 TS2 = [NODE, HERE / "client_ts2.mjs"]
+# Built by `cargo test`, and by `cargo build --example rmcp-client`.
+BUILT = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug"
+RMCP = [BUILT / "examples/rmcp-client"]
 INSPECTOR = [sys.executable, HERE / "client_inspector.py"]
 CLIENTS = {
     "py1": (PY1, "legacy", "legacy"),
@@ -35,6 +38,9 @@ CLIENTS = {
     "ts2-pinned": (TS2, "pinned", "modern"),
     "fastmcp-legacy": (FAST, "legacy", "legacy"),
     "fastmcp-auto": (FAST, "auto", "modern"),
+    "rmcp-legacy": (RMCP, "legacy", "legacy"),
+    "rmcp-auto": (RMCP, "auto", "modern"),
+    "rmcp-pinned": (RMCP, "pinned", "modern"),
     "inspector-legacy": (INSPECTOR, "legacy", "legacy"),
     "inspector-auto": (INSPECTOR, "auto", "modern"),
     "inspector-modern": (INSPECTOR, "modern", "modern"),
@@ -43,6 +49,7 @@ CLIENTS = {
 # A server: how it starts, whether it prints the URL it listens at or speaks over stdio, its profile and its eras.
 LEGACY = [DIR / "mcp130/bin/python", FIXTURES / "legacy.py"]
 MODERN = [NODE, FIXTURES / "modern.mjs"]
+MODERN_PY = [DIR / "mcp230/bin/python", FIXTURES / "modern.py"]
 FASTMCP = [DIR / "fastmcp/bin/python", FIXTURES / "fast.py"]
 EVERYTHING = OFFICIAL / "server-everything/dist/index.js"
 BOTH = {"legacy", "modern"}
@@ -52,6 +59,8 @@ SERVERS = {
     "legacy-stateless": ("http", [*LEGACY, "--port", "0", "--watch-stdin", "--stateless"], "fixture", {"legacy"}),
     "modern-http": ("http", [*MODERN, "--port", "0", "--watch-stdin"], "fixture", {"modern"}),
     "modern-stdio": ("stdio", [*MODERN, "--stdio"], "fixture", {"modern"}),
+    "modern-py-http": ("http", [*MODERN_PY, "--port", "0", "--watch-stdin"], "fixture", {"modern"}),
+    "modern-py-stdio": ("stdio", [*MODERN_PY, "--stdio"], "fixture", {"modern"}),
     "fastmcp-http": ("http", [*FASTMCP, "--port", "0", "--watch-stdin"], "fast", BOTH),
     "fastmcp-stdio": ("stdio", [*FASTMCP, "--stdio"], "fast", BOTH),
     "everything-http": ("http", [NODE, EVERYTHING, "streamableHttp"], "everything", {"legacy"}),
@@ -67,7 +76,8 @@ COMMON = {"filesystem-stdio", "memory-stdio", "git-stdio", "fetch-stdio"}
 COMMON_CLIENTS = {"py1", "ts2-auto"}
 SHORT = (["py1", "py2-auto", "ts1", "ts2-auto"], ["legacy-http", "modern-http"])
 
-# The numbers of the scenarios that the clients play, each with every server.
+# The numbers of the scenarios that the clients play, each with every server. There is none for what only half fits: in
+# ERA-085 and ERA-089, clients that try the modern era first also reach Rialto itself over stdio.
 NUMBERS = {
     "ts1": "ERA-081",
     "ts2-legacy": "ERA-083",
@@ -75,13 +85,43 @@ NUMBERS = {
     "ts2-pinned": "ERA-086",
     "py1": "ERA-087",
     "py2-legacy": "ERA-090",
+    "rmcp-legacy": "ERA-091",
+    "rmcp-auto": "ERA-092",
+    "rmcp-pinned": "ERA-092",
 }
 
-# What the conformance suite judges: the number, the revision and the server. `conformance/` has the direct results.
+# What people are asked for in the middle of a call. Every client that can answer has to meet all of it at a server of each
+# era, and that server has to be by another maker.
+ASKED = {"elicitation", "sampling", "roots"}
+
+
+def maker(command: list) -> str:
+    """Whose SDK a program stands on; FastMCP stands on the Python SDK. Nobody's when it cannot answer questions."""
+    return {NODE: "TypeScript", RMCP[0]: "Rust", INSPECTOR[0]: ""}.get(command[0], "Python")
+
+
+def never_asked(answered: dict[str, set[tuple[str, str]]]) -> list[str]:
+    """The clients that some era has asked through no server of another maker; `answered` has, for each client, the
+    servers and the checks that went well."""
+    faults = []
+    for client, (program, *_) in CLIENTS.items():
+        for era in ("legacy", "modern"):
+            others = [s for s, (_, command, _, eras) in SERVERS.items() if eras == {era} and maker(command) != maker(program)]
+            if maker(program) and not any({(s, check) for check in ASKED} <= answered.get(client, set()) for s in others):
+                faults.append(f"{client} was asked all of {', '.join(sorted(ASKED))} by no {era} server of another maker")
+    return faults
+
+
+# What the conformance suite judges: the number, the revision, the server behind Rialto, and the server whose direct
+# results this is held against, which are in `conformance/`. A server of the other era has none: the suite cannot speak
+# to it.
 CONFORMANCE = [
-    ("", "2025-06-18", "legacy-http"),
-    ("ERA-093", "2025-11-25", "legacy-http"),
-    ("ERA-096", "2026-07-28", "modern-http"),
+    ("", "2025-06-18", "legacy-http", "legacy-http"),
+    ("", "2025-06-18", "modern-http", "legacy-http"),
+    ("ERA-093", "2025-11-25", "legacy-http", "legacy-http"),
+    ("ERA-094", "2025-11-25", "modern-http", "legacy-http"),
+    ("ERA-095", "2026-07-28", "legacy-http", "modern-http"),
+    ("ERA-096", "2026-07-28", "modern-http", "modern-http"),
 ]
 UPSTREAM_NUMBER = "ERA-097"
 

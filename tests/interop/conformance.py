@@ -7,8 +7,9 @@ its client leg with Rialto as the client (see `upstream_leg.py`).
 
 `run` writes how each scenario ended as sorted JSON: `pass`, `warning` (nothing failed, but something was advised
 against), `skipped` (nothing was judged) or `fail`. `compare` fails when a scenario ended worse through Rialto than
-directly, unless the exceptions file says why it may, and when an exception did not happen. `upstream` fails when a
-scenario did not end as `conformance/upstream.json` says, or when that file forgot one.
+directly, unless the exceptions file says so and why, and when an exception ended otherwise than that file says. The two
+runs may be of different servers: what a legacy server gives directly is what a modern one is to give through Rialto.
+`upstream` fails when a scenario did not end as `conformance/upstream.json` says, or when that file forgot one.
 """
 
 import argparse
@@ -73,18 +74,32 @@ def run(url: str, revision: str, server: str) -> tuple[dict, dict[str, list[str]
     return results, said
 
 
-def compare(direct: dict, through: dict, exceptions: dict[str, str]) -> list[str]:
-    """What is wrong with a run through Rialto; `exceptions` gives a reason for each scenario that may end worse."""
+def compare(direct: dict, through: dict, exceptions: dict[str, dict]) -> list[str]:
+    """What is wrong with a run through Rialto; `exceptions` says how a scenario ends that ends worse, and why."""
     faults = []
     for name, wanted in direct["scenarios"].items():
         got = through["scenarios"].get(name, "missing")
+        excepted = exceptions.get(name)
         worse = RANK[got] < RANK[wanted]
-        if worse and name not in exceptions:
+        if worse and excepted is None:
             faults.append(f"{name}: {wanted} directly, {got} through Rialto")
-        if not worse and name in exceptions:
-            faults.append(f"{name}: excepted ({exceptions[name]}), but it ends as well as directly: remove the exception")
+        elif worse and excepted["ends"] != got:
+            faults.append(f"{name}: excepted to end as {excepted['ends']} ({excepted['why']}), but it ends as {got}")
+        elif not worse and excepted is not None:
+            faults.append(f"{name}: excepted ({excepted['why']}), but it ends as well as directly: remove the exception")
     faults += [f"{name}: excepted, but no such scenario ran" for name in exceptions if name not in direct["scenarios"]]
+    faults += [f"{name}: not among the direct results" for name in through["scenarios"] if name not in direct["scenarios"]]
     return faults
+
+
+def run_name(revision: str, server: str) -> str:
+    """What a run is called in files: `2025-11-25-legacy`."""
+    return f"{revision}-{server.removesuffix('-http')}"
+
+
+def direct_results(name: str) -> dict:
+    """The committed results of a run without Rialto."""
+    return json.loads((RESULTS / f"direct-{name}.json").read_text())
 
 
 def upstream_scenarios(revision: str) -> list[str]:
@@ -122,8 +137,8 @@ def compare_upstream(expected: dict, results: dict, left_out: dict[str, str]) ->
     return faults
 
 
-def exceptions_for(name: str, file=EXCEPTIONS) -> dict[str, str]:
-    """The exceptions for a run, by its name (`2025-11-25-legacy`)."""
+def exceptions_for(name: str, file=EXCEPTIONS) -> dict[str, dict]:
+    """The exceptions for a run through Rialto, by its name (`2025-11-25-legacy`)."""
     return json.loads(pathlib.Path(file).read_text()).get(name, {})
 
 
@@ -174,7 +189,7 @@ def main() -> None:
             print(text(results), end="")
         return
     direct, through = json.loads(args.direct.read_text()), json.loads(args.through.read_text())
-    name = f"{direct['revision']}-{direct['server']}"
+    name = run_name(through["revision"], through["server"])
     faults = compare(direct, through, exceptions_for(name, args.exceptions))
     print("\n".join(faults) or f"{name}: every scenario ends as well as directly")
     sys.exit(1 if faults else 0)

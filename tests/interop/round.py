@@ -12,7 +12,6 @@ round; narrowed to clients, fronts or checks it leaves the suite out. `--report 
 
 import argparse
 import json
-import os
 import pathlib
 import socket
 import sys
@@ -22,8 +21,8 @@ import time
 import conformance
 import processes
 from cells import (
-    CHAINS, CLIENTS, COMMON, COMMON_CLIENTS, CONFORMANCE, DIR, FRONTS, MARK, NODE, NUMBERS, ROOT, SERVERS, SHORT,
-    UPSTREAM_NUMBER, bridge, client_environment, environment, skips,
+    BUILT, CHAINS, CLIENTS, COMMON, COMMON_CLIENTS, CONFORMANCE, DIR, FRONTS, MARK, NODE, NUMBERS, RMCP, ROOT, SERVERS,
+    SHORT, UPSTREAM_NUMBER, bridge, client_environment, environment, never_asked, skips,
 )  # fmt: skip
 
 CELL_SECONDS = 240
@@ -138,12 +137,12 @@ def table(report: dict, clients: list[str], servers: list[str]) -> str:
 
 def run_conformance(urls: dict[str, str], report: dict, direct: bool) -> bool:
     all_ok = True
-    for number, revision, server in CONFORMANCE:
-        if server not in urls:
+    for number, revision, server, held_against in CONFORMANCE:
+        if server not in urls or (direct and server != held_against):
             continue
-        name = f"{revision}-{server.removesuffix('-http')}"
-        expected = json.loads((conformance.RESULTS / f"direct-{name}.json").read_text())
-        results, said = conformance.run(urls[server], revision, expected["server"])
+        name = conformance.run_name(revision, server)
+        expected = conformance.direct_results(conformance.run_name(revision, held_against))
+        results, said = conformance.run(urls[server], revision, server.removesuffix("-http"))
         if direct:
             faults = [] if results == expected else [f"the committed direct results differ: {conformance.text(results)}"]
         else:
@@ -232,6 +231,19 @@ def run_cells(cells: list[tuple], fronts: Fronts, args, report: dict) -> bool:
     return all_ok
 
 
+def all_asked(report: dict) -> bool:
+    """Whether every client was asked by servers of other makers, as far as it can answer."""
+    answered: dict[str, set] = {}
+    for name, results in report.items():
+        if isinstance(results, list) and "→" not in name:
+            client, server = name.split(" × ")
+            went_well = {(server, one["check"]) for one in results if one["ok"] and not one.get("skipped")}
+            answered.setdefault(client, set()).update(went_well)
+    faults = never_asked(answered)
+    print("\n".join(faults) or "every client was asked by servers of both eras that others made")
+    return not faults
+
+
 def ended_well(rialto: processes.Process) -> bool:
     """Tells Rialto to stop, and sees that it does."""
     rialto.process.terminate()
@@ -264,6 +276,7 @@ def run_round(args) -> bool:
         if whole:
             all_ok = run_conformance(urls, report, args.direct) and all_ok
         if whole and args.round == "full" and not args.servers and not args.direct:
+            all_ok = all_asked(report) and all_ok
             all_ok = run_upstream_conformance(args.rialto_bin, report) and all_ok
         for process in filter(None, (fronts.rialto, rialto)):
             if not all_ok:
@@ -283,8 +296,7 @@ def run_round(args) -> bool:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("round", choices=["short", "full"])
-    built = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug/rialto"
-    parser.add_argument("--rialto-bin", type=pathlib.Path, default=built)
+    parser.add_argument("--rialto-bin", type=pathlib.Path, default=BUILT / "rialto")
     parser.add_argument("--direct", action="store_true", help="without Rialto")
     parser.add_argument("--clients", default="", help=", ".join(CLIENTS))
     parser.add_argument("--servers", default="", help=", ".join(SERVERS))
@@ -300,6 +312,8 @@ def main() -> None:
         parser.error(f"there is no Rialto at {args.rialto_bin}: build it with `cargo build`, or name one with --rialto-bin")
     if not NODE.exists():
         parser.error(f"nothing is installed in {DIR}: run tests/interop/setup.sh")
+    if not RMCP[0].exists() and any(CLIENTS[client][0] is RMCP for client in selected(args)[0]):
+        parser.error(f"there is no client at {RMCP[0]}: build it with `cargo build --example rmcp-client`")
     processes.end_with_us()
     sys.exit(0 if run_round(args) else 1)
 
