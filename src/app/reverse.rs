@@ -225,6 +225,8 @@ impl Shared {
             }
         }
         head_back.extensions.clear();
+        // The version is that of each hop (RFC 9112, section 2.3): what the server speaks says nothing of us.
+        head_back.version = http::Version::default();
         let body = Download::new(body, &self.surroundings.draining, seat);
         Ok(Response::from_parts(head_back, Body::new(body)))
     }
