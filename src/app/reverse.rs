@@ -24,7 +24,7 @@ use crate::{
 };
 
 use super::{
-    gateway::forbidden,
+    gateway::not_your_route,
     problem::{Kind, Problem},
 };
 
@@ -277,7 +277,7 @@ impl Failure {
         }
         let close = matches!(self, Self::Upload(_));
         let problem = match self {
-            Self::Forbidden => return forbidden(),
+            Self::Forbidden => not_your_route(),
             Self::Method => {
                 let allow = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
                 Problem::new(Kind::MethodNotAllowed, "this method is not passed on").header(header::ALLOW, allow)
