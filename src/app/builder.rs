@@ -178,7 +178,8 @@ impl Builder {
     }
 
     /// Asks every request for one of these keys: those to mounts, to custom routes and to paths that do not exist alike, and
-    /// before any [`layer`](Self::layer). Open to all are `/healthz` and `/readyz`. Credentials are taken out of the request,
+    /// before any [`layer`](Self::layer). Open to all are `/healthz`, `/readyz`, and
+    /// the icon and style sheet of the page at `/`. Credentials are taken out of the request,
     /// and an [`Access`](crate::auth::Access) is put into its extensions.
     ///
     /// Without this nobody is asked for anything: that is for applications that only this machine reaches, and for those that

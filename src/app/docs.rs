@@ -19,7 +19,7 @@ use url::Url;
 use super::{
     openapi::{hex, is_known},
     problem::{Kind, Problem},
-    rest::{Named, Rest, guarded, vary},
+    rest::{Named, Rest, guarded},
     table::{Door, Table},
 };
 
@@ -142,7 +142,6 @@ impl Pages {
         headers.insert(header::CONTENT_SECURITY_POLICY, self.policy.clone());
         headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        vary(headers);
         response
     }
 }

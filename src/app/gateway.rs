@@ -31,7 +31,10 @@ use crate::{
     telemetry::{CallSeries, Measured},
 };
 
-use super::table::{Door, Table};
+use super::{
+    problem::{Kind, Problem},
+    table::{Door, Table},
+};
 
 /// A mount on its way into a gateway: with the layers that its calls pass.
 pub struct Mounted {
@@ -147,8 +150,8 @@ impl Entry {
         let Mounted { mount, layers, title, unidentified, series } = mounted;
         // Read from the outside in: a call is counted, whatever becomes of it; it is bounded in number and time, questions
         // included; what panics below ends the call and nothing else; then it passes the layers and hooks that this mount was
-        // given, the first of them first; then the
-        // questions of modern servers are answered for clients that cannot; then it reaches the mount.
+        // given, the first of them first; then the questions of modern servers are answered for clients that cannot; then it
+        // reaches the mount.
         let mut stack: Arc<dyn Mount> = Arc::new(Gather::new(mount));
         if !layers.is_empty() {
             stack = Arc::new(Sheltered::new(stack));
@@ -244,6 +247,11 @@ pub(super) fn forbidden() -> Response<Body> {
     *response.status_mut() = StatusCode::FORBIDDEN;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
+}
+
+/// Who calls is known, and may use some mounts and nothing beside them.
+pub(super) fn not_your_route() -> Problem {
+    Problem::new(Kind::Forbidden, "your key opens mounts only, and not the routes beside them")
 }
 
 async fn no_mount() -> (StatusCode, &'static str) {

@@ -57,11 +57,7 @@ async fn scrape(State((metrics, scraped)): State<(Arc<Metrics>, Scraped)>, exten
     let access = Access::of(&extensions, scraped.unidentified);
     match metrics.scrape(scraped.gauges(&access)) {
         Ok(text) => {
-            let headers = [
-                (header::CONTENT_TYPE, OPENMETRICS),
-                (header::CACHE_CONTROL, "no-store"),
-                (header::VARY, "authorization"),
-            ];
+            let headers = [(header::CONTENT_TYPE, OPENMETRICS), (header::CACHE_CONTROL, "no-store")];
             (headers, text).into_response()
         }
         Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "the metrics could not be written\n").into_response(),

@@ -27,7 +27,7 @@ use self::operations::{Operations, Setting};
 use super::{
     gateway::Entry,
     problem::{Kind, Problem},
-    rest::{Catalog, Named, Rest, Visit, described, guarded, status, vary},
+    rest::{Catalog, Named, Rest, Visit, described, guarded, status},
     table::{Door, Table},
 };
 
@@ -46,7 +46,9 @@ pub(super) struct Documents(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     rest: Rest,
+    /// What does not depend on servers, with the routes of the application and without.
     fixed: Value,
+    own: Value,
     asks_for_keys: bool,
     /// The ids of the operations in the fixed part.
     taken: Vec<String>,
@@ -67,6 +69,17 @@ type Digest = [u8; 32];
 #[derive(Debug)]
 struct Kept<T>(Mutex<VecDeque<(Digest, T, usize)>>);
 
+/// What a document is about.
+#[derive(Clone, Copy, Debug)]
+enum Extent {
+    /// Mounts, and the routes of the application around them.
+    Everything,
+    /// Mounts, and the routes of Rialto's own.
+    Mounts,
+    /// One mount alone.
+    Mount,
+}
+
 /// What one mount adds to a document.
 struct Part {
     name: String,
@@ -81,10 +94,10 @@ struct Part {
 impl Documents {
     /// Documents of what `rest` serves and of what the application says about itself.
     pub(super) fn new(rest: Rest, about: &About) -> Self {
-        let fixed = fixed::document(about);
+        let (fixed, own) = (fixed::document(about, &about.custom), fixed::document(about, &[]));
         let taken = fixed::operation_ids(&fixed).map(str::to_owned).collect();
         let (parts, documents) = (Kept::default(), Kept::default());
-        Self(Arc::new(Shared { rest, fixed, asks_for_keys: about.asks_for_keys, taken, parts, documents }))
+        Self(Arc::new(Shared { rest, fixed, own, asks_for_keys: about.asks_for_keys, taken, parts, documents }))
     }
 
     /// Adds its routes.
@@ -95,17 +108,17 @@ impl Documents {
         table.add(Door::Browser, "/api/mounts/{mount}/openapi.json", one);
     }
 
-    /// The document about these mounts; about the gateway as a whole, or about one mount alone.
-    async fn document(&self, visits: Vec<Visit>, alone: bool) -> Result<Document, Problem> {
+    /// The document about these mounts.
+    async fn document(&self, visits: Vec<Visit>, about: Extent) -> Result<Document, Problem> {
         let parts = join_all(visits.iter().map(|visit| self.part(visit))).await;
-        let digest = digest(&parts, alone);
+        let digest = digest(&parts, about);
         if let Some(known) = self.0.documents.get(&digest) {
             return Ok(known);
         }
         let own = self.clone();
         // Lists may be long, and others wait for this thread.
         let made = tokio::task::spawn_blocking(move || {
-            let text = own.write(&parts, alone);
+            let text = own.write(&parts, about);
             let tag = format!("\"{}\"", &hex(aws_lc_rs::digest::digest(&SHA256, &text).as_ref())[..32]);
             let tag = HeaderValue::try_from(tag).unwrap_or_else(|_| HeaderValue::from_static("\"-\""));
             Document { text, tag }
@@ -127,13 +140,14 @@ impl Documents {
         Part { name: entry.name().to_owned(), title: entry.title().map(str::to_owned), status, reason, tools }
     }
 
-    fn write(&self, parts: &[Part], alone: bool) -> Bytes {
+    fn write(&self, parts: &[Part], about: Extent) -> Bytes {
         let shared = &*self.0;
-        let fixed = match parts {
-            [part] if alone => {
-                Raw::of(&fixed::of_mount(&shared.fixed, &part.name, part.title.as_deref().unwrap_or(&part.name)))
+        let fixed = match (about, parts) {
+            (Extent::Mount, [part]) => {
+                Raw::of(&fixed::of_mount(&shared.own, &part.name, part.title.as_deref().unwrap_or(&part.name)))
             }
-            _ => Raw::of(&shared.fixed),
+            (Extent::Everything, _) => Raw::of(&shared.fixed),
+            (Extent::Mounts | Extent::Mount, _) => Raw::of(&shared.own),
         };
         let mut document = fixed.to_object().unwrap_or_default();
         let mut components = document.get_object("components").unwrap_or_default();
@@ -227,9 +241,9 @@ impl Collected {
 }
 
 /// What a document of these parts says, in short.
-fn digest(parts: &[Part], alone: bool) -> Digest {
+fn digest(parts: &[Part], about: Extent) -> Digest {
     let mut context = Context::new(&SHA256);
-    context.update(&[u8::from(alone)]);
+    context.update(&[about as u8]);
     for part in parts {
         let facts = json!([part.name, part.status, part.reason, part.tools.as_ref().map(|tools| hex(tools.digest()))]);
         context.update(facts.to_string().as_bytes());
@@ -275,12 +289,14 @@ async fn whole(State(documents): State<Documents>, parts: Parts) -> Response<Bod
     let access = rest.access(&parts.extensions);
     let names: Vec<_> = rest.gateway().open_to(&access).map(|entry| entry.name().to_owned()).collect();
     let visits = names.iter().filter_map(|name| rest.enter(name, &parts.extensions).ok()).collect();
-    answer(documents.document(visits, false).await, &parts.headers)
+    // Who may not use the routes of the application hears nothing of them either.
+    let about = if access.may_use_routes() { Extent::Everything } else { Extent::Mounts };
+    answer(documents.document(visits, about).await, &parts.headers)
 }
 
 async fn of_mount(State(documents): State<Documents>, Named(mount): Named<String>, parts: Parts) -> Response<Body> {
     let document = match documents.0.rest.enter(&mount, &parts.extensions) {
-        Ok(visit) => documents.document(vec![visit], true).await,
+        Ok(visit) => documents.document(vec![visit], Extent::Mount).await,
         Err(problem) => Err(problem),
     };
     answer(document, &parts.headers)
@@ -306,7 +322,6 @@ fn answer(document: Result<Document, Problem>, headers: &HeaderMap) -> Response<
     let headers = response.headers_mut();
     headers.insert(header::ETAG, document.tag);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-    vary(headers);
     response
 }
 

@@ -107,7 +107,7 @@ fn page(text: String, request: &HeaderMap) -> Response {
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
         (header::CACHE_CONTROL, "private, no-cache"),
-        (header::VARY, "authorization, host"),
+        (header::VARY, "host"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }

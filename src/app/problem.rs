@@ -8,7 +8,7 @@
 //! | `malformed-json` | 400 | the body is no JSON, or JSON that parsers disagree about: a key twice, nested too deeply | |
 //! | `invalid-request` | 400 | the query or the framing of the request is wrong | |
 //! | `unauthenticated` | 401 | nobody knows who calls | |
-//! | `forbidden` | 403 | the caller is known and may not use this mount | `mount` |
+//! | `forbidden` | 403 | the caller is known and may not use this mount or route | `mount`, where it is one |
 //! | `refused` | 403 | a rule of the operator refuses the call | `reason`, `retryable`, `upstream` |
 //! | `not-found` | 404 | there is no such route | |
 //! | `unknown-mount` | 404 | there is no mount of this name | `mount` |
@@ -88,8 +88,8 @@ kinds! {
     InvalidRequest = "invalid-request", BAD_REQUEST, "The request is wrong";
     /// Nobody knows who calls.
     Unauthenticated = "unauthenticated", UNAUTHORIZED, "A key is needed";
-    /// The caller may not use this mount.
-    Forbidden = "forbidden", FORBIDDEN, "You may not use this mount";
+    /// The caller may not use this mount or route.
+    Forbidden = "forbidden", FORBIDDEN, "You may not use this";
     /// A rule of the operator refuses the call.
     Refused = "refused", FORBIDDEN, "The call is refused";
     /// No such route.

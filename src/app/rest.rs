@@ -49,7 +49,6 @@ pub(super) use self::{
         list_resources, list_tools, read_resource,
     },
     mounts::{__path_describe_mount, __path_list_mounts, describe_mount, list_mounts, status},
-    reply::vary,
     tools::{Catalog, Tool},
 };
 

@@ -24,7 +24,7 @@ use crate::{
 };
 
 use super::{
-    gateway::forbidden,
+    gateway::not_your_route,
     problem::{Kind, Problem},
 };
 
@@ -225,6 +225,8 @@ impl Shared {
             }
         }
         head_back.extensions.clear();
+        // The version is that of each hop (RFC 9112, section 2.3): what the server speaks says nothing of us.
+        head_back.version = http::Version::default();
         let body = Download::new(body, &self.surroundings.draining, seat);
         Ok(Response::from_parts(head_back, Body::new(body)))
     }
@@ -275,7 +277,7 @@ impl Failure {
         }
         let close = matches!(self, Self::Upload(_));
         let problem = match self {
-            Self::Forbidden => return forbidden(),
+            Self::Forbidden => not_your_route(),
             Self::Method => {
                 let allow = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
                 Problem::new(Kind::MethodNotAllowed, "this method is not passed on").header(header::ALLOW, allow)

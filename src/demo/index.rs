@@ -13,6 +13,7 @@ use serde_json::json;
 
 use super::{
     corpus::{Corpus, Page},
+    kit::whole,
     log::Log,
 };
 
@@ -21,7 +22,7 @@ use super::{
 #[serde(deny_unknown_fields)]
 pub(super) struct Arguments {
     /// How long to rest before each page, in milliseconds, so that progress can be watched.
-    #[serde(default = "default_pause")]
+    #[serde(default = "default_pause", deserialize_with = "whole")]
     #[schemars(range(max = 1000))]
     pub(super) pause_ms: u16,
 }

@@ -7,8 +7,11 @@ use rmcp::{
     },
     service::{RequestContext, ServerInitializeError},
 };
-use serde::{Serialize, de::DeserializeOwned};
-use serde_json::Value;
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{DeserializeOwned, Error},
+};
+use serde_json::{Number, Value};
 
 /// How long a client may keep what changes only with the program, in milliseconds.
 pub(super) const TTL_MS: u64 = 300_000;
@@ -78,6 +81,18 @@ pub(super) fn refusal(message: impl Into<String>) -> CallToolResult {
 pub(super) fn arguments<T: DeserializeOwned>(request: &CallToolRequestParams) -> Result<T, String> {
     let arguments = Value::Object(request.arguments.clone().unwrap_or_default());
     serde_json::from_value(arguments).map_err(|error| format!("wrong arguments for `{}`: {error}", request.name))
+}
+
+/// A whole number. JSON Schema counts `5.0` among them, and some clients write them so; what has a fraction is refused.
+pub(super) fn whole<'de, D: Deserializer<'de>, T: TryFrom<i64>>(deserializer: D) -> Result<T, D::Error> {
+    /// Up to here every whole number is exact as a floating point number.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+
+    let number = Number::deserialize(deserializer)?;
+    let fractionless = |f: &f64| f.fract() == 0.0 && f.abs() <= EXACT;
+    let whole = number.as_i64().or_else(|| number.as_f64().filter(fractionless).map(|f| f as i64));
+    let whole = whole.and_then(|whole| T::try_from(whole).ok());
+    whole.ok_or_else(|| D::Error::custom(format_args!("{number} is not a whole number within the bounds")))
 }
 
 /// Values that begin with what was typed, then those that have it somewhere else.

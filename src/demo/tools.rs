@@ -13,7 +13,7 @@ use super::{
     Docs,
     corpus::{Corpus, Page},
     index,
-    kit::{arguments, knows_links, refusal, structured},
+    kit::{arguments, knows_links, refusal, structured, whole},
     log::Log,
     reading::MARKDOWN,
     recommend,
@@ -50,7 +50,7 @@ struct SearchArguments {
     #[schemars(length(min = 1, max = 1000))]
     query: String,
     /// How many sections to return at most.
-    #[serde(default = "default_limit")]
+    #[serde(default = "default_limit", deserialize_with = "whole")]
     #[schemars(range(min = 1, max = 50))]
     limit: u8,
 }

@@ -14,7 +14,7 @@ use http::StatusCode;
 
 use crate::{
     app::{
-        gateway::forbidden,
+        gateway::not_your_route,
         observe::Custom,
         problem::{Kind, Problem},
         reverse::{Reverse, Surroundings},
@@ -48,7 +48,7 @@ pub(super) async fn for_routes(State(unidentified): State<Unidentified>, request
         return next.run(request).await;
     }
     match request.extensions().get::<MatchedPath>() {
-        Some(_) => forbidden(),
+        Some(_) => not_your_route().into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
     }
 }

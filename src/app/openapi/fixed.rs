@@ -56,8 +56,8 @@ pub(in crate::app) struct About {
     pub(in crate::app) asks_for_keys: bool,
 }
 
-/// The document without anything that servers list.
-pub(super) fn document(about: &About) -> Value {
+/// The document without anything that servers list, with these documents of custom routes.
+pub(super) fn document(about: &About, custom: &[utoipa::openapi::OpenApi]) -> Value {
     let mut document = value(&Own::openapi());
     document["info"]["version"] = json!(env!("CARGO_PKG_VERSION"));
     // The words of the package are about the program, and the API is somebody's servers.
@@ -83,7 +83,7 @@ pub(super) fn document(about: &About) -> Value {
         }
     }
     add_health(&mut document);
-    for custom in &about.custom {
+    for custom in custom {
         merge(&mut document, value(custom));
     }
     match about.asks_for_keys {
@@ -186,27 +186,28 @@ fn add_errors(operation: &mut Value, statuses: &[&str]) {
 
 /// What is asked before anybody has a key.
 fn add_health(document: &mut Value) {
-    let route = |id: &str, summary: &str, content: Value| {
+    let route = |id: &str, summary: &str, responses: Value| {
         json!({"get": {
-            "tags": ["the gateway"], "operationId": id, "summary": summary, "security": [],
-            "responses": {"200": {"description": "It is", "content": content}},
+            "tags": ["the gateway"], "operationId": id, "summary": summary, "security": [], "responses": responses,
         }})
     };
     let status = json!({"type": "object", "properties": {"status": {"type": "string"}, "reason": {"type": "string"}},
         "required": ["status"]});
-    let mounts = json!({"type": "object", "additionalProperties": status,
-        "description": "The mounts that the caller may use; not there for callers of whom nothing is known."});
-    let readiness = |word: &str| {
-        json!({"application/json": {"schema": {
-            "type": "object", "properties": {"status": {"const": word}, "mounts": mounts}, "required": ["status"],
-        }}})
+    // Strangers, and those whose key opens no mount, hear of no mounts.
+    let answer = |description: &str, word: &str| {
+        let schema = json!({"type": "object", "properties": {
+            "status": {"const": word},
+            "mounts": {"type": "object", "additionalProperties": status},
+        }, "required": ["status"]});
+        json!({"description": description, "content": {"application/json": {"schema": schema}}})
     };
-    document["paths"]["/healthz"] =
-        route("rialto.health", "Whether the process lives", json!({"text/plain": {"schema": {"type": "string"}}}));
-    document["paths"]["/readyz"] =
-        route("rialto.readiness", "Whether requests are served; servers that are down are listed", readiness("ready"));
-    document["paths"]["/readyz"]["get"]["responses"]["503"] =
-        json!({"description": "It will stop soon", "content": readiness("stopping")});
+    let lives = json!({"description": "It does", "content": {"text/plain": {"schema": {"type": "string"}}}});
+    document["paths"]["/healthz"] = route("rialto.health", "Whether the process lives", json!({"200": lives}));
+    document["paths"]["/readyz"] = route(
+        "rialto.readiness",
+        "Whether requests are served; servers that are down are listed",
+        json!({"200": answer("They are", "ready"), "503": answer("The process is about to end", "stopping")}),
+    );
 }
 
 /// Adds the routes and components of somebody else's document; what is there already stays.

@@ -1,7 +1,7 @@
 //! From the path of a request to the address at the server, and back.
 //!
 //! Invariant: whatever a client writes, the address stays under the one that the route was given. What could be read in two
-//! ways (`..` in any spelling, encoded slashes, backslashes) is refused rather than made sense of, because the server may
+//! ways (`..` in any spelling, encoded slashes, backslashes, overlong characters) is refused rather than made sense of, because the server may
 //! make another sense of it than we do.
 
 use std::borrow::Cow;
@@ -70,7 +70,7 @@ fn check(rest: &str) -> Result<(), BadPath> {
             let name = segment.split(|b| *b == b';').next().unwrap_or_default();
             matches!(name, b"." | b"..")
         };
-        if text.split(|b| *b == b'/').any(dots) {
+        if text.split(|b| *b == b'/').any(dots) || text.windows(2).any(is_overlong) {
             return Err(BadPath);
         }
         match decoded(&text) {
@@ -79,6 +79,12 @@ fn check(rest: &str) -> Result<(), BadPath> {
         }
     }
     Err(BadPath)
+}
+
+/// Whether these bytes begin a character that is written with more bytes than it needs (RFC 3629, section 10). Lenient
+/// decoders make a dot or a slash of such.
+fn is_overlong(bytes: &[u8]) -> bool {
+    matches!(bytes, [0xC0 | 0xC1, 0x80..=0xBF] | [0xE0, 0x80..=0x9F] | [0xF0, 0x80..=0x8F])
 }
 
 fn count(text: &[u8]) -> usize {
@@ -130,6 +136,7 @@ mod tests {
             ("http://h/r", "/a..b/...;v=1/100%25", "http://h/r/a..b/...;v=1/100%25"),
             ("http://h/r", "//a", "http://h/r//a"),
             ("http://h/r", "/gr%C3%BC%C3%9Fe", "http://h/r/gr%C3%BC%C3%9Fe"),
+            ("http://h/r", "/gr%FC%DFe/%E0%A4%95", "http://h/r/gr%FC%DFe/%E0%A4%95"),
         ];
         for (route, rest, expected) in cases {
             assert_eq!(address(&base(route), rest, None).map(String::from), Ok(expected.to_owned()), "{route} {rest}");
@@ -164,6 +171,10 @@ mod tests {
             "/a%00",
             "/a%0d%0aX:1",
             "/%25%32%65%25%32%65/admin",
+            "/%c0%ae%c0%ae/admin",
+            "/%25c0%25ae/admin",
+            "/%e0%80%af",
+            "/%f0%80%80%af",
         ];
         for game in games {
             assert_eq!(address(&base("http://h/reports"), game, None), Err(BadPath), "{game}");

@@ -4,11 +4,11 @@
 use std::{fmt, str::FromStr};
 
 use rmcp::schemars::{self, JsonSchema};
-use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
-use serde_json::Number;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
+    super::kit::whole,
     calendar::{Date, Month, digits},
     text::text_type,
 };
@@ -281,18 +281,6 @@ pub(crate) struct NewInvoice {
 
 fn usual_terms() -> u16 {
     30
-}
-
-/// A whole number. JSON Schema counts `5.0` among them, and some clients write them so; what has a fraction is refused.
-fn whole<'de, D: Deserializer<'de>, T: TryFrom<i64>>(deserializer: D) -> Result<T, D::Error> {
-    /// Up to here every whole number is exact as a floating point number.
-    const EXACT: f64 = 9_007_199_254_740_992.0;
-
-    let number = Number::deserialize(deserializer)?;
-    let fractionless = |f: &f64| f.fract() == 0.0 && f.abs() <= EXACT;
-    let whole = number.as_i64().or_else(|| number.as_f64().filter(fractionless).map(|f| f as i64));
-    let whole = whole.and_then(|whole| T::try_from(whole).ok());
-    whole.ok_or_else(|| D::Error::custom(format_args!("{number} is not a whole number within the bounds")))
 }
 
 /// Which invoices are wanted. What is left out does not matter.

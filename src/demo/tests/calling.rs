@@ -287,3 +287,19 @@ async fn a_modern_client_hears_the_log_of_the_calls_it_asks_for() {
     assert_eq!(levels.last().map(String::as_str), Some("info"));
     session.close().await;
 }
+
+/// JSON Schema counts `3.0` among the integers (2020-12, validation, section 6.1.1), and some clients write them so.
+#[tokio::test]
+async fn whole_numbers_may_be_written_with_a_point() {
+    for era in BOTH_ERAS {
+        let session = Session::open(era, Form::Missing).await;
+        let hits = structured(session.call("search", json!({ "query": "era", "limit": 3.0 })).await);
+        assert_eq!(hits["hits"].as_array().map(Vec::len), Some(3), "{era:?}");
+        structured(session.call("index_pages", json!({ "pause_ms": 0.0 })).await);
+        for limit in [json!(3.5), json!(-1.0), json!(1e300), json!("3"), json!(256)] {
+            let result = session.call("search", json!({ "query": "era", "limit": limit })).await;
+            assert!(refused(&result).contains("search"), "{era:?} {limit}");
+        }
+        session.close().await;
+    }
+}

@@ -133,9 +133,13 @@ impl State {
 
     fn explain(&self, error: &io::Error) -> String {
         // The last part only: where programs are on this machine is nobody's business.
-        let command = self.target.command.rsplit(['/', '\\']).next().unwrap_or_default();
-        let command = printable(command.as_bytes());
+        let name = self.target.command.rsplit(['/', '\\']).next().unwrap_or_default();
+        let is_path = name.len() < self.target.command.len();
+        let command = printable(name.as_bytes());
         match error.kind() {
+            io::ErrorKind::NotFound if is_path => {
+                format!("its command `{command}` was not found: look at the path in `command`, and at `cwd`")
+            }
             io::ErrorKind::NotFound => {
                 format!("its command `{command}` was not found: install it, or give its full path in `command`")
             }

@@ -1,9 +1,9 @@
-//! Pages of others, and what answers tell browsers (SEC-002, SEC-007 to SEC-009, SEC-121).
+//! Pages of others, and what answers tell browsers (SEC-002, SEC-007 to SEC-009, SEC-121, SEC-122).
 
 use axum::{Router, response::Html, routing::get};
 use rialto::downstream::Settings;
 
-use super::kit::{App, bearer, call, head};
+use super::kit::{App, basic, bearer, call, head};
 
 const METHODS: [&str; 6] = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD"];
 
@@ -170,5 +170,56 @@ async fn sec_121_every_answer_is_guarded_against_browsers() {
         for name in ["server", "x-powered-by", "access-control-allow-origin"] {
             assert!(answer.header(name).is_none() || what.contains("preflight"), "{what}: {name}");
         }
+    }
+}
+
+/// There is no session to steal, fix or ride on: nothing sets a cookie, nothing is done by looking, and a page from elsewhere
+/// does nothing even where it knows a key.
+#[tokio::test]
+async fn sec_122_looking_does_nothing_and_pages_from_elsewhere_do_nothing_either() {
+    let app = App::start().await;
+    let key = bearer(&app.alice);
+    let filled = |path: &str| {
+        path.replace("{mount}", "docs")
+            .replace("{tool}", "secret_tool")
+            .replace("{prompt}", "p")
+            .replace("{*path}", "x")
+    };
+    let mut looked = 0;
+    for route in &app.routes {
+        for query in ["", "?_method=POST&method=tools/call&uri=test%3A%2F%2Fa"] {
+            for method in ["GET", "HEAD"] {
+                let override_it = format!("{key}x-http-method-override: POST\r\ncookie: __Host-rialto=fixed\r\n");
+                let answer = app.ask(method, &format!("{}{query}", filled(&route.path)), &override_it).await;
+                assert!(answer.headers("set-cookie").next().is_none(), "{}: {answer:?}", route.path);
+                looked += 1;
+            }
+        }
+    }
+    assert!(looked > 80, "{looked}");
+    let path = "/api/mounts/docs/tools/secret_tool";
+    let act = |headers: &str| {
+        let body = r#"{"text":"hi"}"#;
+        let framing = format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len());
+        head("POST", path, &format!("{headers}{framing}")) + body
+    };
+    let own = format!("origin: http://localhost:{}\r\n", app.address.port());
+    for (headers, status) in [
+        (format!("{key}origin: https://evil.example\r\n"), 403),
+        (format!("{key}origin: null\r\n"), 403),
+        (format!("{own}cookie: authorization={0}; __Host-rialto={0}\r\n", app.alice), 401),
+        // What a browser sends by itself once its user has opened the page at `/`.
+        (basic(&app.alice), 401),
+    ] {
+        let answer = app.send(act(&headers)).await;
+        assert_eq!(answer.status, status, "{headers}: {answer:?}");
+        assert!(answer.headers("set-cookie").next().is_none());
+    }
+    assert_eq!(app.docs.count("tools/call"), 0);
+    assert_eq!(app.send(act(&key)).await.status, 200, "a program with the key does act");
+    assert_eq!(app.docs.count("tools/call"), 1);
+    for method in ["tools/call", "prompts/get", "resources/subscribe", "logging/setLevel"] {
+        let by_program = usize::from(method == "tools/call");
+        assert_eq!(app.docs.count(method) + app.finance.count(method), by_program, "{method}");
     }
 }

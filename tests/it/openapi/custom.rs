@@ -1,6 +1,7 @@
 //! What an application says about itself: its routes, its keys, its address.
 
 use axum::{Router, routing::get};
+use rialto::{auth::Access, hub::Principal};
 use serde_json::json;
 use utoipa::OpenApi;
 
@@ -92,5 +93,56 @@ async fn sec_058_the_servers_of_a_document_come_from_the_configuration_alone() {
         let answer = Answer::of(request).await;
         assert_eq!(answer.ok()["servers"][0]["url"], first);
         assert!(!answer.text.contains("evil.example") && !answer.text.contains("127.0.0.1"));
+    }
+}
+
+/// A key of some mounts finds in the document what it opens, and what is beside the mounts is not among that.
+#[tokio::test]
+async fn sec_152_who_may_use_no_routes_is_told_of_none() {
+    let say = |call: rialto::hub::Call| async move { mount::says(named(&call)) };
+    let serve = |access: Access| {
+        let app = builder().mount("docs", scripted(json!([tool("a")]), say));
+        let app = app.mount("other", scripted(json!([tool("b")]), say));
+        let app = app.routes(Router::new().route("/hello", get(hello))).openapi(Custom::openapi());
+        App::serve(app.layer(axum::Extension(access)).build())
+    };
+    let limited = Access::only(Principal::new("ci"), ["docs"]);
+    for (access, expected) in [(limited.clone().and_routes(), true), (limited, false)] {
+        let app = serve(access).await;
+        let document = app.get("/openapi.json").await.ok();
+        assert_document(&document);
+        assert!(document["paths"].get("/api/mounts/docs/tools/a").is_some());
+        assert!(document["paths"].get("/api/mounts/other/tools/b").is_none());
+        assert_eq!(document["paths"].get("/hello").is_some(), expected);
+        assert_eq!(document.to_string().contains("Of the application"), expected, "{document}");
+        let hello = app.get("/hello").await;
+        assert_eq!(hello.status == 200, expected);
+        if !expected {
+            // As the document says of every route that a key opens or does not.
+            assert_eq!(hello.header("content-type"), Some("application/problem+json"));
+            assert_eq!(hello.json()["type"], "urn:rialto:problem:forbidden");
+        }
+        // A mount's own document is of the mount alone.
+        let own = app.get("/api/mounts/docs/openapi.json").await.ok();
+        assert_document(&own);
+        assert!(own["components"]["schemas"].as_object().unwrap().keys().all(|name| !name.contains("Hello")), "{own}");
+    }
+}
+
+/// Whether somebody hears of mounts or not, the answer is what the document says.
+#[tokio::test]
+async fn readiness_is_documented_for_strangers_too() {
+    for app in [builder(), rialto::Rialto::builder()] {
+        let app = app.mount("docs", scripted(json!([tool("a")]), |call| async move { mount::says(named(&call)) }));
+        let app = App::serve(app.build()).await;
+        let document = app.get("/openapi.json").await.ok();
+        let responses = &document["paths"]["/readyz"]["get"]["responses"];
+        let schema = &responses["200"]["content"]["application/json"]["schema"];
+        let ready = app.get("/readyz").await.ok();
+        assert!(jsonschema::is_valid(schema, &ready), "{schema} {ready}");
+        assert_eq!(
+            responses["503"]["content"]["application/json"]["schema"]["properties"]["status"]["const"],
+            "stopping"
+        );
     }
 }

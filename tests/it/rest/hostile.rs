@@ -1,6 +1,6 @@
 //! What somebody might try with names and bodies.
 
-use rialto::app::problem::Kind;
+use rialto::{app::problem::Kind, protocol::Method};
 use serde_json::json;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -137,4 +137,55 @@ async fn sec_049_hostile_words_stay_inside_their_json() {
     let events = super::app::Answer::of(request).await.text;
     assert_eq!(events.lines().filter(|line| line.starts_with("event: ")).count(), 2, "{events}");
     assert_eq!(events.lines().filter(|line| line.starts_with("event: result")).count(), 1, "{events}");
+}
+
+/// What a server offers to look at stays data: it is handed on as JSON that no browser makes a page of, and no page of ours
+/// loads any of it.
+#[tokio::test]
+async fn sec_123_media_of_servers_are_neither_loaded_nor_shown() {
+    const EVIL: &str = "http://evil.example/icon.svg";
+    let icons =
+        json!([{"src": EVIL, "mimeType": "image/svg+xml"}, {"src": "data:image/svg+xml,<svg onload=alert(1)>"}]);
+    let html = "<!doctype html><script>alert(1)</script>";
+    let mut tool = tool("show");
+    tool["icons"] = icons.clone();
+    let app = App::of(scripted(json!([tool]), move |call| {
+        let icons = icons.clone();
+        async move {
+            let uri = call.params.get("uri").and_then(|uri| Some(uri.as_text()?.into_owned())).unwrap_or_default();
+            let result = match call.method {
+                Method::ResourcesRead => json!({"contents": [{"uri": uri, "mimeType": "text/html", "text": html}]}),
+                Method::ResourcesList => json!({"resources": [{"uri": "ui://a", "name": "a", "icons": icons}]}),
+                Method::TemplatesList => json!({"resourceTemplates": []}),
+                Method::PromptsList => json!({"prompts": [{"name": "p", "icons": icons}]}),
+                _ => json!({"content": [{"type": "resource",
+                    "resource": {"uri": "ui://a", "mimeType": "text/html;profile=mcp-app", "text": html}}]}),
+            };
+            Ok(rialto::hub::Outcome::Complete(crate::support::json::raw(&result)))
+        }
+    }))
+    .await;
+    let policy = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
+    // As a browser asks that is led to the address.
+    let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8";
+    for path in ["/resources/read?uri=ui%3A%2F%2Fa", "/resources/read?uri=a.html", "/resources", "/prompts", "/tools"] {
+        let path = format!("/api/mounts/docs{path}");
+        let request = http_client().get(app.url(&path)).header("accept", browser);
+        let answer = super::app::Answer::of(request.header("sec-fetch-dest", "document")).await;
+        answer.ok();
+        assert_eq!(answer.header("content-type"), Some("application/json"), "{path}");
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{path}");
+        assert_eq!(answer.header("content-security-policy"), Some(policy), "{path}");
+        assert_eq!(answer.header("link"), None, "{path}");
+    }
+    let called = post(&app.url("/api/mounts/docs/tools/show"), "{}").await;
+    assert_eq!(called.ok()["content"][0]["resource"]["text"], html);
+    assert_eq!(called.header("content-type"), Some("application/json"));
+    for path in ["/", "/docs", "/docs/", "/api/mounts/docs/docs"] {
+        let page = app.get(path).await;
+        assert!(page.header("content-type").is_some_and(|kind| kind.starts_with("text/html")), "{path}");
+        let from = page.header("content-security-policy").unwrap();
+        assert!(from.contains("default-src 'none'") && !from.contains("http") && !from.contains('*'), "{path}: {from}");
+        assert!(!page.text.contains("evil.example") && !page.text.contains("alert(1)"), "{path}");
+    }
 }

@@ -196,9 +196,19 @@ async fn a_route_is_for_those_who_may_use_it() {
         assert_eq!(seen(get(path, "everything")).await.0, 200, "{path}");
         assert_eq!(seen(get(path, "docs and routes")).await.0, 200, "{path}");
         // Whoever may use some mounts only may not use what stands behind a route with credentials of the operator's.
-        assert_eq!(seen(get(path, "docs")).await, (403, json!({ "error": "access_denied" })), "{path}");
+        let (status, problem) = seen(get(path, "docs")).await;
+        assert_eq!((status, &problem["type"]), (403, &json!("urn:rialto:problem:forbidden")), "{path}");
     }
     // A fallback of the program's is a route like any other, and nothing is nothing.
     assert_eq!(seen(get("/nowhere", "everything")).await, (200, json!("the fallback")));
     assert_eq!(seen(get("/nowhere", "docs")).await.0, 404);
+}
+
+/// The version is that of each hop (RFC 9112, section 2.3): an old server does not make our answer an old one.
+#[tokio::test]
+async fn an_old_server_is_answered_for_in_the_clients_version() {
+    let (base, _serving) = saying("HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nhi").await;
+    let gateway = gateway(base.as_str()).await;
+    let answer = exchange(&gateway.base, "GET /reports HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("hi"), "{answer}");
 }

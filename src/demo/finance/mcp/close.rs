@@ -14,7 +14,7 @@ use serde_json::json;
 use super::{
     super::{
         super::{
-            kit::{refusal, structured},
+            kit::{refusal, structured, whole},
             log::Log,
         },
         calendar::Month,
@@ -33,7 +33,7 @@ pub(super) struct Arguments {
     /// The month to close, such as `2026-08`. It has to be over.
     month: Month,
     /// How long to rest before each step, in milliseconds, so that progress can be watched.
-    #[serde(default = "usual_pause")]
+    #[serde(default = "usual_pause", deserialize_with = "whole")]
     #[schemars(range(min = 0, max = 2000))]
     pause_ms: u16,
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     super::{
-        super::kit::{refusal, structured},
+        super::kit::{refusal, structured, whole},
         calendar::Month,
         ledger::Ledger,
         model::{Account, AccountId, Filter, InvoiceId, Kind, Status},
@@ -44,7 +44,7 @@ pub(super) struct ListArguments {
     #[schemars(with = "Month")]
     month: Option<Month>,
     /// How many to return at most.
-    #[serde(default = "usual_page")]
+    #[serde(default = "usual_page", deserialize_with = "whole")]
     #[schemars(range(min = 1, max = 50))]
     limit: u16,
     /// Where to go on: `next` of the page before.

@@ -135,6 +135,18 @@ async fn what_cannot_be_done_is_explained_to_the_model() {
     }
 }
 
+/// JSON Schema counts `3.0` among the integers (2020-12, validation, section 6.1.1), and some clients write them so.
+#[tokio::test]
+async fn whole_numbers_may_be_written_with_a_point() {
+    let fixture = Fixture::new();
+    let session = fixture.open(BOTH_ERAS[0], Form::Missing).await;
+    let page = structured(session.call("list_invoices", json!({ "limit": 3.0 })).await);
+    assert_eq!(page["invoices"].as_array().map(Vec::len), Some(3));
+    structured(session.call("close_month", json!({ "month": "2026-08", "pause_ms": 0.0 })).await);
+    assert!(refused(&session.call("list_invoices", json!({ "limit": 3.5 })).await).contains("3.5"));
+    session.close().await;
+}
+
 #[tokio::test]
 async fn a_new_invoice_comes_with_a_link_to_it() {
     let fixture = Fixture::new();
