@@ -295,3 +295,28 @@ async fn sec_008_a_password_opens_pages_and_nothing_that_acts() {
     }
     assert_eq!(through(&auth, "POST", "/healthz", None).await.0, 401);
 }
+
+/// What a client of either era is told must not depend on its era: it has to find out how to come in before it speaks.
+#[tokio::test]
+async fn era_138_both_eras_are_challenged_alike() {
+    let app = App::start().await;
+    let legacy = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},
+        "clientInfo":{"name":"c","version":"1"}}}"#;
+    let modern = r#"{"jsonrpc":"2.0","id":1,"method":"server/discover","params":{"_meta":{
+        "io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}"#;
+    let mut told = Vec::new();
+    for (body, version) in [(legacy, None), (modern, Some("2026-07-28"))] {
+        let mut request = Request::post("/mcp/docs")
+            .header("host", "localhost")
+            .header("content-type", "application/json")
+            .header("accept", "application/json, text/event-stream");
+        if let Some(version) = version {
+            request = request.header("mcp-protocol-version", version).header("mcp-method", "server/discover");
+        }
+        let answer = app.router.clone().oneshot(request.body(Body::from(body)).unwrap()).await.unwrap();
+        told.push((answer.status().as_u16(), answer.headers()["www-authenticate"].clone()));
+    }
+    assert_eq!(told[0].0, 401);
+    assert_eq!(told[0], told[1]);
+    assert!(app.is_untouched());
+}

@@ -293,3 +293,33 @@ async fn a_hook_changes_lists_and_turns_faults_into_words() {
         client.close().await;
     }
 }
+
+/// A rule of the operator decides by the message that is executed. Headers of a legacy client mirror nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn era_453_a_rule_goes_by_the_body_and_not_by_headers() {
+    let proxy = in_process().before_forward(async |forwarding: Forwarding| match forwarding.call.tool().as_deref() {
+        Some("executions") => Err(Fault::refused("not for you")),
+        _ => Ok(Verdict::Forward(forwarding.call)),
+    });
+    let served = serve_docs(proxy).await;
+    let call = |asked: &'static str, named: &'static str, version: Option<&'static str>| {
+        let params = json!({ "name": asked, "arguments": { "text": "x" } });
+        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params });
+        let mut request = crate::matrix::client::http_client()
+            .post(served.at("/mcp/docs"))
+            .header("content-type", "application/json")
+            .header("accept", "application/json, text/event-stream")
+            .header("mcp-method", "tools/list")
+            .header("mcp-name", named);
+        if let Some(version) = version {
+            request = request.header("mcp-protocol-version", version);
+        }
+        request.body(body.to_string())
+    };
+    for version in [None, Some("2025-06-18"), Some("2025-11-25")] {
+        let text = soon("an answer", call("executions", "echo", version).send()).await.unwrap().text().await.unwrap();
+        assert!(text.contains("not for you"), "{version:?}: {text}");
+        let text = soon("an answer", call("echo", "executions", version).send()).await.unwrap().text().await.unwrap();
+        assert!(text.contains("\"text\":\"x\""), "{version:?}: {text}");
+    }
+}
