@@ -18,6 +18,7 @@ mod placeholder;
 mod refusal;
 
 pub use access::{Access, Unidentified};
+pub(crate) use credential::SHOWN_IN;
 pub use doors::{Door, Doors};
 pub(crate) use key::is_principal;
 pub use key::{Auth, BadKey, BadKeys, Key, MOST_KEYS, SHORTEST_KEY, fresh_key};

@@ -13,11 +13,11 @@ use http::{
 use tower::{Service, ServiceBuilder};
 use tower_http::set_header::SetResponseHeaderLayer;
 
+use crate::auth::SHOWN_IN;
+
 /// Nothing may be loaded by what is shown, and nobody may frame it (Content Security Policy Level 3).
 const POLICY: HeaderValue =
     HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'");
-/// Who asks decides what is answered.
-const WHO: HeaderValue = HeaderValue::from_static("authorization, x-api-key");
 
 /// Lets every answer of `service` say it. To be put outermost, so that refusals say it too.
 pub(super) fn hardened<S>(
@@ -40,6 +40,6 @@ fn default(name: HeaderName, value: HeaderValue) -> SetResponseHeaderLayer<Heade
 }
 
 fn who(response: &Response) -> Option<HeaderValue> {
-    let is_said = response.headers().get_all(VARY).iter().any(|value| *value == WHO);
-    (!is_said).then_some(WHO)
+    let is_said = response.headers().get_all(VARY).iter().any(|value| *value == SHOWN_IN);
+    (!is_said).then_some(SHOWN_IN)
 }

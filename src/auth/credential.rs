@@ -15,6 +15,9 @@ use super::key::{LONGEST_KEY, is_token};
 /// The header of those who cannot set `Authorization`.
 pub(super) const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
+/// The headers that show who asks, as `Vary` names them: on them depends every answer, once there are keys.
+pub(crate) const SHOWN_IN: HeaderValue = HeaderValue::from_static("authorization, x-api-key");
+
 /// Browsers write base64 with its padding, people in scripts do not always.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,

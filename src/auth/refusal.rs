@@ -8,10 +8,7 @@ use http::{
     header::{CACHE_CONTROL, CONTENT_TYPE, VARY, WWW_AUTHENTICATE},
 };
 
-use super::credential::Malformed;
-
-/// On which headers an answer depends, once there are keys.
-const WHO: HeaderValue = HeaderValue::from_static("authorization, x-api-key");
+use super::credential::{Malformed, SHOWN_IN};
 
 const PASSWORD: HeaderValue = HeaderValue::from_static(r#"Basic realm="Rialto", charset="UTF-8""#);
 
@@ -85,7 +82,7 @@ impl Refusal {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(VARY, WHO);
+        headers.insert(VARY, SHOWN_IN);
         if let Some(challenge) = self.challenge() {
             headers.insert(WWW_AUTHENTICATE, challenge);
         }

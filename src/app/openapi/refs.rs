@@ -7,6 +7,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use percent_encoding::percent_decode_str;
 use url::Url;
 
 use crate::jsonrpc::{Kind, Raw, RawObject};
@@ -230,7 +231,7 @@ impl Rewriting<'_> {
         let place = match fragment_text {
             "" => resource,
             pointer if pointer.starts_with('/') => {
-                let decoded = percent_decoded(pointer)?;
+                let decoded = percent_decode_str(pointer).decode_utf8().ok()?;
                 let mut place = resource;
                 place.extend(decoded.split('/').skip(1).map(|token| token.replace("~1", "/").replace("~0", "~")));
                 place
@@ -352,22 +353,6 @@ impl<'a> Members<'a> {
     fn end(self) {
         self.out.push(b'}');
     }
-}
-
-fn percent_decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        rest = after;
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let digits = std::str::from_utf8(rest.get(..2)?).ok()?;
-        bytes.push(u8::from_str_radix(digits, 16).ok()?);
-        rest = &rest[2..];
-    }
-    String::from_utf8(bytes).ok()
 }
 
 /// Whether an empty object may pass a schema, as far as its required members tell.

@@ -12,6 +12,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
 use http_body_util::Full;
+use percent_encoding::percent_decode_str;
 
 use crate::{
     hub::{Fault, GatewayFault, Health, Reason},
@@ -203,26 +204,12 @@ fn credentials(url: &url::Url) -> Option<HeaderValue> {
     if url.username().is_empty() && url.password().is_none() {
         return None;
     }
-    let mut text = percent_decoded(url.username());
+    let mut text: Vec<u8> = percent_decode_str(url.username()).collect();
     text.push(b':');
-    text.extend(percent_decoded(url.password().unwrap_or_default()));
+    text.extend(percent_decode_str(url.password().unwrap_or_default()));
     let mut value = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode(text))).ok()?;
     value.set_sensitive(true);
     Some(value)
-}
-
-fn percent_decoded(text: &str) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, after @ ..] = rest {
-        let decoded = after
-            .get(..2)
-            .filter(|_| *first == b'%')
-            .and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
-        bytes.push(decoded.unwrap_or(*first));
-        rest = if decoded.is_some() { &after[2..] } else { after };
-    }
-    bytes
 }
 
 /// Whether a header is set by the client itself.
