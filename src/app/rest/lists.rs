@@ -1,10 +1,10 @@
 //! What a mount offers: lists, whole and as the server sent them, and the contents of resources.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use axum::{extract::State, response::IntoResponse};
 use http::{Uri, request::Parts};
-use url::form_urlencoded;
+use percent_encoding::percent_decode_str;
 
 use crate::{
     app::problem::{Kind, Problem},
@@ -122,13 +122,18 @@ async fn read(rest: &Rest, mount: &str, parts: &Parts) -> Answered {
     }
 }
 
-/// The one `uri` of the query.
+/// The one `uri` of the query, as forms write it (WHATWG URL, section 5.1), but for bytes that are no UTF-8: what is made of
+/// those would name another resource, or none.
 fn uri(address: &Uri) -> Result<String, Problem> {
-    let mut named = form_urlencoded::parse(address.query().unwrap_or_default().as_bytes())
-        .filter(|(name, _)| name == "uri")
-        .map(|(_, value)| value.into_owned());
+    let bad = |detail| Problem::new(Kind::InvalidRequest, detail);
+    let pairs = address.query().unwrap_or_default().split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    let mut named = pairs.filter(|(name, _)| percent_decode_str(name).eq(*b"uri")).map(|(_, value)| value);
     match (named.next(), named.next()) {
-        (Some(uri), None) if !uri.is_empty() => Ok(uri),
-        _ => Err(Problem::new(Kind::InvalidRequest, "name the resource in the query, once: `?uri=…`")),
+        (Some(uri), None) if !uri.is_empty() => {
+            let spaced = uri.replace('+', " ");
+            let decoded = percent_decode_str(&spaced).decode_utf8();
+            decoded.map(Cow::into_owned).map_err(|_| bad("`uri` in the query is not UTF-8"))
+        }
+        _ => Err(bad("name the resource in the query, once: `?uri=…`")),
     }
 }

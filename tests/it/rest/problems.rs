@@ -154,7 +154,7 @@ async fn bodies_that_are_no_clear_json_are_a_400() {
         let problem = assert_problem(&app.post(ECHO, body).await, Kind::InvalidArguments);
         assert_eq!(problem["errors"], json!([{"pointer": "", "detail": "the arguments must be a JSON object"}]));
     }
-    for query in ["", "?uri=", "?uri=a&uri=b", "?other=a"] {
+    for query in ["", "?uri=", "?uri=a&uri=b", "?other=a", "?uri=%FF", "?uri=a%C3"] {
         assert_problem(&app.get(&format!("/api/mounts/docs/resources/read{query}")).await, Kind::InvalidRequest);
     }
 }
