@@ -11,6 +11,7 @@ mod metrics;
 mod observe;
 mod openapi;
 mod pages;
+mod place;
 pub mod problem;
 mod proxy;
 mod rest;

@@ -37,6 +37,7 @@ use super::{
     observe::Observe,
     openapi::{About, Documents},
     pages::Pages,
+    place::Place,
     proxy::{NAMES, Process, Proxy},
     rest::Rest,
     reverse::{Reverse, Surroundings},
@@ -350,7 +351,8 @@ impl Builder {
             draining: self.settings.draining.clone(),
         };
         add_reverse(&mut table, self.reverse, &surroundings);
-        let rest = Rest::new(gateway.clone(), unidentified, self.settings.clone());
+        let place = Place::new(self.public_url.as_ref());
+        let rest = Rest::new(gateway.clone(), unidentified, self.settings.clone(), place.clone());
         rest.add_routes(&mut table);
         let about = About {
             custom: self.openapi,
@@ -361,7 +363,7 @@ impl Builder {
         docs::Pages::new(rest, self.public_url.as_ref()).add_routes(&mut table);
         // The last of the routes: it links to the others, and the metrics are by route.
         if self.page {
-            let pages = Pages::new(&gateway, &self.settings, unidentified, self.public_url.as_ref());
+            let pages = Pages::new(&gateway, &self.settings, unidentified, &place);
             pages.add_routes(&mut table, self.metrics.then_some(metrics::PATH));
         }
         let paths = table.routes().iter().map(|route| &*route.path).chain(self.metrics.then_some(metrics::PATH));

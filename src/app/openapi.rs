@@ -20,12 +20,14 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header, request::Parts};
 use serde_json::{Value, json};
+use url::Url;
 
 use crate::jsonrpc::{Raw, RawObject};
 
 use self::operations::{Operations, Setting};
 use super::{
     gateway::Entry,
+    place::nested_below,
     problem::{Kind, Problem},
     rest::{Catalog, Named, Rest, Visit, described, guarded, status},
     table::{Door, Table},
@@ -49,6 +51,7 @@ struct Shared {
     /// What does not depend on servers, with the routes of the application and without.
     fixed: Value,
     own: Value,
+    public_url: Option<Url>,
     asks_for_keys: bool,
     /// The ids of the operations in the fixed part.
     taken: Vec<String>,
@@ -97,7 +100,8 @@ impl Documents {
         let (fixed, own) = (fixed::document(about, &about.custom), fixed::document(about, &[]));
         let taken = fixed::operation_ids(&fixed).map(str::to_owned).collect();
         let (parts, documents) = (Kept::default(), Kept::default());
-        Self(Arc::new(Shared { rest, fixed, own, asks_for_keys: about.asks_for_keys, taken, parts, documents }))
+        let (public_url, asks_for_keys) = (about.public_url.clone(), about.asks_for_keys);
+        Self(Arc::new(Shared { rest, fixed, own, public_url, asks_for_keys, taken, parts, documents }))
     }
 
     /// Adds its routes.
@@ -108,17 +112,17 @@ impl Documents {
         table.add(Door::Browser, "/api/mounts/{mount}/openapi.json", one);
     }
 
-    /// The document about these mounts.
-    async fn document(&self, visits: Vec<Visit>, about: Extent) -> Result<Document, Problem> {
+    /// The document about these mounts, for an application that is nested below this path of another.
+    async fn document(&self, visits: Vec<Visit>, about: Extent, nested: &str) -> Result<Document, Problem> {
         let parts = join_all(visits.iter().map(|visit| self.part(visit))).await;
-        let digest = digest(&parts, about);
+        let digest = digest(&parts, about, nested);
         if let Some(known) = self.0.documents.get(&digest) {
             return Ok(known);
         }
-        let own = self.clone();
+        let (own, nested) = (self.clone(), nested.to_owned());
         // Lists may be long, and others wait for this thread.
         let made = tokio::task::spawn_blocking(move || {
-            let text = own.write(&parts, about);
+            let text = own.write(&parts, about, &nested);
             let tag = format!("\"{}\"", &hex(aws_lc_rs::digest::digest(&SHA256, &text).as_ref())[..32]);
             let tag = HeaderValue::try_from(tag).unwrap_or_else(|_| HeaderValue::from_static("\"-\""));
             Document { text, tag }
@@ -140,7 +144,7 @@ impl Documents {
         Part { name: entry.name().to_owned(), title: entry.title().map(str::to_owned), status, reason, tools }
     }
 
-    fn write(&self, parts: &[Part], about: Extent) -> Bytes {
+    fn write(&self, parts: &[Part], about: Extent, nested: &str) -> Bytes {
         let shared = &*self.0;
         let fixed = match (about, parts) {
             (Extent::Mount, [part]) => {
@@ -174,6 +178,7 @@ impl Documents {
             }
         }
         components.set("schemas", schemas.into_raw());
+        document.set("servers", Raw::of(&fixed::servers(shared.public_url.as_ref(), nested)));
         document.set("paths", paths.into_raw());
         document.set("components", components.to_raw());
         document.set("tags", Raw::array(&tags));
@@ -241,9 +246,10 @@ impl Collected {
 }
 
 /// What a document of these parts says, in short.
-fn digest(parts: &[Part], about: Extent) -> Digest {
+fn digest(parts: &[Part], about: Extent, nested: &str) -> Digest {
     let mut context = Context::new(&SHA256);
     context.update(&[about as u8]);
+    context.update(json!(nested).to_string().as_bytes());
     for part in parts {
         let facts = json!([part.name, part.status, part.reason, part.tools.as_ref().map(|tools| hex(tools.digest()))]);
         context.update(facts.to_string().as_bytes());
@@ -291,12 +297,12 @@ async fn whole(State(documents): State<Documents>, parts: Parts) -> Response<Bod
     let visits = names.iter().filter_map(|name| rest.enter(name, &parts.extensions).ok()).collect();
     // Who may not use the routes of the application hears nothing of them either.
     let about = if access.may_use_routes() { Extent::Everything } else { Extent::Mounts };
-    answer(documents.document(visits, about).await, &parts.headers)
+    answer(documents.document(visits, about, nested_below(&parts)).await, &parts.headers)
 }
 
 async fn of_mount(State(documents): State<Documents>, Named(mount): Named<String>, parts: Parts) -> Response<Body> {
     let document = match documents.0.rest.enter(&mount, &parts.extensions) {
-        Ok(visit) => documents.document(vec![visit], Extent::Mount).await,
+        Ok(visit) => documents.document(vec![visit], Extent::Mount, nested_below(&parts)).await,
         Err(problem) => Err(problem),
     };
     answer(document, &parts.headers)

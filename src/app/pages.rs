@@ -17,7 +17,6 @@ use axum::{
     routing::get,
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts};
-use url::Url;
 
 use crate::{
     auth::{Access, Unidentified},
@@ -33,6 +32,7 @@ use self::{
 
 use super::{
     gateway::Gateway,
+    place::Place,
     table::{Door, Table},
 };
 
@@ -46,21 +46,16 @@ pub(super) struct Pages {
     shelf: Arc<Shelf>,
     gateway: Gateway,
     unidentified: Unidentified,
-    public_url: Option<Url>,
+    place: Place,
 }
 
 impl Pages {
-    pub(super) fn new(
-        gateway: &Gateway,
-        settings: &Settings,
-        unidentified: Unidentified,
-        public_url: Option<&Url>,
-    ) -> Self {
+    pub(super) fn new(gateway: &Gateway, settings: &Settings, unidentified: Unidentified, place: &Place) -> Self {
         Self {
             shelf: Shelf::new(settings.scopes.clone()),
             gateway: gateway.clone(),
             unidentified,
-            public_url: public_url.cloned(),
+            place: place.clone(),
         }
     }
 
@@ -78,9 +73,10 @@ async fn home(State((pages, links)): State<(Pages, Arc<Links>)>, parts: Parts) -
     let is_known = parts.extensions.get::<Access>().is_some() || parts.extensions.get::<Principal>().is_some();
     let entries: Vec<_> = pages.gateway.open_to(&access).cloned().collect();
     let inventories = pages.shelf.look(&entries, access.principal()).await;
-    let base = base(pages.public_url.as_ref(), &parts.headers);
+    let base = pages.place.base(&parts);
+    let below = pages.place.prefix(&parts);
     let visitor = Visitor::new(&access, is_known);
-    let home = Home::new(&base, &visitor, &links, entries.iter().map(|entry| &**entry).zip(&inventories));
+    let home = Home::new(&base, below, &visitor, &links, entries.iter().map(|entry| &**entry).zip(&inventories));
     match home.render() {
         Ok(text) => page(text, &parts.headers),
         Err(error) => {
@@ -113,18 +109,4 @@ fn page(text: String, request: &HeaderMap) -> Response {
     }
     headers.insert(header::ETAG, tag);
     response
-}
-
-/// The address that clients use: the published one, or the one that this request came to. The guard has checked that one; it
-/// is looked at again because it becomes part of commands that people copy.
-fn base(public_url: Option<&Url>, headers: &HeaderMap) -> String {
-    if let Some(url) = public_url {
-        return url.as_str().trim_end_matches('/').to_owned();
-    }
-    let is_plain = |host: &str| {
-        let plain = |b: u8| b.is_ascii_alphanumeric() || b".-:[]_".contains(&b);
-        !host.is_empty() && host.bytes().all(plain)
-    };
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).filter(|host| is_plain(host));
-    format!("http://{}", host.unwrap_or("localhost"))
 }

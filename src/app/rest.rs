@@ -36,6 +36,7 @@ use crate::{
 
 use super::{
     gateway::{Closed, Entry, Gateway},
+    place::Place,
     problem::{Kind, Problem},
     schema::Schemas,
     table::{Door, Table},
@@ -61,6 +62,7 @@ struct Shared {
     gateway: Gateway,
     unidentified: Unidentified,
     settings: Settings,
+    place: Place,
     schemas: Schemas,
     tools: tools::Cache,
 }
@@ -75,9 +77,9 @@ pub(super) struct Visit {
 
 impl Rest {
     /// The REST face of a gateway. Requests that are about no mount and that nobody authenticated come from `unidentified`.
-    pub(super) fn new(gateway: Gateway, unidentified: Unidentified, settings: Settings) -> Self {
+    pub(super) fn new(gateway: Gateway, unidentified: Unidentified, settings: Settings, place: Place) -> Self {
         let (schemas, tools) = (Schemas::default(), tools::Cache::default());
-        Self(Arc::new(Shared { gateway, unidentified, settings, schemas, tools }))
+        Self(Arc::new(Shared { gateway, unidentified, settings, place, schemas, tools }))
     }
 
     /// The mounts.
@@ -101,6 +103,11 @@ impl Rest {
         for path in ["/api/mounts/", "/api/mounts/{mount}/", "/api/mounts/{mount}/{*path}"] {
             table.add(Door::Key, path, any(nothing));
         }
+    }
+
+    /// What comes before a path of ours for the sender of a request.
+    pub(super) fn prefix<'a>(&'a self, request: &'a Parts) -> &'a str {
+        self.0.place.prefix(request)
     }
 
     /// Who sends a request that is about no single mount.

@@ -64,7 +64,7 @@ pub(super) fn document(about: &About, custom: &[utoipa::openapi::OpenApi]) -> Va
     if let Some(info) = document["info"].as_object_mut() {
         info.retain(|name, _| matches!(&**name, "title" | "description" | "version"));
     }
-    document["servers"] = servers(about.public_url.as_ref());
+    document["servers"] = servers(about.public_url.as_ref(), "");
     for (name, schema) in members(&PARTS["schemas"]) {
         document["components"]["schemas"][name] = schema.clone();
     }
@@ -155,9 +155,10 @@ fn operations(item: &mut Value) -> impl Iterator<Item = (String, &mut Value)> {
     all.filter(|(name, _)| METHODS.contains(&name.as_str()))
 }
 
-/// Never from what a request says about itself: whoever reads the document later is somebody else.
-fn servers(public_url: Option<&Url>) -> Value {
-    let here = json!({"url": "/", "description": "The host that this document came from"});
+/// Where requests go. Never from what a request says about itself, since whoever reads the document later is somebody else;
+/// below which path of its host the application is nested, the host says.
+pub(super) fn servers(public_url: Option<&Url>, nested: &str) -> Value {
+    let here = json!({"url": if nested.is_empty() { "/" } else { nested }, "description": "The host that this document came from"});
     match public_url {
         Some(url) => json!([{"url": url.as_str().trim_end_matches('/')}, here]),
         None => json!([here]),

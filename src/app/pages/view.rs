@@ -51,6 +51,8 @@ pub(super) struct Home<'a> {
     style: &'static str,
     icon: &'static str,
     base: &'a str,
+    /// What comes before the paths it links to.
+    below: &'a str,
     visitor: &'a Visitor,
     links: &'a Links,
     summary: String,
@@ -108,6 +110,7 @@ impl Visitor {
 impl<'a> Home<'a> {
     pub(super) fn new(
         base: &'a str,
+        below: &'a str,
         visitor: &'a Visitor,
         links: &'a Links,
         mounts: impl Iterator<Item = (&'a Entry, &'a Option<Inventory>)>,
@@ -119,6 +122,7 @@ impl<'a> Home<'a> {
             style: &STYLE.path,
             icon: &ICON.path,
             base,
+            below,
             visitor,
             links,
             summary: summary(&mounts),

@@ -114,7 +114,7 @@ pub(in crate::app) struct MountDescription {
 pub(in crate::app) async fn list_mounts(State(rest): State<Rest>, parts: Parts) -> impl IntoResponse {
     answer(accept::json(&parts.headers).map(|()| {
         let access = rest.access(&parts.extensions);
-        let mounts = rest.gateway().open_to(&access).map(|entry| summary(entry)).collect();
+        let mounts = rest.gateway().open_to(&access).map(|entry| summary(entry, rest.prefix(&parts))).collect();
         json(&MountList { mounts })
     }))
 }
@@ -141,7 +141,7 @@ async fn describe(rest: &Rest, mount: &str, parts: &Parts) -> Answered {
     accept::json(&parts.headers)?;
     let session = rest.session(&visit, &HeaderMap::new(), false);
     let found = described(&*session.mount, session.description()).await;
-    let mut summary = summary(&visit.entry);
+    let mut summary = summary(&visit.entry, rest.prefix(parts));
     let description = match found {
         Ok(description) => Some(description),
         Err(reason) => {
@@ -167,7 +167,7 @@ pub(in crate::app) fn status(entry: &Entry) -> (&'static str, Option<String>) {
     }
 }
 
-fn summary(entry: &Entry) -> MountSummary {
+fn summary(entry: &Entry, prefix: &str) -> MountSummary {
     let (status, reason) = match entry.mount().health() {
         Health::Up => (Status::Up, None),
         Health::Unknown => (Status::Unknown, None),
@@ -175,7 +175,7 @@ fn summary(entry: &Entry) -> MountSummary {
     };
     let link = entry.mount().link();
     let name = entry.name();
-    let below = |rest: &str| format!("/api/mounts/{name}{rest}");
+    let below = |rest: &str| format!("{prefix}/api/mounts/{name}{rest}");
     MountSummary {
         name: name.to_owned(),
         title: entry.title().map(str::to_owned),
@@ -189,7 +189,7 @@ fn summary(entry: &Entry) -> MountSummary {
         revision: link.revision.map(|revision| revision.as_str()),
         links: Links {
             own: below(""),
-            mcp: format!("/mcp/{name}"),
+            mcp: format!("{prefix}/mcp/{name}"),
             tools: below("/tools"),
             resources: below("/resources"),
             prompts: below("/prompts"),

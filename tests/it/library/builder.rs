@@ -15,9 +15,9 @@ use rialto::{
     app::{Assembled, Builder},
     config::RoutePath,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{ERAS, answer, connect, in_process, serve, tool_by_hand};
+use super::{ERAS, Served, answer, connect, in_process, serve, tool_by_hand};
 use crate::matrix::client::http_client;
 
 /// A layer that notes on the answer that it was passed.
@@ -89,7 +89,48 @@ async fn a_whole_application_is_nested_in_another() {
         assert_eq!((status, said.as_str()), (200, "hello ada"), "{prefix}");
         assert_eq!(status_and_text(&served.at(&format!("{prefix}/healthz"))).await.1, "ok\n");
         assert_eq!(status_and_text(&served.at("/hello")).await.1, "the host's");
+        every_link_leads_somewhere(&served, prefix).await;
     }
+}
+
+/// What is said of paths holds below the path of the host: on the page, in the list of mounts and in the documents.
+async fn every_link_leads_somewhere(served: &Served, prefix: &str) {
+    let json = async |path: &str| -> Value {
+        let text = status_and_text(&served.at(&format!("{prefix}{path}"))).await.1;
+        serde_json::from_str(&text).expect("JSON")
+    };
+    let mut links: Vec<String> = Vec::new();
+    let (status, page, _) = status_and_text(&served.at(prefix)).await;
+    assert_eq!(status, 200, "{prefix}");
+    let values = ["href=\"", "src=\""].into_iter().flat_map(|mark| page.split(mark).skip(1));
+    links.extend(
+        values.filter_map(|rest| rest.split('"').next()).filter(|link| link.starts_with('/')).map(str::to_owned),
+    );
+    assert!(page.contains(&served.at(&format!("{prefix}/mcp/docs"))), "{page}");
+    assert!(links.len() > 7, "{links:?}");
+    let listed = json("/api/mounts").await;
+    let of_mount = listed["mounts"][0]["links"].as_object().expect("links").clone();
+    assert_eq!(of_mount["mcp"], json!(format!("{prefix}/mcp/docs")));
+    links.extend(
+        of_mount.iter().filter(|(name, _)| *name != "mcp").filter_map(|(_, link)| link.as_str().map(str::to_owned)),
+    );
+    for link in links {
+        assert_eq!(status_and_text(&served.at(&link)).await.0, 200, "{link}");
+    }
+    for document in ["/openapi.json", "/api/mounts/docs/openapi.json"] {
+        assert_eq!(json(document).await["servers"][0]["url"], json!(prefix), "{document}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_published_below_a_path_is_linked_there() {
+    let public = "https://gw.example/tools".parse().expect("a URL");
+    let app = Rialto::builder().mount("docs", in_process()).public_url(public).build();
+    let served = serve(app).await;
+    let (_, page, _) = status_and_text(&served.at("/")).await;
+    assert!(page.contains("https://gw.example/tools/mcp/docs") && page.contains("href=\"/tools/docs\""), "{page}");
+    let (_, listed, _) = status_and_text(&served.at("/api/mounts")).await;
+    assert!(listed.contains("\"/tools/api/mounts/docs/tools\""), "{listed}");
 }
 
 /// What a program is told that cannot be built.
