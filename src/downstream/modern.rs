@@ -32,7 +32,7 @@ use http::{HeaderName, HeaderValue, Response, StatusCode};
 use crate::{
     hub::{Attempt, Call, Life, Mount},
     jsonrpc::{Message, RawObject, Request},
-    protocol::Method,
+    protocol::{Method, trace},
 };
 
 use self::{
@@ -104,6 +104,7 @@ impl Modern {
             Next::Call(attempt) => {
                 let mut headers = forwarded::named(context.headers, self.shared.mount.forwards());
                 forwarded::add_unrecognised(&mut headers, context.headers, tool.as_deref());
+                trace::adopt(&mut params, context.headers);
                 self.call(exchange, params, attempt, headers, outlet)
             }
             Next::Attach { call, generation, answers } => {

@@ -293,7 +293,7 @@ impl Inner {
                 // What is listed under a client's own headers is not for others.
                 let own = if headers.is_empty() { view.clone() } else { Arc::default() };
                 let (method, life) = (&Method::ToolsList, &Life::default());
-                self.fetch(&Wanted { caller, method, member: "tools", life, headers }, &own).await?;
+                self.fetch(&Wanted { caller, method, member: "tools", life, headers, cause: None }, &own).await?;
                 let epoch = self.catalog.epoch(&Method::ToolsList);
                 let Some(tools) = own.tools(epoch) else { return Ok(None) };
                 view.keep_tools(epoch, tools.clone());

@@ -18,7 +18,7 @@ use crate::{
         meta,
         method::notification,
     },
-    upstream::{Outgoing, Session, honoured, pending::replace_token},
+    upstream::{Outgoing, Session, honoured, pending::own},
 };
 
 use super::{
@@ -136,10 +136,13 @@ impl Inner {
         more: &[(HeaderName, HeaderValue)],
     ) -> Result<(u64, Messages), Failed> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        replace_token(params, id);
+        let trace = own(params, id, &self.server.name, method);
         let mut headers = self.headers.clone();
         mirror(&mut headers, method, params).map_err(Failed::Final)?;
         self.server.add(&mut headers, more);
+        if let Some(trace) = trace {
+            self.server.add(&mut headers, &trace.headers());
+        }
         let body = encode_request(&RequestId::number(id), method.as_str(), Some(params));
         let request = self.server.post(headers, body);
         let answer = self.server.send(purpose, request).await.map_err(|error| match error {

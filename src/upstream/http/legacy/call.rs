@@ -17,7 +17,7 @@ use crate::{
     upstream::{
         Outgoing,
         conversation::{Conversation, Reply as Answered},
-        pending::{Ended, Inbox, Incoming, call_of_progress, replace_token, task_of},
+        pending::{Ended, Inbox, Incoming, call_of_progress, own, task_of},
     },
 };
 
@@ -93,12 +93,14 @@ impl Running {
         let busy = abandon.is_none();
         let mut headers = epoch.headers.clone();
         server.add(&mut headers, &outgoing.headers);
+        if let Some(trace) = own(&mut outgoing.params, id, &server.name, &outgoing.method) {
+            server.add(&mut headers, &trace.headers());
+        }
         let handle = handle.clone();
         let running = Self { handle, epoch, id, headers, inbox, conversation, life, may_ask, abandon, sent: false };
         if busy {
             return Err(server.fault(Reason::Busy, "too many calls are under way in one session, try again later"));
         }
-        replace_token(&mut outgoing.params, id);
         let body = encode_request(&RequestId::number(id), outgoing.method.as_str(), Some(&outgoing.params));
         Ok((running, body))
     }
