@@ -26,6 +26,7 @@ use crate::{
 mod answers;
 mod asking;
 mod beyond;
+mod codes;
 mod crowd;
 mod described;
 mod legs;

@@ -275,7 +275,7 @@ async fn listen(line: Arc<Line>, params: RawObject) -> Result<Listening, Fault> 
         Ok(honoured) => honoured?,
         Err(_) => {
             let message = "the server did not acknowledge `subscriptions/listen` in time";
-            return Err(Fault::upstream(Reason::Timeout, &line.tables.upstream, message));
+            return Err(Fault::upstream(Reason::Timeout, &line.tables.upstream, message).before_anything_ran());
         }
     };
     tokio::spawn(async move {
