@@ -29,6 +29,7 @@ mod beyond;
 mod codes;
 mod crowd;
 mod described;
+mod garbage;
 mod legs;
 mod old;
 mod pages;

@@ -11,6 +11,8 @@ use crate::lines::{Server, played};
 enum Does {
     /// It writes these lines.
     Writes(Vec<String>),
+    /// It writes these bytes as lines.
+    Spits(Vec<Vec<u8>>),
     /// It ends.
     Ends,
 }
@@ -20,7 +22,22 @@ type Record = Arc<Mutex<Vec<Value>>>;
 
 /// A server of either era on a pipe.
 fn pipe(is_modern: bool, call: fn(&Value) -> Does) -> (Arc<dyn Connector>, Record) {
-    let (connector, mut started) = played(LineSettings::default());
+    pipe_with(LineSettings::default(), is_modern, call)
+}
+
+/// A server of either era on a pipe that answers calls with any lines.
+pub(super) fn play_lines(is_modern: bool, lines: fn(&Value) -> Vec<Vec<u8>>) -> Arc<dyn Connector> {
+    // None of them shall end it for what it writes.
+    let patient = LineSettings { bad_lines: u32::MAX, ..LineSettings::default() };
+    pipe_with(patient, is_modern, move |message| Does::Spits(lines(message))).0
+}
+
+fn pipe_with(
+    settings: LineSettings,
+    is_modern: bool,
+    call: impl Fn(&Value) -> Does + Copy + Send + Sync + 'static,
+) -> (Arc<dyn Connector>, Record) {
+    let (connector, mut started) = played(settings);
     let record = Record::default();
     let heard = record.clone();
     tokio::spawn(async move {
@@ -31,7 +48,7 @@ fn pipe(is_modern: bool, call: fn(&Value) -> Does) -> (Arc<dyn Connector>, Recor
     (connector, record)
 }
 
-async fn play(mut server: Server, is_modern: bool, call: fn(&Value) -> Does, record: Record) {
+async fn play(mut server: Server, is_modern: bool, call: impl Fn(&Value) -> Does, record: Record) {
     while let Some(message) = server.heard().await {
         record.lock().unwrap().push(message.clone());
         match (message["method"].as_str().unwrap_or_default(), is_modern) {
@@ -50,6 +67,12 @@ async fn play(mut server: Server, is_modern: bool, call: fn(&Value) -> Does, rec
                 Does::Writes(lines) => {
                     for line in lines {
                         server.write(format!("{line}\n").as_bytes()).await;
+                    }
+                }
+                Does::Spits(lines) => {
+                    for mut line in lines {
+                        line.push(b'\n');
+                        server.write(&line).await;
                     }
                 }
                 Does::Ends => return,
@@ -244,10 +267,8 @@ async fn era_422_427_428_429_what_a_server_on_a_pipe_does_wrong_costs_its_own_ca
         ] {
             let whole = tool(name, json!({})).id("mine").send(&gateway).await;
             let reply = client.ask(7, "tools/call", json!({"name": name, "arguments": {}})).await;
-            let answers = [
-                (whole.status, whole.response(), json!("mine")),
-                (reply.status.as_u16(), reply.json(), json!(7)),
-            ];
+            let answers =
+                [(whole.status, whole.response(), json!("mine")), (reply.status.as_u16(), reply.json(), json!(7))];
             for (status, response, id) in answers {
                 assert_eq!((status, &response["id"]), (200, &id), "{name}, modern: {is_modern}: {response}");
                 let ending = match &response["error"]["data"]["reason"] {

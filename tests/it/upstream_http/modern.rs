@@ -236,6 +236,32 @@ async fn dropping_a_call_closes_its_stream() {
     assert_eq!(server.trail(), ["server/discover", "tools/call"]);
 }
 
+/// Some servers send the head of an answer only when there is something to say, or after a long while.
+#[tokio::test]
+async fn a_server_may_take_its_time_to_begin() {
+    let (go, gate) = tokio::sync::watch::channel(false);
+    let answer = move |seen: Seen| {
+        let mut gate = gate.clone();
+        async move {
+            let _ = gate.wait_for(|open| *open).await;
+            Reply::json(200, &seen.result(json!({"late": true})))
+        }
+    };
+    for server in [modern(answer.clone()).await, legacy(answer).await] {
+        go.send_replace(false);
+        let connector = connector(&server.url(), settings());
+        let session = open(&connector).await.unwrap();
+        let running = tokio::spawn(session.call(tool("t")));
+        server.wait_for("tools/call").await;
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(590)).await;
+        tokio::time::resume();
+        go.send_replace(true);
+        assert_eq!(value(&within(running).await.unwrap().unwrap()), json!({"late": true}));
+        assert_eq!(server.count("tools/call"), 1);
+    }
+}
+
 #[tokio::test]
 async fn era_450_only_what_is_safe_is_sent_again() {
     for (method, times, expected) in [(Method::ToolsCall, 1, "stream_lost"), (Method::ResourcesRead, 2, "nothing")] {

@@ -180,7 +180,16 @@ async fn ask(server: &Server, identity: &Identity, outside: &Arc<dyn Peer>) -> R
         let fault = server.fault(Reason::UpstreamProtocol, "it gave a session id with characters that are not allowed");
         return Err(refused(server, fault));
     }
-    read(server, &result).map(|(revision, description)| Greeting { session, revision, description })
+    match read(server, &result) {
+        Ok((revision, description)) => Ok(Greeting { session, revision, description }),
+        Err(refused) => {
+            // Nobody will use it.
+            if let Some(session) = session {
+                server.delete(session, None).await;
+            }
+            Err(refused)
+        }
+    }
 }
 
 fn read(server: &Server, result: &Raw) -> Result<(Revision, Description), NoSession> {
