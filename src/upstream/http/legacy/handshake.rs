@@ -256,7 +256,7 @@ fn not_initialized(server: &Server, error: &ErrorObject) -> NoSession {
         return NoSession::Modern;
     }
     let reason = if message.contains("version") { Reason::UpstreamVersion } else { Reason::UpstreamProtocol };
-    refused(server, server.fault_because(reason, "it refused the handshake", &error))
+    refused(server, server.fault_because(reason, "it refused the handshake", error))
 }
 
 /// Whether a GET opens a stream that begins with where to post to (2024-11-05, basic/transports#http-with-sse).
