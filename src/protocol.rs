@@ -9,6 +9,7 @@ pub mod meta;
 pub mod method;
 pub mod revision;
 pub mod tasks;
+pub mod trace;
 
 pub use capabilities::{ClientCapabilities, Family};
 pub use method::Method;

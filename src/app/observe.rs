@@ -2,7 +2,8 @@
 //!
 //! The access log is what is logged at `debug` under the target `rialto::access`, one line a request, written when the answer
 //! ends: `--log info,rialto::access=debug` turns it on. A request costs nothing for it while it is off. It names who asked
-//! for what and how it ended, never a query, a header or a body.
+//! for what and how it ended, never a query, a header or a body; and, where the client says so, the trace and the client's
+//! span in it. The requests that a server gets because of it are logged under `rialto::trace`, with that span as their parent.
 
 use std::{
     convert::Infallible,
@@ -22,7 +23,10 @@ use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
 use tower::{Layer, Service};
 
-use crate::telemetry::{Ended, Note, Place, RequestSeries};
+use crate::{
+    protocol::trace::Trace,
+    telemetry::{Ended, Note, Place, RequestSeries},
+};
 
 /// How much of a path the log shows, in characters.
 const SHOWN: usize = 256;
@@ -64,6 +68,8 @@ struct Line {
     began: Instant,
     verb: Method,
     path: String,
+    /// The trace that the headers name.
+    trace: Option<Trace>,
     note: Note,
 }
 
@@ -110,7 +116,8 @@ where
             let note = Note::default();
             request.extensions_mut().insert(note.clone());
             let path = request.uri().path().chars().take(SHOWN).collect();
-            Box::new(Line { began: Instant::now(), verb: request.method().clone(), path, note })
+            let trace = Trace::of_headers(request.headers());
+            Box::new(Line { began: Instant::now(), verb: request.method().clone(), path, trace, note })
         });
         let observe = self.observe.clone();
         let underway = Underway(Some(Counted { observe, place, line }));
@@ -153,7 +160,8 @@ impl Ending {
     /// turn it around (SEC-126).
     fn log(&self, bytes: u64) {
         let (route, mount) = self.observe.series.names(self.place, self.is_custom);
-        let Line { began, verb, path, note } = &*self.line;
+        let Line { began, verb, path, trace, note } = &*self.line;
+        let trace = note.trace().or(trace.as_ref());
         let status = match self.ended {
             Ended::Answered(status) => status.as_u16(),
             // What nginx made common for a client that closed the connection before it was answered.
@@ -167,6 +175,8 @@ impl Ending {
             mount,
             method = note.method(),
             principal = note.sender().map(|principal| tracing::field::debug(principal.as_str())),
+            trace = trace.map(Trace::id),
+            span = trace.map(Trace::span),
             status,
             bytes,
             ms = began.elapsed().as_secs_f64() * 1e3,

@@ -2,17 +2,23 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::protocol::headers::{self, PARAM_PREFIX, ToolHeaders};
+use crate::protocol::{
+    headers::{self, PARAM_PREFIX, ToolHeaders},
+    trace::{TRACEPARENT, TRACESTATE},
+};
 
 /// How many `Mcp-Param-*` go on with one request.
 const PARAMS: usize = 32;
 /// How long their names and values may be together, in bytes.
 const PARAM_BYTES: usize = 8 * 1024;
 
-/// The headers that the operator lets pass, without what the client says is for this hop alone.
+/// The headers that the operator lets pass, without what the client says is for this hop alone. A trace goes on by itself, and
+/// never as it came.
 pub(crate) fn named(headers: &HeaderMap, names: &[HeaderName]) -> Vec<(HeaderName, HeaderValue)> {
     let mut named = Vec::new();
-    for name in names.iter().filter(|name| headers.contains_key(*name) && !headers::is_nominated(headers, name)) {
+    let is_trace = |name: &HeaderName| *name == TRACEPARENT || *name == TRACESTATE;
+    let goes_on = |name: &HeaderName| headers.contains_key(name) && !headers::is_nominated(headers, name);
+    for name in names.iter().filter(|name| goes_on(name) && !is_trace(name)) {
         named.extend(headers.get_all(name).iter().map(|value| (name.clone(), value.clone())));
     }
     named

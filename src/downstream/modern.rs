@@ -31,8 +31,8 @@ use http::{HeaderName, HeaderValue, Response, StatusCode};
 
 use crate::{
     hub::{Attempt, Call, Life, Mount},
-    jsonrpc::{Message, RawObject, Request},
-    protocol::Method,
+    jsonrpc::{Message, Notification, RawObject, Request},
+    protocol::{Method, method::notification, trace},
 };
 
 use self::{
@@ -73,10 +73,27 @@ impl Modern {
                     Err(refused) => refused.answer(&id),
                 }
             }
-            // No notification of a client means anything over HTTP: a request ends when its stream is closed, and an id that a
-            // client chose must not end somebody else's.
-            Message::Notification(_) => reply::empty(StatusCode::ACCEPTED),
+            Message::Notification(said) => {
+                self.said(context, said);
+                reply::empty(StatusCode::ACCEPTED)
+            }
             Message::Response(_) => endpoint::invalid("a response is not part of this protocol version"),
+        }
+    }
+
+    /// No notification of the protocol means anything over HTTP: a request ends when its stream is closed, and an id that a
+    /// client chose must not end somebody else's. One that no revision defines is the mount's to pass on, where it came in an
+    /// envelope that says who sent it.
+    fn said(&self, context: &Context<'_>, said: Notification) {
+        let Notification { method, params } = said;
+        if notification::is_defined(&method) {
+            return;
+        }
+        if let Ok((envelope, params)) = Envelope::read(params)
+            && envelope.is_served()
+        {
+            let caller = self.callers.caller(&context.settings.scopes, context.principal, &envelope);
+            self.shared.mount.notify(&caller, Notification { method, params: Some(params) });
         }
     }
 
@@ -104,6 +121,7 @@ impl Modern {
             Next::Call(attempt) => {
                 let mut headers = forwarded::named(context.headers, self.shared.mount.forwards());
                 forwarded::add_unrecognised(&mut headers, context.headers, tool.as_deref());
+                trace::adopt(&mut params, context.headers);
                 self.call(exchange, params, attempt, headers, outlet)
             }
             Next::Attach { call, generation, answers } => {

@@ -35,6 +35,10 @@ pub struct GatewayFault {
     pub message: String,
     /// After which time trying again makes sense, where it is known.
     pub retry_after: Option<Duration>,
+    /// Whether the same call may succeed later, without harm from an earlier run.
+    pub retryable: bool,
+    /// The status of the server's answer, where that is what went wrong.
+    pub status: Option<u16>,
     /// Anything a program may want to know beside it.
     pub cause: Option<Raw>,
 }
@@ -55,7 +59,7 @@ macro_rules! reasons {
                 match self { $(Self::$name => $text,)* }
             }
 
-            /// Whether the same call may succeed later, without harm from an earlier run.
+            /// Whether the same call may succeed later, without harm from an earlier run, as far as the kind of failure tells.
             #[must_use]
             pub const fn is_retryable(self) -> bool {
                 match self { $(Self::$name => $retryable,)* }
@@ -101,21 +105,33 @@ reasons! {
     Internal = "internal", retryable false;
 }
 
+impl GatewayFault {
+    /// A fault that concerns no server, and of which nothing is known but this.
+    #[must_use]
+    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
+        let (message, retryable) = (message.into(), reason.is_retryable());
+        Self { reason, upstream: None, message, retry_after: None, retryable, status: None, cause: None }
+    }
+}
+
 impl Fault {
     /// A gateway fault at an upstream.
     pub fn upstream(reason: Reason, upstream: &Arc<str>, message: impl Into<String>) -> Self {
-        Self::Gateway(GatewayFault {
-            reason,
-            upstream: Some(upstream.clone()),
-            message: message.into(),
-            retry_after: None,
-            cause: None,
-        })
+        Self::Gateway(GatewayFault { upstream: Some(upstream.clone()), ..GatewayFault::new(reason, message) })
     }
 
     /// A gateway fault that concerns no upstream.
     pub fn gateway(reason: Reason, message: impl Into<String>) -> Self {
-        Self::Gateway(GatewayFault { reason, upstream: None, message: message.into(), retry_after: None, cause: None })
+        Self::Gateway(GatewayFault::new(reason, message))
+    }
+
+    /// The same fault where it is known that the server has run nothing.
+    #[must_use]
+    pub fn before_anything_ran(mut self) -> Self {
+        if let Self::Gateway(fault) = &mut self {
+            fault.retryable = true;
+        }
+        self
     }
 
     /// An error that the protocol defines.
@@ -159,10 +175,13 @@ impl Fault {
                 let mut data = RawObject::from([
                     ("source", Raw::from("gateway")),
                     ("reason", Raw::from(fault.reason.as_str())),
-                    ("retryable", Raw::of(&fault.reason.is_retryable())),
+                    ("retryable", Raw::of(&fault.retryable)),
                 ]);
                 if let Some(upstream) = &fault.upstream {
                     data.set("upstream", Raw::from(&**upstream));
+                }
+                if let Some(status) = fault.status {
+                    data.set("status", Raw::of(&status));
                 }
                 if let Some(after) = fault.retry_after {
                     data.set("retryAfterMs", Raw::of(&u64::try_from(after.as_millis()).unwrap_or(u64::MAX)));

@@ -140,11 +140,8 @@ impl Stop {
             return Ok(Outcome::Complete(self.tool_result()));
         }
         Err(Fault::Gateway(GatewayFault {
-            reason: Reason::InputRoundsExceeded,
-            upstream: None,
-            message: self.message,
-            retry_after: None,
             cause: self.cause.map(|e| e.to_raw()),
+            ..GatewayFault::new(Reason::InputRoundsExceeded, self.message)
         }))
     }
 }

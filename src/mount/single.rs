@@ -150,6 +150,9 @@ impl std::fmt::Debug for Single {
     }
 }
 
+/// [`Connector::transport`] of a server over HTTP.
+const HTTP: &str = "http";
+
 impl Mount for Single {
     fn name(&self) -> &str {
         &self.inner.name
@@ -203,15 +206,23 @@ impl Mount for Single {
         if matches!(&*notification.method, notification::INITIALIZED | notification::CANCELLED) {
             return;
         }
-        // Only a client's own session may be told what that client says about itself.
-        if !caller.scope.is_session() || self.inner.share == Share::Everybody {
+        // Only a client's own session may be told what that client says about itself. What no revision defines may mean
+        // something to those who have a pipe between them: over HTTP no modern server expects a notification.
+        let may_mean_something = caller.revision.is_modern()
+            && !notification::is_defined(&notification.method)
+            && self.inner.connector.transport() != HTTP;
+        if !caller.scope.is_session() && !may_mean_something {
             return;
         }
         if notification.method == notification::ROOTS_CHANGED && !caller.capabilities.announces_roots() {
             return;
         }
-        let ready = self.inner.pool.ready(caller).map(|opened| opened.session);
-        if let Some(session) = ready.filter(|s| !s.revision().is_modern()) {
+        let Some(session) = self.inner.pool.ready(caller).map(|opened| opened.session) else { return };
+        let is_heard = match session.revision().is_modern() {
+            true => may_mean_something,
+            false => self.inner.share != Share::Everybody,
+        };
+        if is_heard {
             let plan = Plan::between(caller.revision, session.revision());
             let params = plan.notification(&notification.method, notification.params);
             session.notify(Notification { method: notification.method, params });
@@ -293,7 +304,7 @@ impl Inner {
                 // What is listed under a client's own headers is not for others.
                 let own = if headers.is_empty() { view.clone() } else { Arc::default() };
                 let (method, life) = (&Method::ToolsList, &Life::default());
-                self.fetch(&Wanted { caller, method, member: "tools", life, headers }, &own).await?;
+                self.fetch(&Wanted { caller, method, member: "tools", life, headers, cause: None }, &own).await?;
                 let epoch = self.catalog.epoch(&Method::ToolsList);
                 let Some(tools) = own.tools(epoch) else { return Ok(None) };
                 view.keep_tools(epoch, tools.clone());

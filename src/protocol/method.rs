@@ -217,6 +217,27 @@ pub mod notification {
     pub const TASK_CHANGED: &str = "notifications/tasks";
     /// A URL elicitation is done, 2025-11-25.
     pub const ELICITATION_COMPLETE: &str = "notifications/elicitation/complete";
+
+    /// Whether some revision defines it, in either direction.
+    #[must_use]
+    pub fn is_defined(method: &str) -> bool {
+        matches!(
+            method,
+            INITIALIZED
+                | CANCELLED
+                | PROGRESS
+                | MESSAGE
+                | TOOLS_CHANGED
+                | PROMPTS_CHANGED
+                | RESOURCES_CHANGED
+                | RESOURCE_UPDATED
+                | ROOTS_CHANGED
+                | ACKNOWLEDGED
+                | TASK_STATUS
+                | TASK_CHANGED
+                | ELICITATION_COMPLETE
+        )
+    }
 }
 
 /// What a server may ask a client.

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use crate::{
     hub::Principal,
     jsonrpc::{Message, Payload},
-    protocol::Method,
+    protocol::{Method, trace::Trace},
 };
 
 /// What is learned about a request on its way in. A request extension, which is there only while somebody reads the access
@@ -17,6 +17,7 @@ pub struct Note(Arc<Learned>);
 struct Learned {
     principal: OnceLock<Principal>,
     method: OnceLock<&'static str>,
+    trace: OnceLock<Trace>,
 }
 
 impl Note {
@@ -25,8 +26,8 @@ impl Note {
         let _ = self.0.principal.set(principal.clone());
     }
 
-    /// Notes what the body asks for: a method that some revision defines, or in one word what else it is. The client's own
-    /// words never come into the log.
+    /// Notes what the body asks for: a method that some revision defines, or in one word what else it is; and the trace that
+    /// it says it belongs to. The client's own words never come into the log.
     pub fn payload(&self, payload: &Payload) {
         let word = match payload {
             Payload::One(Message::Request(request)) => {
@@ -38,12 +39,23 @@ impl Note {
             Payload::Batch(_) => "batch",
         };
         let _ = self.0.method.set(word);
+        if let Payload::One(Message::Request(request)) = payload
+            && let Some(trace) = request.params.as_ref().and_then(Trace::of_params)
+        {
+            let _ = self.0.trace.set(trace);
+        }
     }
 
     /// Who sent the request, as far as that was found out.
     #[must_use]
     pub fn sender(&self) -> Option<&Principal> {
         self.0.principal.get()
+    }
+
+    /// The trace that the body says the request belongs to.
+    #[must_use]
+    pub fn trace(&self) -> Option<&Trace> {
+        self.0.trace.get()
     }
 
     /// What the body asked for.

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    num::NonZeroU64,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -10,7 +11,10 @@ use tokio::sync::{mpsc, oneshot};
 use crate::{
     hub::Fault,
     jsonrpc::{ErrorObject, Notification, Raw, RawObject, Request, RequestId},
-    protocol::{ClientCapabilities, Method, meta, tasks},
+    protocol::{
+        ClientCapabilities, Method, meta, tasks,
+        trace::{self, Trace},
+    },
 };
 
 /// How many messages may wait for one call. Beyond it progress and log messages are dropped.
@@ -83,7 +87,7 @@ impl Pending {
         inner.order += 1;
         let order = inner.order;
         let id = loop {
-            // Not guessable by a server that would answer somebody else's call; exact in a double.
+            // Not guessable by a server that would answer somebody else's call.
             let id = fresh_id();
             if !inner.calls.contains_key(&id) {
                 break id;
@@ -192,8 +196,18 @@ impl Pending {
     }
 }
 
-/// An id below 2^53 from the system's generator, refilled in blocks.
+/// An id below 2^53: exact in a double.
 fn fresh_id() -> u64 {
+    random_word() & ((1 << 53) - 1)
+}
+
+/// The span of a request that is about to be sent. Of all numbers only zero names none.
+fn fresh_span() -> NonZeroU64 {
+    NonZeroU64::new(random_word()).unwrap_or(NonZeroU64::MIN)
+}
+
+/// A number from the system's generator, which is asked for a block at a time.
+fn random_word() -> u64 {
     use aws_lc_rs::rand::{SecureRandom, SystemRandom};
     thread_local! {
         static BLOCK: std::cell::RefCell<Vec<u64>> = const { std::cell::RefCell::new(Vec::new()) };
@@ -205,7 +219,7 @@ fn fresh_id() -> u64 {
             block.extend(bytes.chunks_exact(8).map(|c| {
                 let mut word = [0; 8];
                 word.copy_from_slice(c);
-                u64::from_le_bytes(word) & ((1 << 53) - 1)
+                u64::from_le_bytes(word)
             }));
         }
         block.pop().unwrap_or(0)
@@ -217,11 +231,18 @@ pub(crate) fn progress_token(id: u64) -> Raw {
     Raw::from(&*format!("p{id}"))
 }
 
-/// Puts our own progress token in the place of the client's, where there is one.
-pub(crate) fn replace_token(params: &mut RawObject, id: u64) {
+/// Puts our own progress token and our own span in the place of the client's, where there are any. Returns where the trace
+/// stands now.
+pub(crate) fn own(params: &mut RawObject, id: u64, upstream: &str, method: &Method) -> Option<Trace> {
     if meta::get(params, meta::PROGRESS_TOKEN).is_some() {
         meta::edit(params, |m| m.set(meta::PROGRESS_TOKEN, progress_token(id)));
     }
+    let (before, now) = trace::proceed(params, fresh_span)?;
+    let (trace, parent, span) = (now.id(), before.span(), now.span());
+    // A method that no revision defines is text of a client.
+    let method = Method::KNOWN.iter().find(|known| *known == method).map_or("other", Method::as_str);
+    tracing::debug!(target: "rialto::trace", trace, parent, span, upstream, method, "sends a request");
+    Some(now)
 }
 
 /// The task whose result a request waits for.

@@ -9,4 +9,5 @@ mod hostile;
 mod kit;
 mod paths;
 mod posture;
+mod sessions;
 mod sweep;

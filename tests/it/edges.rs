@@ -23,6 +23,7 @@ mod forwarded;
 mod headers;
 mod lists;
 mod smuggling;
+mod traces;
 
 /// The newest revision with sessions.
 const LEGACY: &str = "2025-11-25";

@@ -36,6 +36,12 @@ impl Server {
         serde_json::from_str(&line.expect("more messages")).expect("JSON")
     }
 
+    /// The next message, however long it takes; none once the gateway has closed the pipe.
+    pub(crate) async fn heard(&mut self) -> Option<Value> {
+        let line = self.lines.next_line().await.ok()??;
+        Some(serde_json::from_str(&line).expect("JSON"))
+    }
+
     /// The next message, which is a request or notification of that method.
     pub(crate) async fn expect(&mut self, method: &str) -> Value {
         let message = self.next().await;

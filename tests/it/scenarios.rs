@@ -26,8 +26,10 @@ use crate::{
 mod answers;
 mod asking;
 mod beyond;
+mod codes;
 mod crowd;
 mod described;
+mod garbage;
 mod legs;
 mod old;
 mod pages;

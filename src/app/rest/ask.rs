@@ -12,7 +12,7 @@ use crate::{
         SilentPeer,
     },
     jsonrpc::{Raw, RawObject},
-    protocol::{ClientCapabilities, Method, Revision, meta},
+    protocol::{ClientCapabilities, Method, Revision, meta, trace},
 };
 
 use super::{
@@ -37,8 +37,9 @@ pub(in crate::app) struct Session {
     pub(super) mount: Arc<dyn Mount>,
     pub(super) caller: Arc<Caller>,
     headers: Vec<(HeaderName, HeaderValue)>,
+    /// What the parameters of every request begin with.
+    params: RawObject,
     limits: LifeLimits,
-    events: bool,
 }
 
 /// A whole list.
@@ -62,8 +63,9 @@ impl Session {
             log_level: events.then(|| Raw::from("info")),
             answers: Answering::Retry,
         };
+        let params = envelope(&caller, headers, events);
         let headers = forwarded_headers(headers, mount.forwards());
-        Self { mount, caller: Arc::new(caller), headers, limits: settings.life, events }
+        Self { mount, caller: Arc::new(caller), headers, params, limits: settings.life }
     }
 
     /// Whether the server may list something else for this request than for the next.
@@ -125,20 +127,9 @@ impl Session {
         Ok(listed)
     }
 
-    /// Parameters with the envelope of a client of the newest revision (2026-07-28, basic/index#meta).
+    /// Parameters that hold nothing but `_meta`.
     pub(super) fn params(&self) -> RawObject {
-        let mut envelope = RawObject::from([
-            (meta::PROTOCOL_VERSION, Raw::from(Revision::NEWEST_MODERN.as_str())),
-            (meta::CLIENT_INFO, client_info()),
-            (meta::CLIENT_CAPABILITIES, RawObject::new().to_raw()),
-        ]);
-        if let Some(level) = &self.caller.log_level {
-            envelope.set(meta::LOG_LEVEL, level.clone());
-        }
-        if self.events {
-            envelope.set(meta::PROGRESS_TOKEN, Raw::from("rest"));
-        }
-        RawObject::from([(meta::META, envelope.to_raw())])
+        self.params.clone()
     }
 
     /// Begins a call. Dropping the future abandons it.
@@ -160,6 +151,25 @@ impl Session {
         };
         (until_done(self.mount.clone(), call), life)
     }
+}
+
+/// Parameters with the envelope of a client of the newest revision (2026-07-28, basic/index#meta), and with the trace that
+/// the headers name.
+fn envelope(caller: &Caller, headers: &HeaderMap, events: bool) -> RawObject {
+    let mut envelope = RawObject::from([
+        (meta::PROTOCOL_VERSION, Raw::from(Revision::NEWEST_MODERN.as_str())),
+        (meta::CLIENT_INFO, client_info()),
+        (meta::CLIENT_CAPABILITIES, RawObject::new().to_raw()),
+    ]);
+    if let Some(level) = &caller.log_level {
+        envelope.set(meta::LOG_LEVEL, level.clone());
+    }
+    if events {
+        envelope.set(meta::PROGRESS_TOKEN, Raw::from("rest"));
+    }
+    let mut params = RawObject::from([(meta::META, envelope.to_raw())]);
+    trace::adopt(&mut params, headers);
+    params
 }
 
 /// Calls again while the server says nothing but "later" (2026-07-28, basic/patterns/mrtr: a state without requests).

@@ -106,7 +106,7 @@ fn gateway(fault: &GatewayFault) -> Problem {
     };
     let mut problem = Problem::new(kind, fault.to_string())
         .with("reason", Raw::from(fault.reason.as_str()))
-        .with("retryable", Raw::of(&fault.reason.is_retryable()));
+        .with("retryable", Raw::of(&fault.retryable));
     if let Some(upstream) = &fault.upstream {
         problem = problem.with("upstream", Raw::from(&**upstream));
     }

@@ -19,7 +19,7 @@ use crate::{
         ErrorObject, Notification, Raw, RawObject, Request, RequestId, code, encode_error, encode_notification,
         encode_result,
     },
-    protocol::{Era, Method, meta, method::notification, tasks},
+    protocol::{Era, Method, meta, method::notification, tasks, trace},
 };
 
 use super::{
@@ -78,7 +78,8 @@ pub(super) fn begin(context: &Context<'_>, session: &Arc<Session>, request: Requ
         };
         session.set_level(level);
     }
-    let params = cleaned(params.unwrap_or_default());
+    let mut params = cleaned(params.unwrap_or_default());
+    trace::adopt(&mut params, context.headers);
     let life = Life::new(context.settings.life);
     let calling = Calling::new(id.clone(), session, post, life.clone(), meta::get(&params, meta::PROGRESS_TOKEN));
     match session.enter(&calling) {

@@ -76,10 +76,16 @@ impl Envelope {
         Ok(())
     }
 
+    /// Whether the revision is one that is served.
+    pub(super) fn is_served(&self) -> bool {
+        let version = self.version.as_text().unwrap_or_default();
+        Revision::MODERN.iter().any(|revision| revision.as_str() == version)
+    }
+
     /// Checks that the headers say what the body says, and that the revision is served.
     pub(super) fn check(&self, map: &HeaderMap, method: &Method, params: &RawObject) -> Result<(), Refused> {
         let version = self.version.as_text().unwrap_or_default();
-        let served = Revision::MODERN.iter().any(|revision| revision.as_str() == version);
+        let served = self.is_served();
         // A client of another revision may know other headers: it first has to hear that this is not its revision.
         if !served && headers_agree_on(map, &version) {
             return Err(unsupported(&self.version));

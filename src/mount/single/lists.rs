@@ -8,7 +8,7 @@ use crate::{
     protocol::{
         Method,
         ladder::{Facts, Plan},
-        tasks,
+        tasks, trace,
     },
     upstream::{Outgoing, Session},
 };
@@ -38,11 +38,13 @@ pub(super) struct Wanted<'a> {
     pub(super) life: &'a Life,
     /// The client's own headers, by which the server may list something else.
     pub(super) headers: &'a [Header],
+    /// The parameters of the request because of which it is fetched: it is part of the same trace.
+    pub(super) cause: Option<&'a RawObject>,
 }
 
 impl Inner {
     pub(super) async fn list(&self, call: &Call, member: &'static str) -> Result<Outcome, Fault> {
-        let (caller, method) = (&call.caller, &call.method);
+        let (caller, method, cause) = (&call.caller, &call.method, Some(&call.params));
         if let Some(cursor) = call.params.get("cursor").filter(|c| !c.is_null()) {
             let page = self.snapshots.at(&self.owner(caller, method), cursor)?;
             return Ok(Outcome::Complete(page.to_raw()));
@@ -50,7 +52,7 @@ impl Inner {
         let headers = own_headers(call);
         if !headers.is_empty() {
             // The server may list something else for every value, so nothing of it is kept.
-            let wanted = Wanted { caller, method, member, life: &call.life, headers: &headers };
+            let wanted = Wanted { caller, method, member, life: &call.life, headers: &headers, cause };
             return Ok(first_page(&*self.fetch(&wanted, &View::default()).await?, None));
         }
         let view = self.view(caller);
@@ -65,7 +67,7 @@ impl Inner {
         if let Some((pages, left)) = view.list(method, self.catalog.epoch(method)) {
             return Ok(first_page(&pages, Some(left)));
         }
-        let wanted = Wanted { caller, method, member, life: &call.life, headers: &[] };
+        let wanted = Wanted { caller, method, member, life: &call.life, headers: &[], cause };
         Ok(first_page(&*self.fetch(&wanted, &view).await?, None))
     }
 
@@ -107,7 +109,7 @@ impl Inner {
         wanted: &Wanted<'_>,
         view: &View,
     ) -> Result<Arc<Pages>, Fault> {
-        let Wanted { caller, method, member, life, headers } = *wanted;
+        let Wanted { caller, method, member, life, headers, cause } = *wanted;
         let epoch = self.catalog.epoch(method);
         let plan = Plan::between(caller.revision, session.revision());
         let broken = |what: &str| Fault::upstream(Reason::UpstreamProtocol, &self.name, what);
@@ -124,6 +126,9 @@ impl Inner {
                 params.set("cursor", cursor.clone());
             }
             own_words(session.revision()).request(method, &mut params, &self.envelope(caller, &session.description()));
+            if let Some(cause) = cause {
+                trace::inherit(&mut params, cause);
+            }
             let outgoing = Outgoing {
                 method: method.clone(),
                 params,
@@ -135,7 +140,8 @@ impl Inner {
             let result = match session.call(outgoing).await {
                 Ok(result) => result.to_object().ok_or_else(|| broken("its list is not an object"))?,
                 Err(Fault::Answered(error)) => {
-                    return Err(Fault::Answered(plan.error(method, error, &Facts::default())));
+                    let facts = Facts { upstream: Some(&self.name), ..Facts::default() };
+                    return Err(Fault::Answered(plan.error(method, error, &facts)));
                 }
                 Err(fault) => return Err(fault),
             };

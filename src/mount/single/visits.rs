@@ -130,11 +130,5 @@ fn declined(method: &Method, error: &ErrorObject) -> Result<Outcome, Fault> {
         ]);
         return Ok(Outcome::Complete(result.to_raw()));
     }
-    Err(Fault::Gateway(GatewayFault {
-        reason: Reason::Policy,
-        upstream: None,
-        message,
-        retry_after: None,
-        cause: Some(error.to_raw()),
-    }))
+    Err(Fault::Gateway(GatewayFault { cause: Some(error.to_raw()), ..GatewayFault::new(Reason::Policy, message) }))
 }

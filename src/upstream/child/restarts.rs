@@ -58,11 +58,12 @@ impl Restarts {
                 Admission::Wait(until) => until,
                 Admission::Refused(after, why) => {
                     return Err(Fault::Gateway(GatewayFault {
-                        reason: Reason::ConnectFailed,
                         upstream: Some(self.upstream.clone()),
-                        message: format!("{why}; it is tried again in {} s", after.as_secs() + 1),
                         retry_after: Some(after),
-                        cause: None,
+                        ..GatewayFault::new(
+                            Reason::ConnectFailed,
+                            format!("{why}; it is tried again in {} s", after.as_secs() + 1),
+                        )
                     }));
                 }
             };

@@ -7,7 +7,7 @@ use http::{HeaderMap, StatusCode, header};
 
 use crate::{
     hub::{Fault, Reason},
-    jsonrpc::{ErrorObject, Limits, Message, Payload, Raw, RawObject, Response},
+    jsonrpc::{ErrorObject, Limits, Message, Payload, Response},
 };
 
 use super::{
@@ -52,7 +52,7 @@ pub(super) struct Messages {
     most: usize,
     /// Whether a stream of events came to its end.
     ended: bool,
-    /// Whether something was skipped that could not be read.
+    /// Whether something was skipped that could not be read, or does not belong here.
     faulty: bool,
 }
 
@@ -143,6 +143,12 @@ impl Refused {
         words.iter().any(|word| text.contains(word))
     }
 
+    /// Whether something is wrong with the server that may be over by the next request. One that says that it is overloaded is
+    /// not asked again.
+    pub(super) fn is_outage(&self) -> bool {
+        self.error.is_none() && self.status.is_server_error() && self.status != StatusCode::SERVICE_UNAVAILABLE
+    }
+
     /// Whether the server or somebody before it wants other credentials.
     pub(super) fn is_auth(&self) -> bool {
         matches!(self.status.as_u16(), 401 | 403 | 407)
@@ -174,8 +180,7 @@ impl Refused {
             }
             _ => format!("it answered with HTTP {status}"),
         };
-        let cause = RawObject::from([("status", Raw::of(&status))]).to_raw();
-        let fault = server.fault_with(Reason::UpstreamHttp, &message, self.after, cause);
+        let fault = server.status_fault(status, message, self.after);
         server.fails(&fault);
         fault
     }
@@ -222,6 +227,11 @@ impl Messages {
                 }
             }
         }
+    }
+
+    /// Notes that a message was none of those that may come here.
+    pub(super) fn note_stray(&mut self) {
+        self.faulty = true;
     }
 
     /// Gives the connection back, when the message that was wanted has been read.

@@ -57,7 +57,8 @@ pub(super) async fn discover(server: &Server) -> Finding {
     match tokio::time::timeout(server.settings.probe, ask(server)).await {
         Ok(finding) => finding,
         Err(_) => {
-            Finding::Fault(server.fault(Reason::Timeout, "it did not answer in time when it was asked who it is"))
+            let message = "it did not answer in time when it was asked who it is";
+            Finding::Fault(server.fault(Reason::Timeout, message).before_anything_ran())
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::{
         meta,
         method::notification,
     },
-    upstream::{Outgoing, Session, honoured, pending::replace_token},
+    upstream::{Outgoing, Session, honoured, pending::own},
 };
 
 use super::{
@@ -53,6 +53,8 @@ enum Failed {
     Lost(Fault),
     /// Refused in a way in which no modern server refuses.
     Doubtful(Fault),
+    /// The server does not take the version any more.
+    Outdated(Fault),
 }
 
 impl ModernSession {
@@ -106,24 +108,32 @@ impl Session for ModernSession {
 impl Inner {
     async fn call(&self, mut outgoing: Outgoing) -> Result<Raw, Fault> {
         let mut again = outgoing.method.is_safe();
+        let mut agreed = false;
         loop {
             match self.once(&mut outgoing).await {
                 Ok(result) => return Ok(result),
                 Err(Failed::Lost(_)) if again => again = false,
                 Err(Failed::Final(fault) | Failed::Lost(fault)) => return Err(fault),
-                Err(Failed::Doubtful(fault)) => return Err(self.doubt(fault).await),
+                Err(Failed::Doubtful(fault)) => return Err(self.doubt(fault).await.1),
+                // It has run nothing. Where it still offers the version, it is taken at its word once.
+                Err(Failed::Outdated(fault)) => match self.doubt(fault).await {
+                    (true, _) if !agreed => agreed = true,
+                    (_, fault) => return Err(fault),
+                },
             }
         }
     }
 
-    /// The server refused without running anything: either it is still modern, then that is the answer, or it is not, then
-    /// a new session has to be opened.
-    async fn doubt(&self, fault: Fault) -> Fault {
+    /// The server refused without running anything: either it is still modern, which is returned, then that is the answer;
+    /// or it is not, then a new session has to be opened.
+    async fn doubt(&self, fault: Fault) -> (bool, Fault) {
         match self.detector.doubt().await {
             Ok(Verdict::Legacy) => {
-                self.server.fault(Reason::UpstreamVersion, "it has changed to an older protocol revision; try again")
+                let changed = "it has changed to an older protocol revision; try again";
+                (false, self.server.fault(Reason::UpstreamVersion, changed))
             }
-            _ => fault,
+            Ok(Verdict::Modern(_)) => (true, fault),
+            Err(_) => (false, fault),
         }
     }
 
@@ -136,10 +146,13 @@ impl Inner {
         more: &[(HeaderName, HeaderValue)],
     ) -> Result<(u64, Messages), Failed> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        replace_token(params, id);
+        let trace = own(params, id, &self.server.name, method);
         let mut headers = self.headers.clone();
         mirror(&mut headers, method, params).map_err(Failed::Final)?;
         self.server.add(&mut headers, more);
+        if let Some(trace) = trace {
+            self.server.add(&mut headers, &trace.headers());
+        }
         let body = encode_request(&RequestId::number(id), method.as_str(), Some(params));
         let request = self.server.post(headers, body);
         let answer = self.server.send(purpose, request).await.map_err(|error| match error {
@@ -153,9 +166,13 @@ impl Inner {
             }
             Reply::Empty => Err(Failed::Final(unreadable(&self.server))),
             Reply::Refused(refused) => {
-                let doubtful = is_doubtful(&refused);
+                let (doubtful, outage) = (is_doubtful(&refused), refused.is_outage());
                 let fault = refused.into_fault(&self.server);
-                Err(if doubtful { Failed::Doubtful(fault) } else { Failed::Final(fault) })
+                Err(match doubtful {
+                    true => Failed::Doubtful(fault),
+                    false if outage && method.list_member().is_some() => Failed::Lost(fault),
+                    false => failed(fault),
+                })
             }
         }
     }
@@ -167,7 +184,7 @@ impl Inner {
             match messages.next().await {
                 Ok(Some(Message::Response(response))) if answers(&response, id) => {
                     messages.finish();
-                    return response.outcome.map_err(|error| Failed::Final(Fault::Answered(error)));
+                    return response.outcome.map_err(|error| failed(Fault::Answered(error)));
                 }
                 Ok(Some(Message::Notification(notification))) => {
                     life.touch();
@@ -175,6 +192,7 @@ impl Inner {
                 }
                 Ok(Some(Message::Response(_) | Message::Request(_))) => {
                     tracing::debug!(upstream = %self.server.name, "dropped a message that answers nothing");
+                    messages.note_stray();
                 }
                 Ok(None) => {
                     let fault = messages.without_answer(&self.server);
@@ -191,7 +209,10 @@ impl Inner {
         let opening = self.open_listen(&mut params);
         match tokio::time::timeout(self.server.settings.handshake, opening).await {
             Ok(listening) => listening,
-            Err(_) => Err(self.server.fault(Reason::Timeout, "it did not acknowledge the subscription in time")),
+            Err(_) => {
+                let message = "it did not acknowledge the subscription in time";
+                Err(self.server.fault(Reason::Timeout, message).before_anything_ran())
+            }
         }
     }
 
@@ -199,7 +220,7 @@ impl Inner {
         let sent = self.send(Purpose::Stream, &Method::Listen, params, &[]).await;
         let (id, mut messages) = match sent {
             Ok(sent) => sent,
-            Err(Failed::Doubtful(fault)) => return Err(self.doubt(fault).await),
+            Err(Failed::Doubtful(fault) | Failed::Outdated(fault)) => return Err(self.doubt(fault).await.1),
             Err(Failed::Final(fault) | Failed::Lost(fault)) => return Err(fault),
         };
         loop {
@@ -249,6 +270,14 @@ async fn forward(mut messages: Messages, id: u64, events: mpsc::Sender<Notificat
 /// without an id counts, and one that spells the id as a string does.
 pub(super) fn answers(response: &Response, id: u64) -> bool {
     response.id.as_ref().is_none_or(|given| given.as_u64_lenient() == Some(id))
+}
+
+/// How a request fails that was answered with an error.
+fn failed(fault: Fault) -> Failed {
+    match &fault {
+        Fault::Answered(error) if error.code == code::UNSUPPORTED_VERSION => Failed::Outdated(fault),
+        _ => Failed::Final(fault),
+    }
 }
 
 /// Whether a refusal looks like one of a legacy server, which has run nothing.

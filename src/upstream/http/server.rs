@@ -16,7 +16,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::{
     hub::{Fault, GatewayFault, Health, Reason},
-    jsonrpc::Raw,
+    jsonrpc::ErrorObject,
     protocol::headers::{PROTOCOL_VERSION, SESSION_ID},
 };
 
@@ -170,14 +170,22 @@ impl Server {
         Fault::upstream(reason, &self.name, message)
     }
 
-    /// A fault at this server with something for programs.
-    pub(super) fn fault_with(&self, reason: Reason, message: &str, after: Option<Duration>, cause: Raw) -> Fault {
+    /// A fault at this server with what it said itself.
+    pub(super) fn fault_because(&self, reason: Reason, message: &str, cause: &ErrorObject) -> Fault {
         Fault::Gateway(GatewayFault {
-            reason,
             upstream: Some(self.name.clone()),
-            message: message.to_owned(),
+            cause: Some(cause.to_raw()),
+            ..GatewayFault::new(reason, message)
+        })
+    }
+
+    /// The fault for an answer with this status, and when the server wants to be asked again.
+    pub(super) fn status_fault(&self, status: u16, message: impl Into<String>, after: Option<Duration>) -> Fault {
+        Fault::Gateway(GatewayFault {
+            upstream: Some(self.name.clone()),
+            status: Some(status),
             retry_after: after,
-            cause: Some(cause),
+            ..GatewayFault::new(Reason::UpstreamHttp, message)
         })
     }
 

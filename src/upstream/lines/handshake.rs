@@ -80,7 +80,9 @@ impl Wire {
     }
 
     fn fault(&self, reason: Reason, message: impl Into<String>) -> Fault {
-        Fault::upstream(reason, &self.upstream, message)
+        let fault = Fault::upstream(reason, &self.upstream, message);
+        // Until the handshake is over nobody has called anything.
+        if reason == Reason::Timeout { fault.before_anything_ran() } else { fault }
     }
 
     /// Whether the server behind a pipe that was not used for a while is still there.

@@ -17,7 +17,7 @@ use crate::{
         Outgoing, Session,
         conversation::{Conversation, Reply, Word},
         honoured,
-        pending::{Ended, Inbox, Incoming, Pending, replace_token, task_of},
+        pending::{Ended, Inbox, Incoming, Pending, own, task_of},
     },
 };
 
@@ -206,7 +206,7 @@ impl Ticket {
         let task = task_of(method, &params);
         let (id, inbox) = table.enter(may_ask, capabilities, task).ok_or_else(|| tables.lost())?;
         let ticket = Self { line: line.clone(), id, listens, slot: Some(slot), life };
-        replace_token(&mut params, id);
+        own(&mut params, id, &tables.upstream, method);
         let params = Some(&params).filter(|p| !p.is_empty());
         let frame = encode_request(&RequestId::number(id), method.as_str(), params);
         let out = if listens { Out::Listen(id, frame) } else { Out::Call(id, frame) };
@@ -275,7 +275,7 @@ async fn listen(line: Arc<Line>, params: RawObject) -> Result<Listening, Fault> 
         Ok(honoured) => honoured?,
         Err(_) => {
             let message = "the server did not acknowledge `subscriptions/listen` in time";
-            return Err(Fault::upstream(Reason::Timeout, &line.tables.upstream, message));
+            return Err(Fault::upstream(Reason::Timeout, &line.tables.upstream, message).before_anything_ran());
         }
     };
     tokio::spawn(async move {

@@ -40,6 +40,52 @@ async fn probed(answer: fn(&Seen) -> Reply) -> Scripted {
 }
 
 #[tokio::test]
+async fn era_104_107_a_handshake_is_one_whatever_came_before_and_whatever_its_header_says() {
+    let server = server(Speaks::Legacy, json!([plain_tool("t")]), |seen| async move { says(&seen, "ran") }).await;
+    let rialto = gateway(&server).await;
+    let address = rialto.base.trim_start_matches("http://");
+    let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    // One connection for all of it, which the gateway must not close.
+    let io = hyper_util::rt::TokioIo::new(stream);
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
+    tokio::spawn(connection);
+    let mut post = async |version: Option<&str>, message: Value| {
+        let mut request = http::Request::post("/mcp/docs")
+            .header("host", address)
+            .header("content-type", "application/json")
+            .header("accept", "application/json, text/event-stream");
+        if let Some(version) = version {
+            request = request.header("mcp-protocol-version", version);
+        }
+        sender.ready().await.unwrap();
+        let body = http_body_util::Full::new(bytes::Bytes::from(message.to_string()));
+        let response = sender.send_request(request.body(body).unwrap()).await.unwrap();
+        let (head, body) = response.into_parts();
+        let text = http_body_util::BodyExt::collect(body).await.unwrap().to_bytes();
+        (
+            head.status.as_u16(),
+            head.headers.contains_key("mcp-session-id"),
+            serde_json::from_slice::<Value>(&text).unwrap(),
+        )
+    };
+    let discover = json!({"jsonrpc": "2.0", "id": 1, "method": "server/discover"});
+    let (status, has_session, answer) = post(None, discover).await;
+    assert_eq!((status, has_session, &answer["error"]["code"]), (400, false, &json!(-32602)), "{answer}");
+    assert!(answer["error"]["message"].as_str().unwrap().contains("protocolVersion"), "{answer}");
+    let info = json!({"name": "c", "version": "1"});
+    let params = json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": info});
+    let initialize = json!({"jsonrpc": "2.0", "id": 2, "method": "initialize", "params": params});
+    for version in [None, Some(MODERN)] {
+        let before = rialto.log().contains("under the header of a modern version");
+        assert!(!before);
+        let (status, has_session, answer) = post(version, initialize.clone()).await;
+        assert_eq!((status, has_session, &answer["result"]["protocolVersion"]), (200, true, &json!("2025-06-18")));
+    }
+    let warned = async || rialto.log().contains("under the header of a modern version");
+    crate::matrix::process::until("the warning", warned).await;
+}
+
+#[tokio::test]
 async fn era_148_a_server_that_discovers_legacy_versions_alone_is_spoken_to_as_legacy() {
     let server = probed(|seen| {
         let versions = json!(["2025-11-25", "2025-06-18"]);

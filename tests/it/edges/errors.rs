@@ -87,6 +87,9 @@ async fn era_276_288_418_420_423_424_428_429_odd_answers_and_what_becomes_of_the
                 let reply = client.call(&at.to_string(), json!({})).await;
                 let expected = if speaks == Speaks::Modern { modern } else { legacy };
                 assert_eq!(ending(&reply), **expected, "{number} ({at}) {speaks:?} {revision}: {}", reply.text);
+                if **expected == *"upstream_http" {
+                    assert_eq!(reply.error()["data"]["status"], 500, "{number}: {}", reply.text);
+                }
                 assert_eq!(reply.status, 200, "{number} {speaks:?} {revision}");
                 assert!(!reply.text.contains("realm") && !reply.text.contains("secret"), "{}", reply.text);
                 // No answer makes anybody send a call again.

@@ -37,7 +37,7 @@ async fn sec_021_022_023_a_session_is_of_one_principal() {
     let question = stream.expect().await;
     let last = stream.last_id.clone().unwrap();
     let absent = alice.with_session(Some("absent")).ask(1, "ping", json!({})).await.text().to_owned();
-    for who in ["bob", "alicE", "anonymous"] {
+    for who in ["bob", "alicE", "anonymous", ""] {
         let bob = alice.named(who);
         let replies = [
             bob.ask(1, "ping", json!({})).await,
@@ -58,6 +58,20 @@ async fn sec_021_022_023_a_session_is_of_one_principal() {
     arrived.say("done");
     assert_eq!(stream.expect().await["id"], 1);
     listening.silent().await;
+}
+
+#[tokio::test]
+async fn sec_022_a_session_of_nobody_is_not_taken_over() {
+    let (gateway, mount) = Gateway::start().await;
+    let mut nobody = gateway.client().named("");
+    nobody.handshake(NEWEST).await;
+    let alice = nobody.named("alice");
+    let absent = alice.with_session(Some("absent")).ask(1, "ping", json!({})).await;
+    for reply in [alice.ask(1, "ping", json!({})).await, alice.get(None).await, alice.delete().await] {
+        assert_eq!((reply.status, reply.text()), (StatusCode::NOT_FOUND, absent.text()));
+    }
+    assert_eq!(nobody.ask(1, "ping", json!({})).await.status, StatusCode::OK);
+    assert!(mount.seen().is_empty());
 }
 
 #[tokio::test]

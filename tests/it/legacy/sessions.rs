@@ -47,6 +47,20 @@ async fn era_121_sessions_that_are_not_there_all_look_the_same() {
 }
 
 #[tokio::test]
+async fn era_121_an_expired_session_looks_like_one_that_never_was() {
+    let (gateway, mount) = Gateway::start().await;
+    let client = gateway.session(NEWEST).await;
+    assert!(is_served(&client).await);
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(31 * 60)).await;
+    mount.closed(1).await;
+    let expired = client.ask(7, "ping", json!({})).await;
+    let unknown = client.with_session(Some("unknown")).ask(7, "ping", json!({})).await;
+    assert_eq!((expired.status, unknown.status), (StatusCode::NOT_FOUND, StatusCode::NOT_FOUND));
+    assert_eq!((expired.text(), &expired.headers["content-type"]), (unknown.text(), &unknown.headers["content-type"]));
+}
+
+#[tokio::test]
 async fn a_session_that_is_left_alone_expires_unless_a_stream_is_open() {
     let (gateway, mount) = Gateway::start().await;
     let (left, open) = (gateway.session(NEWEST).await, gateway.session(NEWEST).await);

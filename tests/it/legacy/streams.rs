@@ -51,6 +51,27 @@ async fn era_143_ids_and_priming_are_as_the_revision_has_them() {
 }
 
 #[tokio::test]
+async fn era_459_sec_095_streams_are_held_back_by_nobody() {
+    let (gateway, mount) = Gateway::start().await;
+    for revision in REVISIONS {
+        let client = gateway.session(revision).await;
+        let reply = client.call_with_token(1, json!("t"));
+        let arrived = mount.next().await;
+        arrived.progress(&json!(1));
+        let call = reply.await.unwrap();
+        let last = "nonsense-1";
+        for reply in [&call, &client.get(None).await, &client.get(Some(last)).await] {
+            assert_eq!(reply.headers["content-type"], "text/event-stream", "{revision}");
+            assert_eq!(reply.headers["x-accel-buffering"], "no", "{revision}");
+            let cache = reply.headers["cache-control"].to_str().unwrap();
+            assert!(cache.contains("no-cache") && cache.contains("no-transform"), "{revision}: {cache}");
+            assert!(!reply.headers.contains_key("content-encoding"), "{revision}");
+        }
+        arrived.say("done");
+    }
+}
+
+#[tokio::test]
 async fn era_142_328_a_lost_connection_is_resumed_and_nothing_runs_twice() {
     let (gateway, mount) = Gateway::start().await;
     for revision in ["2025-03-26", "2025-06-18", NEWEST] {

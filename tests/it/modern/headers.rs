@@ -62,6 +62,10 @@ async fn era_175_176_177_178_ways_to_spell_a_header() {
     }
     let literal = tool("x", json!({})).param("name", json!("=?base64?eA==?=")).header("mcp-name", "=?base64?eA==?=");
     literal.error(&gateway, 400, -32020).await;
+    // Some clients name what has no name, or send it along with every method.
+    for method in ["tools/list", "completion/complete", "acme/do"] {
+        modern(method, json!({"name": "x"})).header("mcp-name", "whatever").response(&gateway, 200).await;
+    }
     // Nobody has to send the name of a task.
     let mount = Arc::new(Scripted::plain().with(with_tasks));
     let gateway = Gateway::start(&[&mount]).await;

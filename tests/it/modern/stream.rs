@@ -108,14 +108,17 @@ async fn era_191_clients_without_events_get_json_alone() {
 
 #[tokio::test]
 async fn era_459_sec_095_streams_are_held_back_by_nobody() {
-    let mount = Arc::new(chatty());
+    let (mount, _opens) = chatty().listening(|filter| filter);
+    let mount = Arc::new(mount);
     let gateway = Gateway::start(&[&mount]).await;
-    let answer = tool("x", json!({})).token(1).send(&gateway).await;
-    assert_eq!(answer.headers["content-type"], "text/event-stream");
-    assert_eq!(answer.headers["x-accel-buffering"], "no");
-    assert!(answer.headers["cache-control"].to_str().unwrap().contains("no-cache"));
-    assert!(answer.headers.get("content-encoding").is_none());
-    assert!(answer.headers.get("mcp-session-id").is_none());
+    let listen = modern("subscriptions/listen", json!({"notifications": {}}));
+    for answer in [tool("x", json!({})).token(1).open(&gateway).await, listen.open(&gateway).await] {
+        assert_eq!(answer.headers["content-type"], "text/event-stream");
+        assert_eq!(answer.headers["x-accel-buffering"], "no");
+        assert!(answer.headers["cache-control"].to_str().unwrap().contains("no-cache"));
+        assert!(answer.headers.get("content-encoding").is_none());
+        assert!(answer.headers.get("mcp-session-id").is_none());
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -229,13 +229,8 @@ async fn faults_on_the_way_have_a_status_of_their_own() {
     let app = App::of(scripted(json!(tools), move |call| async move {
         let (reason, _) = all.into_iter().find(|(reason, _)| reason.as_str() == named(&call)).unwrap();
         let retry_after = (reason == Reason::UpstreamHttp).then_some(Duration::from_millis(6_500));
-        let fault = GatewayFault {
-            reason,
-            upstream: Some("there".into()),
-            message: "it broke".into(),
-            retry_after,
-            cause: None,
-        };
+        let fault =
+            GatewayFault { upstream: Some("there".into()), retry_after, ..GatewayFault::new(reason, "it broke") };
         Err::<Outcome, _>(Fault::Gateway(fault))
     }))
     .await;

@@ -181,28 +181,3 @@ async fn era_465_only_names_of_this_machine_are_served_on_loopback() {
     }
     serving.abort();
 }
-
-#[tokio::test]
-async fn the_context_of_a_trace_passes_in_meta() {
-    let trace = json!({"traceparent": "00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-01", "tracestate": "a=1", "baggage": "b=2"});
-    let new_server = new(json!({"tools": {}}), |seen| async move {
-        if seen.method() == "tools/list" { listed(&seen, &json!([plain("t")])) } else { says(&seen, "ran") }
-    })
-    .await;
-    let old_server = Old::start(Like::default(), |_| async { text("ran") }).await;
-    for server in [&new_server, &old_server.scripted] {
-        let gateway = gateway_at(server).await;
-        let mut call = tool("t", json!({}));
-        for (key, value) in trace.as_object().unwrap() {
-            call = call.meta(key, value.clone());
-        }
-        call.response(&gateway, 200).await;
-        let client = legacy(&gateway, LEGACY, json!({})).await;
-        client.ask(1, "tools/call", json!({"name": "t", "arguments": {}, "_meta": trace})).await;
-        let calls: Vec<_> = server.seen().into_iter().filter(|s| s.method() == "tools/call").collect();
-        assert_eq!(calls.len(), 2);
-        for (key, value) in trace.as_object().unwrap() {
-            assert!(calls.iter().all(|call| call.body["params"]["_meta"][key] == *value), "{key}");
-        }
-    }
-}

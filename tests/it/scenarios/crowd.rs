@@ -92,21 +92,30 @@ async fn era_443_a_thousand_clients_of_all_revisions_hear_their_own_answers() {
 }
 
 /// Numbers that only look random: a failing round can be played again.
-struct Dice(u64);
+pub(super) struct Dice(u64);
 
 impl Dice {
-    fn below(&mut self, n: usize) -> usize {
+    pub(super) fn new(seed: u64) -> Self {
+        let mut dice = Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+        // The first throws of neighbouring seeds are alike.
+        for _ in 0..4 {
+            dice.below(2);
+        }
+        dice
+    }
+
+    pub(super) fn below(&mut self, n: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         usize::try_from(self.0 % n as u64).unwrap()
     }
 
-    fn one<T: Clone>(&mut self, of: &[T]) -> T {
+    pub(super) fn one<T: Clone>(&mut self, of: &[T]) -> T {
         of[self.below(of.len())].clone()
     }
 
-    fn value(&mut self, depth: usize) -> Value {
+    pub(super) fn value(&mut self, depth: usize) -> Value {
         let kinds = if depth == 0 { 6 } else { 8 };
         match self.below(kinds) {
             0 => Value::Null,
@@ -178,17 +187,23 @@ impl Dice {
             message = json!([message, self.value(2)]);
         }
         let mut text = message.to_string().into_bytes();
-        if self.below(3) == 0 {
-            for _ in 0..=self.below(4) {
-                let at = self.below(text.len());
-                match self.below(3) {
-                    0 => text.truncate(at.max(1)),
-                    1 => text[at] = self.one(b"\"{}[],:\\\xff\0 9e"),
-                    _ => text.insert(at, self.one(b"\"{}[],:\\\xc3\n-")),
-                }
+        self.spoil(&mut text);
+        text
+    }
+
+    /// Leaves a text as it is, or changes a few bytes of it.
+    pub(super) fn spoil(&mut self, text: &mut Vec<u8>) {
+        if self.below(3) > 0 {
+            return;
+        }
+        for _ in 0..=self.below(4) {
+            let at = self.below(text.len());
+            match self.below(3) {
+                0 => text.truncate(at.max(1)),
+                1 => text[at] = self.one(b"\"{}[],:\\\xff\0 9e"),
+                _ => text.insert(at, self.one(b"\"{}[],:\\\xc3\n-")),
             }
         }
-        text
     }
 }
 
@@ -200,10 +215,7 @@ async fn era_447_whatever_is_sent_there_is_an_answer_that_the_protocol_knows() {
     let (session, _) = post(&gateway, "alice", &[], &hello).await;
     let session = session.unwrap();
     for seed in 1..=4000_u64 {
-        let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
-        for _ in 0..4 {
-            dice.below(2);
-        }
+        let mut dice = Dice::new(seed);
         let verb = dice.one(&["POST", "POST", "POST", "POST", "POST", "GET", "DELETE", "PUT", "OPTIONS"]);
         let mut request = Request::builder().method(verb).uri("/mcp/docs");
         let mut headers = vec![

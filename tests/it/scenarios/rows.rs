@@ -14,7 +14,8 @@ async fn gateways() -> Vec<(&'static str, Gateway, Box<dyn std::any::Any>)> {
     })
     .await;
     let old_server =
-        Old::start(Like { capabilities: json!({"tools": {}}), ..Like::default() }, |_| async { text("ran") }).await;
+        Old::start(Like { capabilities: json!({"tools": {}}), tools, ..Like::default() }, |_| async { text("ran") })
+            .await;
     let (newer, older) = (gateway_at(&new_server).await, gateway_at(&old_server.scripted).await);
     vec![("modern", newer, Box::new(new_server)), ("legacy", older, Box::new(old_server))]
 }
@@ -65,16 +66,20 @@ async fn what_is_wrong_with_a_modern_request_is_answered_alike_in_front_of_both_
             ("P12", list().header("mcp-method", " tools/list "), 200, Value::Null),
             ("P13", tool("nobody", json!({})), 200, Value::Null),
         ];
-        if server == "modern" {
-            let mirrored = |value: &str| tool("t", json!({"n": 42})).header("mcp-param-n", value);
-            rows.extend([
-                ("P3", tool("t", json!({"n": 42})), 400, json!(-32020)),
-                ("P3", mirrored("41"), 400, json!(-32020)),
-                ("P3", good().header("mcp-param-n", "42"), 400, json!(-32020)),
-                ("P12", mirrored("42.0"), 200, Value::Null),
-                ("P12", mirrored("42"), 200, Value::Null),
-            ]);
-        }
+        // What a legacy server annotated was listed so, and holds as well.
+        let mirrored = |value: &str| tool("t", json!({"n": 42})).header("mcp-param-n", value);
+        rows.extend([
+            ("P3", tool("t", json!({"n": 42})), 400, json!(-32020)),
+            ("P3", mirrored("41"), 400, json!(-32020)),
+            ("P3", mirrored("4 2"), 400, json!(-32020)),
+            ("P3", mirrored("=?base64?NDI?="), 400, json!(-32020)),
+            ("P3", mirrored("42").another("mcp-param-n", "42"), 400, json!(-32020)),
+            ("P3", good().header("mcp-param-n", "42"), 400, json!(-32020)),
+            ("P3", tool("t", json!({"n": null})).header("mcp-param-n", "42"), 400, json!(-32020)),
+            ("P12", mirrored("42.0"), 200, Value::Null),
+            ("P12", mirrored("42"), 200, Value::Null),
+            ("P12", mirrored(" 42 "), 200, Value::Null),
+        ]);
         for (row, sent, status, code) in rows {
             let whole = sent.send(&gateway).await;
             assert_eq!(whole.status, status, "{server} {row}: {sent:?}\n{}", whole.text);

@@ -236,6 +236,32 @@ async fn dropping_a_call_closes_its_stream() {
     assert_eq!(server.trail(), ["server/discover", "tools/call"]);
 }
 
+/// Some servers send the head of an answer only when there is something to say, or after a long while.
+#[tokio::test]
+async fn a_server_may_take_its_time_to_begin() {
+    let (go, gate) = tokio::sync::watch::channel(false);
+    let answer = move |seen: Seen| {
+        let mut gate = gate.clone();
+        async move {
+            let _ = gate.wait_for(|open| *open).await;
+            Reply::json(200, &seen.result(json!({"late": true})))
+        }
+    };
+    for server in [modern(answer.clone()).await, legacy(answer).await] {
+        go.send_replace(false);
+        let connector = connector(&server.url(), settings());
+        let session = open(&connector).await.unwrap();
+        let running = tokio::spawn(session.call(tool("t")));
+        server.wait_for("tools/call").await;
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(590)).await;
+        tokio::time::resume();
+        go.send_replace(true);
+        assert_eq!(value(&within(running).await.unwrap().unwrap()), json!({"late": true}));
+        assert_eq!(server.count("tools/call"), 1);
+    }
+}
+
 #[tokio::test]
 async fn era_450_only_what_is_safe_is_sent_again() {
     for (method, times, expected) in [(Method::ToolsCall, 1, "stream_lost"), (Method::ResourcesRead, 2, "nothing")] {
@@ -261,6 +287,88 @@ async fn era_450_only_what_is_safe_is_sent_again() {
         assert_eq!(server.count(&name), times);
         let ids: Vec<_> = server.seen().iter().skip(1).map(|s| s.body["id"].clone()).collect();
         assert!(ids.len() < 2 || ids[0] != ids[1]);
+    }
+}
+
+/// Answers the first request of each method so, and the others with a result.
+fn failing_once(first: fn(&Seen) -> Reply) -> impl Fn(&Seen) -> Reply + Send + Sync + 'static {
+    let known = Mutex::new(std::collections::HashSet::new());
+    move |seen| match known.lock().unwrap().insert(seen.method().to_owned()) {
+        true => first(seen),
+        false => Reply::json(200, &seen.result(json!({}))),
+    }
+}
+
+#[tokio::test]
+async fn era_418_a_list_is_asked_for_again_after_an_outage_and_nothing_else_is() {
+    for (status, lists) in [(500, 2), (502, 2), (503, 1), (429, 1), (404, 1)] {
+        for era in ["modern", "legacy"] {
+            let answer = Arc::new(match status {
+                500 => failing_once(|_| Reply::text(500, "text/html", "<html>")),
+                502 => failing_once(|_| Reply::empty(502)),
+                503 => failing_once(|_| Reply::empty(503)),
+                429 => failing_once(|_| Reply::empty(429)),
+                _ => failing_once(|s| Reply::json(500, &s.error(-32603, "it said why"))),
+            });
+            let handler = move |seen: Seen| {
+                let answer = answer.clone();
+                async move { answer(&seen) }
+            };
+            let server = if era == "modern" { modern(handler).await } else { legacy(handler).await };
+            let connector = connector(&server.url(), settings());
+            let session = open(&connector).await.unwrap();
+            let listed = call(&session, outgoing(Method::ToolsList, &json!({}))).await;
+            assert_eq!((listed.is_ok(), server.count("tools/list")), (lists == 2, lists), "{era} {status}");
+            let called = call(&session, tool("t")).await;
+            assert_eq!((called.is_ok(), server.count("tools/call")), (false, 1), "{era} {status}");
+            if let Err(Fault::Gateway(fault)) = called {
+                assert_eq!((fault.reason, fault.status), (Reason::UpstreamHttp, Some(status)));
+            } else {
+                assert_eq!(status, 404, "the body said why");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_version_that_is_refused_is_agreed_on_again_once() {
+    // How often it is refused, what comes of the call, and how often the call is sent.
+    for (refusals, outcome, calls) in [(1, "nothing", 2), (9, "-32022", 2)] {
+        for status in [200, 400] {
+            let left = Arc::new(Mutex::new(refusals));
+            let server = modern(move |seen| {
+                let left = left.clone();
+                async move {
+                    let mut left = left.lock().unwrap();
+                    if *left == 0 {
+                        return Reply::json(200, &seen.result(json!({})));
+                    }
+                    *left -= 1;
+                    Reply::json(status, &seen.error(-32022, "Unsupported protocol version"))
+                }
+            })
+            .await;
+            let connector = connector(&server.url(), settings());
+            let session = open(&connector).await.unwrap();
+            assert_eq!(wrong(call(&session, tool("t")).await), outcome, "{status}");
+            assert_eq!((server.count("tools/call"), server.count("initialize")), (calls, 0), "{status}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn era_429_a_stream_that_answers_somebody_else_alone_breaks_the_protocol() {
+    for era in ["modern", "legacy"] {
+        let handler =
+            |_: Seen| async move { Reply::messages(&[json!({"jsonrpc": "2.0", "id": 999_999, "result": {}})]) };
+        let server = if era == "modern" { modern(handler).await } else { legacy(handler).await };
+        let connector = connector(&server.url(), settings());
+        let session = open(&connector).await.unwrap();
+        for method in [Method::ToolsCall, Method::ToolsList] {
+            let name = method.as_str().to_owned();
+            let called = call(&session, outgoing(method, &json!({"name": "t"}))).await;
+            assert_eq!((wrong(called), server.count(&name)), ("upstream_protocol".to_owned(), 1), "{era} {name}");
+        }
     }
 }
 

@@ -141,8 +141,42 @@ async fn era_147_a_session_that_the_probe_opened_is_closed() {
     let server =
         probed(|s| Reply::json(400, &s.error(-32600, "Missing session ID")).with("mcp-session-id", "leaked")).await;
     let connector = connector(&server.url(), settings());
-    connector.sharing().await.unwrap();
+    let session = open(&connector).await.unwrap();
     assert_eq!(server.wait_for("DELETE").await.header("mcp-session-id"), Some("leaked"));
+    // The one that is used stays, and is the only one.
+    call(&session, tool("t")).await.unwrap();
+    assert_eq!(server.wait_for("tools/call").await.header("mcp-session-id"), Some("s-1"));
+    assert_eq!((server.count("DELETE"), server.count("initialize")), (1, 1));
+}
+
+#[tokio::test]
+async fn a_modern_revision_is_no_answer_to_the_handshake() {
+    // The probe is refused once or always; what comes of it, and how often the server was probed.
+    for (refusals, expected) in [(1, "nothing"), (9, "upstream_version")] {
+        let left = Arc::new(Mutex::new(refusals));
+        let server = Scripted::start(move |seen| {
+            let left = left.clone();
+            async move {
+                if seen.method() != "server/discover" {
+                    return housekeeping(&seen, "2026-07-28", Some("s-1")).unwrap_or_else(|| Reply::empty(405));
+                }
+                let mut left = left.lock().unwrap();
+                if *left == 0 {
+                    return discovered(&seen);
+                }
+                *left -= 1;
+                Reply::json(404, &seen.error(-32601, "Method not found"))
+            }
+        })
+        .await;
+        let connector = connector(&server.url(), settings());
+        let opened = open(&connector).await;
+        assert!(opened.as_ref().is_ok_and(|s| s.revision().is_modern()) == (refusals == 1));
+        assert_eq!(wrong(opened), expected);
+        assert_eq!((server.count("server/discover"), server.count("initialize")), (2, 1));
+        // Whatever session that began is not kept at the server.
+        assert_eq!(server.wait_for("DELETE").await.header("mcp-session-id"), Some("s-1"));
+    }
 }
 
 #[tokio::test]
@@ -162,7 +196,11 @@ async fn era_152_153_154_an_outage_is_no_verdict() {
         })
         .await;
         let connector = connector(&server.url(), HttpSettings { probe: Duration::from_millis(200), ..settings() });
-        assert_eq!(wrong(open(&connector).await), reason);
+        let opened = open(&connector).await;
+        if let Err(Fault::Gateway(fault)) = &opened {
+            assert_eq!(fault.retryable, reason != "upstream_auth", "{reason}");
+        }
+        assert_eq!(wrong(opened), reason);
         assert!(matches!(connector.health(), Health::Down(_)));
         *well.lock().unwrap() = true;
         assert!(open(&connector).await.unwrap().revision().is_modern());
@@ -273,6 +311,46 @@ async fn era_164_an_old_legacy_verdict_is_looked_at_again() {
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn era_164_the_sessions_of_the_old_era_are_not_cut_off() {
+    let modern = Arc::new(Mutex::new(false));
+    let is_modern = modern.clone();
+    let (go, gate) = tokio::sync::watch::channel(false);
+    let server = Scripted::start(move |seen| {
+        let (modern, mut gate) = (*is_modern.lock().unwrap(), gate.clone());
+        async move {
+            match seen.method() {
+                "server/discover" if modern => discovered(&seen),
+                _ if seen.verb == http::Method::GET => Reply::empty(405),
+                "tools/call" => {
+                    let _ = gate.wait_for(|open| *open).await;
+                    Reply::json(200, &seen.result(json!({"session": seen.header("mcp-session-id")})))
+                }
+                _ => housekeeping(&seen, "2025-11-25", Some("s-1")).unwrap(),
+            }
+        }
+    })
+    .await;
+    let connector = connector(&server.url(), HttpSettings { legacy_verdict: Duration::ZERO, ..settings() });
+    let old = open(&connector).await.unwrap();
+    let running = tokio::spawn(old.call(tool("t")));
+    server.wait_for("tools/call").await;
+    *modern.lock().unwrap() = true;
+    within(async {
+        while connector.sharing().await.unwrap() != Sharing::Everybody {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert!(open(&connector).await.unwrap().revision().is_modern());
+    // What runs goes on, and who holds a session may use it on.
+    assert!(old.is_open());
+    go.send_replace(true);
+    assert_eq!(value(&within(running).await.unwrap().unwrap())["session"], "s-1");
+    assert_eq!(call(&old, tool("t")).await.unwrap()["session"], "s-1");
+    assert_eq!((server.count("initialize"), server.count("DELETE")), (1, 0));
 }
 
 #[tokio::test]

@@ -48,7 +48,8 @@ impl Hold {
                     return Err(fault);
                 }
                 Err(_) => {
-                    return Err(Fault::gateway(Reason::Timeout, "the server did not answer the subscription in time"));
+                    let message = "the server did not answer the subscription in time";
+                    return Err(Fault::gateway(Reason::Timeout, message).before_anything_ran());
                 }
             }
         }

@@ -17,7 +17,7 @@ use crate::{
     upstream::{
         Outgoing,
         conversation::{Conversation, Reply as Answered},
-        pending::{Ended, Inbox, Incoming, call_of_progress, replace_token, task_of},
+        pending::{Ended, Inbox, Incoming, call_of_progress, own, task_of},
     },
 };
 
@@ -64,6 +64,8 @@ pub(super) struct Running {
     conversation: Conversation,
     life: Life,
     may_ask: bool,
+    /// Whether it is a list, which may be asked for again.
+    lists: bool,
     abandon: Option<OwnedPermit<Command>>,
     sent: bool,
 }
@@ -93,12 +95,16 @@ impl Running {
         let busy = abandon.is_none();
         let mut headers = epoch.headers.clone();
         server.add(&mut headers, &outgoing.headers);
+        if let Some(trace) = own(&mut outgoing.params, id, &server.name, &outgoing.method) {
+            server.add(&mut headers, &trace.headers());
+        }
         let handle = handle.clone();
-        let running = Self { handle, epoch, id, headers, inbox, conversation, life, may_ask, abandon, sent: false };
+        let lists = outgoing.method.list_member().is_some();
+        let running =
+            Self { handle, epoch, id, headers, inbox, conversation, life, may_ask, lists, abandon, sent: false };
         if busy {
             return Err(server.fault(Reason::Busy, "too many calls are under way in one session, try again later"));
         }
-        replace_token(&mut outgoing.params, id);
         let body = encode_request(&RequestId::number(id), outgoing.method.as_str(), Some(&outgoing.params));
         Ok((running, body))
     }
@@ -125,6 +131,11 @@ impl Running {
         loop {
             let next = self.attend(std::pin::pin!(messages.next())).await;
             let lost = match next {
+                Attended::Done(Ok(Some(Message::Response(response)))) if !answers(&response, self.id) => {
+                    tracing::debug!(upstream = %server.name, "dropped a response to nothing");
+                    messages.note_stray();
+                    continue;
+                }
                 Attended::Done(Ok(Some(message))) => match self.hear(message).await {
                     Some(outcome) => {
                         messages.finish();
@@ -199,6 +210,7 @@ impl Running {
             Reply::Refused(refused) => {
                 self.abandon = None;
                 let (expired, doubtful) = (self.is_expired(&refused), is_doubtful(&refused));
+                let again = self.lists && refused.is_outage();
                 let fault = match refused.into_fault(server) {
                     Fault::Answered(error) if !expired => self.conversation.failed(error),
                     fault => fault,
@@ -206,6 +218,7 @@ impl Running {
                 Err(match (expired, doubtful) {
                     (_, true) => Failed::Doubtful(fault),
                     (true, _) => Failed::Expired(fault),
+                    _ if again => Failed::Lost(fault),
                     _ => Failed::Final(fault),
                 })
             }
@@ -227,10 +240,7 @@ impl Running {
     /// What a message on the call's own stream means; the outcome when it is the response.
     async fn hear(&mut self, message: Message) -> Option<Result<Raw, crate::jsonrpc::ErrorObject>> {
         match message {
-            Message::Response(response) if answers(&response, self.id) => return Some(response.outcome),
-            Message::Response(_) => {
-                tracing::debug!(upstream = %self.handle.core.server.name, "dropped a response to nothing");
-            }
+            Message::Response(response) => return Some(response.outcome),
             Message::Request(request) => {
                 if let Some(reply) = self.conversation.asked(request) {
                     self.reply(reply).await;

@@ -141,7 +141,10 @@ pub(super) async fn shake(
 async fn initialize(server: &Server, identity: &Identity, outside: &Arc<dyn Peer>) -> Result<Greeting, NoSession> {
     match tokio::time::timeout(server.settings.handshake, ask(server, identity, outside)).await {
         Ok(greeting) => greeting,
-        Err(_) => Err(unreachable(server, server.fault(Reason::Timeout, "it did not answer the handshake in time"))),
+        Err(_) => Err(unreachable(
+            server,
+            server.fault(Reason::Timeout, "it did not answer the handshake in time").before_anything_ran(),
+        )),
     }
 }
 
@@ -177,7 +180,16 @@ async fn ask(server: &Server, identity: &Identity, outside: &Arc<dyn Peer>) -> R
         let fault = server.fault(Reason::UpstreamProtocol, "it gave a session id with characters that are not allowed");
         return Err(refused(server, fault));
     }
-    read(server, &result).map(|(revision, description)| Greeting { session, revision, description })
+    match read(server, &result) {
+        Ok((revision, description)) => Ok(Greeting { session, revision, description }),
+        Err(refused) => {
+            // Nobody will use it.
+            if let Some(session) = session {
+                server.delete(session, None).await;
+            }
+            Err(refused)
+        }
+    }
 }
 
 fn read(server: &Server, result: &Raw) -> Result<(Revision, Description), NoSession> {
@@ -217,7 +229,10 @@ async fn initialized(server: &Server, headers: HeaderMap) -> Result<(), NoSessio
         }
     });
     sent.await.unwrap_or_else(|_| {
-        Err(unreachable(server, server.fault(Reason::Timeout, "it did not take the end of the handshake in time")))
+        Err(unreachable(
+            server,
+            server.fault(Reason::Timeout, "it did not take the end of the handshake in time").before_anything_ran(),
+        ))
     })
 }
 
@@ -241,7 +256,7 @@ fn not_initialized(server: &Server, error: &ErrorObject) -> NoSession {
         return NoSession::Modern;
     }
     let reason = if message.contains("version") { Reason::UpstreamVersion } else { Reason::UpstreamProtocol };
-    refused(server, server.fault_with(reason, "it refused the handshake", None, error.to_raw()))
+    refused(server, server.fault_because(reason, "it refused the handshake", error))
 }
 
 /// Whether a GET opens a stream that begins with where to post to (2024-11-05, basic/transports#http-with-sse).
