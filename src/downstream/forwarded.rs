@@ -2,7 +2,10 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::protocol::headers::{self, PARAM_PREFIX, ToolHeaders};
+use crate::{
+    hub::Credentials,
+    protocol::headers::{self, PARAM_PREFIX, ToolHeaders},
+};
 
 /// How many `Mcp-Param-*` go on with one request.
 const PARAMS: usize = 32;
@@ -16,6 +19,11 @@ pub(crate) fn named(headers: &HeaderMap, names: &[HeaderName]) -> Vec<(HeaderNam
         named.extend(headers.get_all(name).iter().map(|value| (name.clone(), value.clone())));
     }
     named
+}
+
+/// What of it says who the client is to the server.
+pub(super) fn credentials(headers: &HeaderMap, names: &[HeaderName]) -> Credentials {
+    Credentials::of(&named(headers, names))
 }
 
 /// Adds the `Mcp-Param-*` that mirror nothing the gateway knows of: others on the way may know them, so they are passed on

@@ -12,7 +12,7 @@ use std::{
 use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
-    hub::{Caller, Description, Fault, Listening, Principal},
+    hub::{Caller, Credentials, Description, Fault, Listening, Principal},
     jsonrpc::{Raw, RawObject, code},
     protocol::{Method, Revision, headers::ToolHeaders, ladder::Plan, method::notification, tasks::Support},
 };
@@ -24,11 +24,12 @@ const VIEWS: usize = 512;
 /// The longest that anything is kept, whatever the server says.
 const LONGEST: Duration = Duration::from_secs(3600);
 
-/// Who sees the same lists: servers may vary them by principal, by declared capabilities and by revision, and a client's
+/// Who sees the same lists: servers may vary them by principal, by what is sent along, by declared capabilities and by revision, and a client's
 /// own session may have changed its lists by what was called in it.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Key {
     principal: Principal,
+    credentials: Credentials,
     fingerprint: Arc<str>,
     revision: Revision,
     session: Option<u64>,
@@ -150,6 +151,7 @@ impl Catalog {
         let session = (own_session && caller.scope.is_session()).then(|| caller.scope.id());
         let key = Key {
             principal: caller.principal.clone(),
+            credentials: caller.credentials.clone(),
             fingerprint: caller.fingerprint.clone(),
             revision: caller.revision,
             session,

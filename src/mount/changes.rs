@@ -12,8 +12,9 @@
 //! | legacy | modern | a `Client`, told by the one [`watch`] of the mount | a listen of its own, by [`follow`] |
 //!
 //! Changes of a list are told to everybody at the mount, in whichever session they were announced: they carry no data, and
-//! a server may say them to one client alone, most often to the one whose call caused them. Updates of resources never leave
-//! the session that subscribed.
+//! a server may say them to one client alone, most often to the one whose call caused them. Where clients send headers of
+//! their own along to the server, only those who send the same are told: see [`Parties`]. Updates of resources never leave the
+//! session that subscribed.
 
 use std::{
     collections::HashMap,
@@ -29,6 +30,7 @@ use crate::{
 };
 
 use super::catalog::Catalog;
+pub(super) use parties::Parties;
 
 mod backoff;
 mod client;
@@ -36,6 +38,7 @@ pub(super) mod follow;
 pub(super) mod keeper;
 mod kinds;
 pub(super) mod listener;
+mod parties;
 pub(super) mod topics;
 mod updates;
 pub(super) mod watch_lists;
@@ -51,9 +54,11 @@ const LISTENERS: usize = 10_000;
 /// For how long changes of lists are gathered before they are told.
 const LISTS: Duration = Duration::from_millis(100);
 
-/// Everybody at one mount who is told of changes by the gateway itself.
+/// Everybody at one mount who sends the same along to its server, as far as they are told of changes by the gateway itself.
 pub(super) struct Changes {
     catalog: Arc<Catalog>,
+    /// The gateway itself, where it speaks to the server for all of them.
+    pub(super) gateway: Arc<Caller>,
     hub: Mutex<Hub>,
     /// How many legacy clients there are.
     clients: watch::Sender<usize>,
@@ -78,9 +83,9 @@ pub(super) struct Registered {
 }
 
 impl Changes {
-    pub(super) fn new(catalog: Arc<Catalog>) -> Arc<Self> {
+    fn new(catalog: Arc<Catalog>, gateway: Arc<Caller>) -> Arc<Self> {
         let watched = watch_lists::Watched::default();
-        Arc::new(Self { catalog, hub: Mutex::default(), clients: watch::Sender::new(0), watched })
+        Arc::new(Self { catalog, gateway, hub: Mutex::default(), clients: watch::Sender::new(0), watched })
     }
 
     fn lock(&self) -> MutexGuard<'_, Hub> {
@@ -103,7 +108,7 @@ impl Changes {
     }
 
     /// A client's own session, which is told from now on until its scope ends.
-    pub(super) fn client(self: &Arc<Self>, caller: &Caller) -> Arc<Client> {
+    fn client(self: &Arc<Self>, caller: &Caller) -> Arc<Client> {
         let scope = caller.scope.id();
         let mut hub = self.lock();
         if let Some(client) = hub.clients.get(&scope) {
@@ -114,16 +119,30 @@ impl Changes {
         let count = hub.clients.len();
         drop(hub);
         self.clients.send_replace(count);
-        caller.scope.on_close(self, move |changes| {
-            let mut hub = changes.lock();
-            let gone = hub.clients.remove(&scope);
-            let count = hub.clients.len();
-            drop(hub);
-            changes.clients.send_replace(count);
-            // It gives up what it held, which takes locks of its own.
-            drop(gone);
-        });
+        caller.scope.on_close(self, move |changes| changes.leave(scope));
         client
+    }
+
+    /// The client of this scope, while it is told anything.
+    pub(super) fn told(&self, scope: u64) -> Option<Arc<Client>> {
+        self.lock().clients.get(&scope).cloned()
+    }
+
+    /// The client of this scope is told nothing any more.
+    fn leave(&self, scope: u64) {
+        let mut hub = self.lock();
+        let gone = hub.clients.remove(&scope);
+        let count = hub.clients.len();
+        drop(hub);
+        self.clients.send_replace(count);
+        // It gives up what it held, which takes locks of its own.
+        drop(gone);
+    }
+
+    /// Whether nobody is told anything here.
+    fn is_deserted(&self) -> bool {
+        let hub = self.lock();
+        hub.listeners.is_empty() && hub.clients.is_empty() && hub.announced.is_empty()
     }
 
     /// Whether any legacy client is told.

@@ -11,8 +11,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
     hub::{
-        Answering, Attempt, BoxFuture, Call, Caller, Description, Fault, Filter, Health, Life, Link, Listening, Mount,
-        Outcome, Principal, Reason,
+        Answering, Attempt, BoxFuture, Call, Caller, Credentials, Description, Fault, Filter, Health, Life, Link,
+        Listening, Mount, Outcome, Principal, Reason,
     },
     jsonrpc::{Notification, Raw},
     protocol::{
@@ -38,11 +38,11 @@ mod visits;
 use legs::{Legs, asked_the_old_way};
 use lists::Wanted;
 use sending::Hop;
-use travelling::{Header, own_headers};
+use travelling::{Header, is_special, own_headers};
 
 use super::{
     catalog::{Catalog, Tool, View},
-    changes::{Changes, topics::Topics, watch_lists},
+    changes::{Parties, topics::Topics, watch_lists},
     outside::Outside,
     pages::Snapshots,
     pool::{Key, Opened, Pool, Share},
@@ -68,13 +68,11 @@ pub(super) struct Inner {
     pool: Pool,
     share: Share,
     catalog: Arc<Catalog>,
-    pub(super) changes: Arc<Changes>,
+    pub(super) parties: Arc<Parties>,
     /// What is subscribed to in each session of a legacy server.
     topics: Mutex<HashMap<Key, Weak<Topics>>>,
-    /// Who listens for those who share no session.
-    observer: Mutex<Weak<Caller>>,
-    /// The gateway itself, where it speaks to the server for everybody.
-    pub(super) gateway: Arc<Caller>,
+    /// Who listens for those who share no session, by what they send along.
+    observers: Mutex<HashMap<Credentials, Weak<Caller>>>,
     /// Fires when nobody can reach the mount any more: what goes on at it without a call holds the mount itself.
     pub(super) closing: CancellationToken,
     snapshots: Snapshots,
@@ -94,11 +92,10 @@ impl Single {
             pool: Pool::new(connector.clone(), share),
             share,
             connector,
-            changes: Changes::new(catalog.clone()),
+            parties: Parties::new(catalog.clone(), Caller::gateway(Principal::new("gateway"))),
             catalog,
             topics: Mutex::default(),
-            observer: Mutex::new(Weak::new()),
-            gateway: Caller::gateway(Principal::new("gateway")),
+            observers: Mutex::default(),
             tasks: Tasks::new(name.into(), sealer.clone(), Tasking::default(), closing.clone()),
             closing: closing.clone(),
             snapshots: Snapshots::default(),
@@ -136,10 +133,13 @@ impl Single {
         matches!(handle, Handle { kind: Kind::Passed, .. }).then_some(other)
     }
 
-    /// Lets these headers of clients pass to the server, where it is there over HTTP. Those that never may
-    /// ([`headers::may_forward`]) are left out.
+    /// Lets these headers of clients pass to the server, where it is there over HTTP: a server of another kind has no use for
+    /// them. Those that never may ([`headers::may_forward`]) are left out.
     #[must_use]
     pub fn forwarding(self, names: Vec<HeaderName>) -> Self {
+        if self.inner.connector.transport() != "http" {
+            return self;
+        }
         Self { forwards: names.into_iter().filter(headers::may_forward).collect(), ..self }
     }
 }
@@ -167,6 +167,7 @@ impl Mount for Single {
         if let Some(other) = other {
             return other.call(call);
         }
+        self.inner.meet(&call.caller);
         let (inner, legs) = (self.inner.clone(), self.legs.clone());
         Box::pin(async move {
             let ended = match call.method.list_member() {
@@ -222,9 +223,9 @@ impl Mount for Single {
         if !caller.scope.is_session() {
             return Box::pin(std::future::ready(()));
         }
-        self.inner.changes.client(caller);
-        let inner = self.inner.clone();
-        Box::pin(async move { inner.attend().await })
+        self.inner.parties.client(caller);
+        let (inner, caller) = (self.inner.clone(), caller.clone());
+        Box::pin(async move { inner.attend(&caller).await })
     }
 
     fn listen(&self, caller: &Arc<Caller>, filter: Filter) -> BoxFuture<Result<Listening, Fault>> {
@@ -252,7 +253,7 @@ impl Inner {
         let outside = |key: Option<&Key>| {
             let topics = self.topics(key, caller);
             let tasks = (Arc::downgrade(&self.tasks), key.cloned());
-            Outside::of(caller, key.is_some_and(Key::is_own), &self.changes, topics, tasks)
+            Outside::of(caller, key.is_some_and(Key::is_own), &self.parties, topics, tasks)
         };
         let opened = self.pool.session(caller, outside).await?;
         self.catalog.speaks(opened.session.revision());
@@ -290,8 +291,9 @@ impl Inner {
                 if !self.describe(caller).await?.offers(Family::Tools) {
                     return Ok(None);
                 }
-                // What is listed under a client's own headers is not for others.
-                let own = if headers.is_empty() { view.clone() } else { Arc::default() };
+                // What is listed under other headers than those that the caller is known by is not for others.
+                let is_special = !headers.is_empty() && is_special(caller, headers);
+                let own = if is_special { Arc::default() } else { view.clone() };
                 let (method, life) = (&Method::ToolsList, &Life::default());
                 self.fetch(&Wanted { caller, method, member: "tools", life, headers }, &own).await?;
                 let epoch = self.catalog.epoch(&Method::ToolsList);
@@ -305,7 +307,9 @@ impl Inner {
 
     async fn forward(self: &Arc<Self>, call: &Call) -> Result<Outcome, Fault> {
         let opened = self.opened(&call.caller).await?;
-        watch_lists::start(self, Some(&opened.session));
+        if let Some(changes) = self.parties.known(&call.caller) {
+            watch_lists::start(self, &changes, Some(&opened.session));
+        }
         let ended = match self.forward_to(&opened, call).await {
             // The server speaks the other era by now and has run nothing: in that era the call is sent once more.
             Err(fault) if has_changed(&opened.session, &fault) && matches!(call.attempt, Attempt::First) => {

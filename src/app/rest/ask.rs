@@ -8,8 +8,8 @@ use crate::{
     app::problem::Problem,
     downstream::{Settings, forwarded_headers},
     hub::{
-        Answering, Attempt, Call, Caller, Description, Fault, Health, Life, LifeLimits, Mount, Outcome, Peer, Reason,
-        SilentPeer,
+        Answering, Attempt, Call, Caller, Credentials, Description, Fault, Health, Life, LifeLimits, Mount, Outcome,
+        Peer, Reason, SilentPeer,
     },
     jsonrpc::{Raw, RawObject},
     protocol::{ClientCapabilities, Method, Revision, meta},
@@ -51,10 +51,12 @@ pub(in crate::app) struct Listed {
 impl Session {
     pub(super) fn new(settings: &Settings, visit: &Visit, headers: &HeaderMap, events: bool) -> Self {
         let mount = visit.entry.mount().clone();
+        let headers = forwarded_headers(headers, mount.forwards());
         let capabilities = ClientCapabilities::default();
         let caller = Caller {
             principal: visit.principal.clone(),
             scope: settings.scopes.of(&visit.principal),
+            credentials: Credentials::of(&headers),
             revision: Revision::NEWEST_MODERN,
             client_info: Some(client_info()),
             fingerprint: capabilities.fingerprint().into(),
@@ -62,7 +64,6 @@ impl Session {
             log_level: events.then(|| Raw::from("info")),
             answers: Answering::Retry,
         };
-        let headers = forwarded_headers(headers, mount.forwards());
         Self { mount, caller: Arc::new(caller), headers, limits: settings.life, events }
     }
 

@@ -21,7 +21,7 @@ use super::{
         translate::own_words,
     },
     Inner, has_changed,
-    travelling::{Header, own_headers},
+    travelling::{Header, is_special, own_headers},
 };
 
 /// How long a list of a legacy server is kept that announces its changes.
@@ -48,7 +48,7 @@ impl Inner {
             return Ok(Outcome::Complete(page.to_raw()));
         }
         let headers = own_headers(call);
-        if !headers.is_empty() {
+        if is_special(caller, &headers) {
             // The server may list something else for every value, so nothing of it is kept.
             let wanted = Wanted { caller, method, member, life: &call.life, headers: &headers };
             return Ok(first_page(&*self.fetch(&wanted, &View::default()).await?, None));
@@ -65,7 +65,7 @@ impl Inner {
         if let Some((pages, left)) = view.list(method, self.catalog.epoch(method)) {
             return Ok(first_page(&pages, Some(left)));
         }
-        let wanted = Wanted { caller, method, member, life: &call.life, headers: &[] };
+        let wanted = Wanted { caller, method, member, life: &call.life, headers: &headers };
         Ok(first_page(&*self.fetch(&wanted, &view).await?, None))
     }
 
@@ -85,6 +85,7 @@ impl Inner {
             principal: caller.principal.as_str(),
             mount: &self.name,
             view: format!("{method} {} {}", caller.revision, caller.fingerprint),
+            credentials: &caller.credentials,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashSet,
-    sync::{Arc, PoisonError},
+    sync::{Arc, PoisonError, Weak},
     time::Duration,
 };
 
@@ -43,25 +43,37 @@ impl Inner {
     }
 
     /// Whether the server speaks the modern era, found out where it is not known.
-    pub(in crate::mount) async fn is_modern(&self) -> Result<bool, Fault> {
-        Ok(self.connector.sharing().await? == Sharing::Everybody)
+    pub(in crate::mount) async fn is_modern(&self, caller: &Caller) -> Result<bool, Fault> {
+        Ok(self.pool.connector(caller).sharing().await? == Sharing::Everybody)
     }
 
     /// A legacy client has come: the lists of a modern server are watched for it.
-    pub(super) async fn attend(self: &Arc<Self>) {
+    pub(super) async fn attend(self: &Arc<Self>, caller: &Caller) {
         // A legacy server is asked for nothing: its sessions are opened when they are needed, and say what changes.
-        if self.connector.known_sharing() != Some(Sharing::Everybody) {
+        if self.pool.connector(caller).known_sharing() != Some(Sharing::Everybody) {
             return;
         }
-        watch_lists::start(self, None);
-        self.changes.watched.settled().await;
+        let changes = self.parties.of(caller);
+        watch_lists::start(self, &changes, None);
+        changes.watched.settled().await;
+    }
+
+    /// A legacy client may send something along that it did not send before: it hears of changes for that, too.
+    pub(super) fn meet(self: &Arc<Self>, caller: &Caller) {
+        if caller.credentials.is_empty() || !caller.scope.is_session() {
+            return;
+        }
+        self.parties.client(caller);
+        if self.pool.connector(caller).known_sharing() == Some(Sharing::Everybody) {
+            watch_lists::start(self, &self.parties.of(caller), None);
+        }
     }
 
     /// What is subscribed to in the session that a caller uses.
     pub(super) fn topics(&self, key: Option<&Key>, caller: &Caller) -> Arc<Topics> {
         let Some(key) = key else { return Topics::new(Use::Several) };
         let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = topics.get(key).and_then(std::sync::Weak::upgrade) {
+        if let Some(known) = topics.get(key).and_then(Weak::upgrade) {
             return known;
         }
         topics.retain(|_, topics| topics.strong_count() > 0);
@@ -101,14 +113,16 @@ impl Inner {
         if !self.shares_nothing(caller) {
             return caller.clone();
         }
-        let mut observer = self.observer.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(observer) = observer.upgrade() {
+        let principal = self.parties.of(caller).gateway.principal.clone();
+        let mut observers = self.observers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(observer) = observers.get(&caller.credentials).and_then(Weak::upgrade) {
             return observer;
         }
+        observers.retain(|_, observer| observer.strong_count() > 0);
         // Its scope is a session's: what is opened for it is kept until the last of them leaves.
         let scope = Scope::session(Arc::new(SilentPeer));
-        let new = Caller::gateway_in(self.gateway.principal.clone(), scope);
-        *observer = Arc::downgrade(&new);
+        let new = Caller::gateway_in(principal, scope).sending(&caller.credentials);
+        observers.insert(caller.credentials.clone(), Arc::downgrade(&new));
         new
     }
 
@@ -154,7 +168,7 @@ impl Inner {
         let server = session.description();
         let kinds = Kinds::of_filter(filter) & Kinds::offered(&server);
         let listener = Listener::new(kinds, self.closing.child_token());
-        let registered = self.changes.add(&listener, &self.name)?;
+        let registered = self.parties.of(caller).add(&listener, &self.name)?;
         let topics = self.topics_of(&by);
         let plan = Plan::between(caller.revision, session.revision());
         let ear = Ear { plan, whose: Whose::Listener(listener.clone()) };
@@ -266,7 +280,7 @@ impl Inner {
     }
 
     fn client(&self, caller: &Caller) -> Arc<Client> {
-        self.changes.client(caller)
+        self.parties.client(caller)
     }
 
     fn hold(&self, session: &Arc<dyn Session>, caller: &Caller) -> Arc<Hold> {
@@ -289,7 +303,7 @@ impl Inner {
         if !self.shares_nothing(caller)
             || session.revision().is_modern()
             || Kinds::offered(&session.description()).is_empty()
-            || !self.changes.has_listeners()
+            || !self.parties.known(caller).is_some_and(|changes| changes.has_listeners())
         {
             return;
         }
