@@ -6,7 +6,7 @@
 //!
 //! | the client | the server | lists | resources |
 //! |---|---|---|---|
-//! | modern | modern | its own `subscriptions/listen`, passed through | the same |
+//! | modern | modern | its own `subscriptions/listen`, passed through by [`relay`] | the same |
 //! | modern | legacy | a [`Listener`](listener::Listener) | the [`Topics`](topics::Topics) of the session |
 //! | legacy | legacy | a [`Client`], which its own session tells as well | its own session, noted in the `Topics` |
 //! | legacy | modern | a `Client`, told by the one [`watch`] of the mount | a listen of its own, by [`follow`] |
@@ -39,6 +39,7 @@ pub(super) mod keeper;
 mod kinds;
 pub(super) mod listener;
 mod parties;
+pub(super) mod relay;
 pub(super) mod topics;
 mod updates;
 pub(super) mod watch_lists;

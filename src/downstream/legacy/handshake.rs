@@ -135,6 +135,12 @@ fn seal(context: &Context<'_>, identity: &Identity) -> String {
 
 /// Creates a session again that began in an earlier process.
 ///
+/// An id holds what the client said in `initialize`, and nothing that came later: not the log level, which is the usual one
+/// again, and not the resources that the client subscribed to. Nobody remembers those, for the server's session ended with the
+/// earlier process as well, so that nothing can be subscribed again; the protocol has no words for telling the client. What
+/// can be done is done: with its first request the client is told that every list may have changed, and where it unsubscribes
+/// from what it is not subscribed to any more, that succeeds.
+///
 /// # Errors
 /// When the id is none of ours or says too little, the session ended, or there are too many.
 pub(super) fn restore(context: &Context<'_>, key: Key, handle: &str) -> Result<Arc<Session>, Turned> {

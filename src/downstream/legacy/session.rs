@@ -10,8 +10,8 @@ use tokio::time::Instant;
 
 use crate::{
     hub::{Answering, Caller, Credentials, Description, Principal, Scope},
-    jsonrpc::{Raw, RequestId},
-    protocol::{ClientCapabilities, Family, Method, Revision},
+    jsonrpc::{Notification, Raw, RequestId},
+    protocol::{ClientCapabilities, Family, Method, Revision, method::notification},
     seal::random_token,
 };
 
@@ -180,13 +180,28 @@ impl Session {
         *caller = Arc::new(Caller { log_level: Some(level), ..(**caller).clone() });
     }
 
-    /// Notes what the server offers.
+    /// Notes what the server offers. The client of a session that began in an earlier process is told that every list whose
+    /// changes the server announces may have changed: nobody knows what it missed.
     pub(super) fn learn(&self, description: &Description) {
         const FAMILIES: [Family; 5] =
             [Family::Tools, Family::Prompts, Family::Resources, Family::Completions, Family::Logging];
         let offered = FAMILIES.into_iter().filter(|f| description.offers(*f)).collect();
         // The first answer stays: it is what the client was told.
-        let _ = self.families.set(offered);
+        if self.families.set(offered).is_err() || self.remembered_until.is_none() {
+            return;
+        }
+        let caller = self.caller();
+        let lists = [
+            (Family::Tools, notification::TOOLS_CHANGED),
+            (Family::Prompts, notification::PROMPTS_CHANGED),
+            (Family::Resources, notification::RESOURCES_CHANGED),
+        ];
+        for (family, method) in lists {
+            let offered = description.capabilities.get_object(family.as_str());
+            if offered.and_then(|f| f.get("listChanged").and_then(Raw::as_bool)) == Some(true) {
+                caller.scope.peer().notify(Notification { method: method.to_owned(), params: None });
+            }
+        }
     }
 
     /// Whether the server offers what `method` needs; `None` while nobody knows. Completion was not advertised in

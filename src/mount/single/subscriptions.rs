@@ -23,6 +23,7 @@ use super::{
         changes::{
             Client, Kinds, follow, keeper,
             listener::Listener,
+            relay,
             topics::{Ear, Hold, Topics, Use, Whose},
             watch_lists,
         },
@@ -132,15 +133,20 @@ impl Inner {
     }
 
     /// Passes a subscription on to a modern server.
-    async fn relay(&self, session: Arc<dyn Session>, caller: &Caller, filter: Filter) -> Result<Listening, Fault> {
+    async fn relay(
+        self: &Arc<Self>,
+        session: Arc<dyn Session>,
+        caller: &Arc<Caller>,
+        filter: Filter,
+    ) -> Result<Listening, Fault> {
         if asks_for_nothing(&filter) {
             return Ok(silence(Filter::default()));
         }
-        let listening = self.open_listen(&session, caller, filter.0).await?;
+        let listening = self.open_listen(&session, caller, filter.0.clone()).await?;
         match listening.honoured.0.is_empty() {
             // The server is let go of: it would never say anything.
             true => Ok(silence(listening.honoured)),
-            false => Ok(self.catalog.clone().overhear(listening, session)),
+            false => Ok(relay::start(self, caller.clone(), filter.0, (session, listening))),
         }
     }
 
@@ -222,8 +228,15 @@ impl Inner {
         }
         // The session is the client's own: it says so in its own words.
         let hop = Hop { call, session, beside, plan, name: None, tool: None };
-        let answered = self.send(hop, &Wish::Plain).await?;
         let hold = self.hold(session, caller);
+        let answered = match self.send(hop, &Wish::Plain).await {
+            // It is not subscribed, which is what it wants. Its session may have begun before a restart, of which neither
+            // this process nor the server remembers what was subscribed to.
+            Err(Fault::Answered(error)) if !begins && error.code != code::METHOD_NOT_FOUND && !hold.holds(&uri) => {
+                Outcome::Complete(Raw::constant("{}"))
+            }
+            answered => answered?,
+        };
         match begins {
             true => {
                 // Beyond the bound it is not made again when the session is lost.
@@ -297,13 +310,13 @@ impl Inner {
         client.wishes(|| follow::start(self, caller, &client))
     }
 
-    /// Keeps the session of a single request for a moment, where somebody listens: a server may say what the request changed
-    /// only when it has answered it.
+    /// Keeps the session of a single request for a moment, where somebody listens or a list is kept: a server may say what the
+    /// request changed only when it has answered it.
     pub(super) fn lingers(&self, caller: &Arc<Caller>, session: Arc<dyn Session>) {
         if !self.shares_nothing(caller)
             || session.revision().is_modern()
             || Kinds::offered(&session.description()).is_empty()
-            || !self.parties.known(caller).is_some_and(|changes| changes.has_listeners())
+            || !self.parties.known(caller).is_some_and(|changes| changes.has_listeners()) && !self.catalog.keeps_lists()
         {
             return;
         }

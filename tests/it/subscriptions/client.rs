@@ -76,6 +76,16 @@ impl<'a> Legacy<'a> {
         }
     }
 
+    /// The id of its session.
+    pub(super) fn id(&self) -> Option<HeaderValue> {
+        self.session.clone()
+    }
+
+    /// A client that goes on with a session that began elsewhere.
+    pub(super) fn going_on(gateway: &'a Gateway, principal: &'a str, session: Option<HeaderValue>) -> Self {
+        Self { session, ..Self::sessionless(gateway, principal) }
+    }
+
     async fn send(&self, verb: Method, body: Bytes) -> Answer {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = verb;
