@@ -18,7 +18,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -39,6 +42,7 @@ pub(super) mod keeper;
 mod kinds;
 pub(super) mod listener;
 mod parties;
+pub(super) mod poll;
 pub(super) mod relay;
 pub(super) mod topics;
 mod updates;
@@ -65,6 +69,8 @@ pub(super) struct Changes {
     clients: watch::Sender<usize>,
     /// Watches the lists for them.
     pub(super) watched: watch_lists::Watched,
+    /// Whether somebody looks at the lists now and then.
+    polled: AtomicBool,
 }
 
 #[derive(Default)]
@@ -86,7 +92,14 @@ pub(super) struct Registered {
 impl Changes {
     fn new(catalog: Arc<Catalog>, gateway: Arc<Caller>) -> Arc<Self> {
         let watched = watch_lists::Watched::default();
-        Arc::new(Self { catalog, gateway, hub: Mutex::default(), clients: watch::Sender::new(0), watched })
+        Arc::new(Self {
+            catalog,
+            gateway,
+            hub: Mutex::default(),
+            clients: watch::Sender::new(0),
+            watched,
+            polled: AtomicBool::new(false),
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Hub> {
@@ -159,6 +172,16 @@ impl Changes {
     /// Whether anybody would be told of a change.
     pub(super) fn has_listeners(&self) -> bool {
         !self.lock().listeners.is_empty() || self.has_clients()
+    }
+
+    /// Whether the one who asks is the one who begins to look at the lists.
+    fn begins_to_poll(&self) -> bool {
+        !self.polled.swap(true, Ordering::AcqRel)
+    }
+
+    /// Nobody looks any more.
+    fn has_polled(&self) {
+        self.polled.store(false, Ordering::Release);
     }
 
     /// What is kept of these lists may be out of date.

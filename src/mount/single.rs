@@ -80,6 +80,8 @@ pub(super) struct Inner {
     sealer: Arc<Sealer>,
     /// The level from which on a legacy client is told about log messages that it did not ask for.
     unasked_level: Raw,
+    /// Whether lists are looked at now and then whose changes the server does not announce.
+    polls: bool,
 }
 
 impl Single {
@@ -101,6 +103,7 @@ impl Single {
             snapshots: Snapshots::default(),
             sealer,
             unasked_level: Raw::from("info"),
+            polls: false,
         };
         let closed = Arc::new(closing.drop_guard());
         Self { inner: Arc::new(inner), forwards: Arc::default(), legs: Arc::default(), _closed: closed }
@@ -113,6 +116,7 @@ impl Single {
         let mut other = Self::new(&inner.name, connector, inner.share, inner.sealer.clone());
         if let Some(other) = Arc::get_mut(&mut other.inner) {
             other.tasks = inner.tasks.clone();
+            other.polls = inner.polls;
         }
         Some(Self { forwards: self.forwards.clone(), ..other })
     }
@@ -122,6 +126,16 @@ impl Single {
     pub fn tasking(mut self, tasking: Tasking) -> Self {
         if let Some(inner) = Arc::get_mut(&mut self.inner) {
             inner.tasks = Tasks::new(inner.name.clone(), inner.sealer.clone(), tasking, inner.closing.clone());
+        }
+        self
+    }
+
+    /// Looks at the lists of the server now and then while somebody wants to hear of changes, where the server itself does not
+    /// announce them. Clients are told that it does. For a mount that nobody uses yet.
+    #[must_use]
+    pub fn polling(mut self, polls: bool) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.inner) {
+            inner.polls = polls;
         }
         self
     }
@@ -274,6 +288,12 @@ impl Inner {
         let server = session.description();
         let mut capabilities = plan.capabilities(server.capabilities.clone());
         self.advertise_tasks(caller, &server, plan, &mut capabilities);
+        for kind in self.polled(&server).each() {
+            let family = kind.family().as_str();
+            let mut offered = capabilities.get_object(family).unwrap_or_default();
+            offered.set("listChanged", Raw::constant("true"));
+            capabilities.set(family, offered.to_raw());
+        }
         let description = Arc::new(Description { capabilities, ..(*server).clone() });
         let ttl = session.description_ttl_ms().map_or(DESCRIBED, Duration::from_millis);
         // Kept for everybody who would see the same, and for the session that is open now.

@@ -22,6 +22,7 @@ mod isolation;
 mod legacy_server;
 mod losses;
 mod modern_server;
+mod polling;
 mod server;
 
 use client::Legacy;

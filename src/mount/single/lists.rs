@@ -89,6 +89,12 @@ impl Inner {
         }
     }
 
+    /// A whole list as it is at the server now. Nothing of it is kept.
+    pub(in crate::mount) async fn listed(&self, caller: &Arc<Caller>, method: &Method) -> Result<Arc<Pages>, Fault> {
+        let (member, life) = (method.list_member().unwrap_or_default(), &Life::default());
+        self.fetch(&Wanted { caller, method, member, life, headers: &[] }, &View::default()).await
+    }
+
     /// Fetches a whole list, all its pages, and keeps it as long as it may be kept.
     pub(super) async fn fetch(&self, wanted: &Wanted<'_>, view: &View) -> Result<Arc<Pages>, Fault> {
         let session = self.session(wanted.caller).await?;

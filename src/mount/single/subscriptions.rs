@@ -23,7 +23,7 @@ use super::{
         changes::{
             Client, Kinds, follow, keeper,
             listener::Listener,
-            relay,
+            poll, relay,
             topics::{Ear, Hold, Topics, Use, Whose},
             watch_lists,
         },
@@ -50,6 +50,9 @@ impl Inner {
 
     /// A legacy client has come: the lists of a modern server are watched for it.
     pub(super) async fn attend(self: &Arc<Self>, caller: &Caller) {
+        if self.polls {
+            poll::start(self, &self.parties.of(caller));
+        }
         // A legacy server is asked for nothing: its sessions are opened when they are needed, and say what changes.
         if self.pool.connector(caller).known_sharing() != Some(Sharing::Everybody) {
             return;
@@ -65,6 +68,9 @@ impl Inner {
             return;
         }
         self.parties.client(caller);
+        if self.polls {
+            poll::start(self, &self.parties.of(caller));
+        }
         if self.pool.connector(caller).known_sharing() == Some(Sharing::Everybody) {
             watch_lists::start(self, &self.parties.of(caller), None);
         }
@@ -99,7 +105,13 @@ impl Inner {
         let named = self.tasks.named(caller, &filter);
         match session.revision().is_modern() {
             true => {
-                self.relay(session, caller, named.for_server(&filter)).await.map(|listening| named.renamed(listening))
+                let polled = Kinds::of_filter(&filter) & self.polled(&session.description());
+                let mut filter = named.for_server(&filter);
+                for kind in polled.each() {
+                    filter.0.remove(kind.key());
+                }
+                let relayed = self.relay(session, caller, filter).await?;
+                self.beside_polled(named.renamed(relayed), polled, caller)
             }
             false => {
                 let listening = self.gather(session, by, caller, &filter).await?;
@@ -150,6 +162,48 @@ impl Inner {
         }
     }
 
+    /// The lists that are looked at now and then.
+    pub(super) fn polled(&self, server: &Description) -> Kinds {
+        if self.polls { Kinds::silent(server) } else { Kinds::default() }
+    }
+
+    /// Adds the lists that are looked at here to what a modern server delivers.
+    fn beside_polled(
+        self: &Arc<Self>,
+        listening: Listening,
+        polled: Kinds,
+        caller: &Caller,
+    ) -> Result<Listening, Fault> {
+        if polled.is_empty() {
+            return Ok(listening);
+        }
+        let changes = self.parties.of(caller);
+        let listener = Listener::new(polled, self.closing.child_token());
+        let registered = changes.add(&listener, &self.name)?;
+        poll::start(self, &changes);
+        let Listening { honoured: Filter(mut honoured), events: mut relayed } = listening;
+        for kind in polled.each() {
+            honoured.set(kind.key(), Raw::constant("true"));
+        }
+        let (own, mut looked) = mpsc::channel(1);
+        tokio::spawn(listener.tell(own, registered));
+        let (events, receiver) = mpsc::channel(1);
+        tokio::spawn(async move {
+            loop {
+                let event = tokio::select! {
+                    () = events.closed() => return,
+                    event = relayed.recv() => event,
+                    event = looked.recv() => event,
+                };
+                let Some(event) = event else { return };
+                if events.send(event).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Listening { honoured: Filter(honoured), events: receiver })
+    }
+
     /// Opens a listen at a modern server.
     pub(in crate::mount) fn open_listen(
         &self,
@@ -172,9 +226,13 @@ impl Inner {
         filter: &Filter,
     ) -> Result<Listening, Fault> {
         let server = session.description();
-        let kinds = Kinds::of_filter(filter) & Kinds::offered(&server);
+        let kinds = Kinds::of_filter(filter) & (Kinds::offered(&server) | self.polled(&server));
         let listener = Listener::new(kinds, self.closing.child_token());
-        let registered = self.parties.of(caller).add(&listener, &self.name)?;
+        let changes = self.parties.of(caller);
+        let registered = changes.add(&listener, &self.name)?;
+        if self.polls {
+            poll::start(self, &changes);
+        }
         let topics = self.topics_of(&by);
         let plan = Plan::between(caller.revision, session.revision());
         let ear = Ear { plan, whose: Whose::Listener(listener.clone()) };

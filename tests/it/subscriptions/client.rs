@@ -189,6 +189,11 @@ impl Outside {
         within(self.read()).await.expect("a message")
     }
 
+    /// The next message, which may take so long.
+    pub(super) async fn next_within(&mut self, time: std::time::Duration) -> (String, Value) {
+        tokio::time::timeout(time, self.read()).await.expect("a message in time").expect("a message")
+    }
+
     async fn read(&mut self) -> Option<(String, Value)> {
         loop {
             while let Some((event, rest)) = self.buffer.split_once("\n\n") {

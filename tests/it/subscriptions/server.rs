@@ -64,6 +64,14 @@ pub(super) struct Manners {
     pub(super) honours_no_lists: bool,
     /// Over HTTP, everything that comes without [`KEY`](super::KEY) is refused, and what is said depends on it.
     pub(super) wants_key: bool,
+    /// The names of its tools.
+    pub(super) tools: Vec<&'static str>,
+}
+
+impl Manners {
+    fn lists(&self) -> Vec<Value> {
+        self.tools.iter().map(|name| json!({"name": name, "inputSchema": {"type": "object"}})).collect()
+    }
 }
 
 struct State {
@@ -92,6 +100,7 @@ impl Server {
             ignores: "ignored",
             honours_no_lists: false,
             wants_key: false,
+            tools: Vec::new(),
         };
         Self(Arc::new(State {
             speaks: Mutex::new(speaks),
@@ -345,8 +354,10 @@ impl Server {
                 }
                 if uri.contains(manners.refuses) { error(-32002) } else { complete(json!({})) }
             }
-            (Speaks::Modern, "tools/list") => complete(json!({"tools": [], "ttlMs": 60_000, "cacheScope": "private"})),
-            (Speaks::Legacy, "tools/list") => complete(json!({"tools": []})),
+            (Speaks::Modern, "tools/list") => {
+                complete(json!({"tools": manners.lists(), "ttlMs": 60_000, "cacheScope": "private"}))
+            }
+            (Speaks::Legacy, "tools/list") => complete(json!({"tools": manners.lists()})),
             (_, "tools/call") => complete(json!({"content": [{"type": "text", "text": session}]})),
             (_, "logging/setLevel" | "ping") => complete(json!({})),
             _ => error(-32601),
