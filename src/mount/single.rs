@@ -147,13 +147,19 @@ impl Single {
         matches!(handle, Handle { kind: Kind::Passed, .. }).then_some(other)
     }
 
-    /// Lets these headers of clients pass to the server, where it is there over HTTP: a server of another kind has no use for
-    /// them. Those that never may ([`headers::may_forward`]) are left out.
+    /// A caller as the server knows it: one that is not there over HTTP is sent no headers, and need not tell callers apart
+    /// by them.
+    fn known_as(&self, caller: &Arc<Caller>) -> Arc<Caller> {
+        match self.inner.connector.transport() {
+            "http" => caller.clone(),
+            _ => caller.clone().sending(&Credentials::default()),
+        }
+    }
+
+    /// Lets these headers of clients pass to the server, where it is there over HTTP. Those that never may
+    /// ([`headers::may_forward`]) are left out.
     #[must_use]
     pub fn forwarding(self, names: Vec<HeaderName>) -> Self {
-        if self.inner.connector.transport() != "http" {
-            return self;
-        }
         Self { forwards: names.into_iter().filter(headers::may_forward).collect(), ..self }
     }
 }
@@ -173,7 +179,8 @@ impl Mount for Single {
         &self.forwards
     }
 
-    fn call(&self, call: Call) -> BoxFuture<Result<Outcome, Fault>> {
+    fn call(&self, mut call: Call) -> BoxFuture<Result<Outcome, Fault>> {
+        call.caller = self.known_as(&call.caller);
         let other = match call.method.is_about_tasks() {
             true => self.other_of_task(&call),
             false => self.legs.other(&call, || self.legacy()),
@@ -199,12 +206,12 @@ impl Mount for Single {
     }
 
     fn describe(&self, caller: &Arc<Caller>) -> BoxFuture<Result<Arc<Description>, Fault>> {
-        let (inner, caller) = (self.inner.clone(), caller.clone());
+        let (inner, caller) = (self.inner.clone(), self.known_as(caller));
         Box::pin(async move { inner.describe(&caller).await })
     }
 
     fn tool_headers(&self, caller: &Arc<Caller>, tool: &str) -> BoxFuture<Result<Option<Arc<ToolHeaders>>, Fault>> {
-        let (inner, caller) = (self.inner.clone(), caller.clone());
+        let (inner, caller) = (self.inner.clone(), self.known_as(caller));
         if let Some(tools) = inner.view(&caller).tools(inner.catalog.epoch(&Method::ToolsList)) {
             let headers = tools.find(tool).map(|tool| tool.map(|t| t.headers.clone()));
             return Box::pin(std::future::ready(headers));
@@ -225,7 +232,7 @@ impl Mount for Single {
         if notification.method == notification::ROOTS_CHANGED && !caller.capabilities.announces_roots() {
             return;
         }
-        let ready = self.inner.pool.ready(caller).map(|opened| opened.session);
+        let ready = self.inner.pool.ready(&self.known_as(caller)).map(|opened| opened.session);
         if let Some(session) = ready.filter(|s| !s.revision().is_modern()) {
             let plan = Plan::between(caller.revision, session.revision());
             let params = plan.notification(&notification.method, notification.params);
@@ -237,13 +244,13 @@ impl Mount for Single {
         if !caller.scope.is_session() {
             return Box::pin(std::future::ready(()));
         }
-        self.inner.parties.client(caller);
-        let (inner, caller) = (self.inner.clone(), caller.clone());
+        let (inner, caller) = (self.inner.clone(), self.known_as(caller));
+        inner.parties.client(&caller);
         Box::pin(async move { inner.attend(&caller).await })
     }
 
     fn listen(&self, caller: &Arc<Caller>, filter: Filter) -> BoxFuture<Result<Listening, Fault>> {
-        let (inner, caller) = (self.inner.clone(), caller.clone());
+        let (inner, caller) = (self.inner.clone(), self.known_as(caller));
         Box::pin(async move { inner.listen(&caller, filter).await })
     }
 
