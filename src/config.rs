@@ -130,6 +130,8 @@ pub struct Server {
     pub start_timeout: Duration,
     /// Headers of inbound requests that are passed on to it.
     pub forward_headers: Vec<HeaderName>,
+    /// Whether its lists are looked at now and then whose changes it does not announce.
+    pub poll_lists: bool,
     /// What becomes of calls that are, or could be, tasks.
     pub tasks: TaskChoice,
 }

@@ -9,6 +9,7 @@
 mod call;
 mod caller;
 mod caught;
+mod credentials;
 mod fault;
 mod gather;
 mod layered;
@@ -21,6 +22,7 @@ pub use call::{Attempt, Call, Outcome, RequestState};
 pub use caller::{Answering, Caller, Principal, Scope, WeakCaller};
 pub(crate) use caught::words;
 pub use caught::{Caught, Sheltered};
+pub use credentials::Credentials;
 pub use fault::{Fault, GatewayFault, Reason};
 pub use gather::Gather;
 pub(crate) use gather::{Stop, rounds, settle};

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use ::http::{HeaderName, HeaderValue};
 
 use crate::{
-    hub::{BoxFuture, Caller, Description, Fault, Filter, Health, Life, Listening, Peer},
+    hub::{BoxFuture, Caller, Credentials, Description, Fault, Filter, Health, Life, Listening, Peer},
     jsonrpc::{Notification, Raw, RawObject},
     protocol::{ClientCapabilities, Method, Revision},
 };
@@ -58,6 +58,13 @@ pub trait Connector: Send + Sync + 'static {
 
     /// The answer of [`Connector::sharing`] where it is known without asking anybody.
     fn known_sharing(&self) -> Option<Sharing>;
+
+    /// The same server for those who send these headers along with everything: what is found out about it, and said in its
+    /// sessions, is theirs alone. `None` where nothing can be sent along to it, or there is nothing.
+    fn sending(&self, credentials: &Credentials) -> Option<Arc<dyn Connector>> {
+        let _ = credentials;
+        None
+    }
 
     /// Opens a session.
     fn open(&self, opening: Opening) -> BoxFuture<Result<Arc<dyn Session>, Fault>>;

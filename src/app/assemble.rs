@@ -74,8 +74,11 @@ fn proxy(server: &Server) -> Proxy {
     let usual = Tasking::default();
     let TaskChoice { prefer, drive_for_modern, ttl } = server.tasks;
     let proxy = proxy.tasking(Tasking { prefer, drive_for_modern, ttl: ttl.unwrap_or(usual.ttl), ..usual });
-    let proxy =
-        proxy.era(server.era).forward_headers(server.forward_headers.iter().cloned()).sessions(match server.sessions {
+    let proxy = proxy
+        .era(server.era)
+        .forward_headers(server.forward_headers.iter().cloned())
+        .poll_lists(server.poll_lists)
+        .sessions(match server.sessions {
             Sessions::Principal => Share::Principal,
             Sessions::Shared => Share::Everybody,
             Sessions::PerRequest => Share::Nobody,

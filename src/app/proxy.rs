@@ -114,6 +114,7 @@ pub struct Proxy {
     share: Share,
     tasking: Tasking,
     forwards: Vec<HeaderName>,
+    polls: bool,
     layers: Vec<Box<dyn FnOnce(Arc<str>) -> MountLayer + Send>>,
     unidentified: Option<Unidentified>,
     alone: Alone,
@@ -198,6 +199,7 @@ impl Proxy {
             share: Share::default(),
             tasking: Tasking::default(),
             forwards: Vec::new(),
+            polls: false,
             layers: Vec::new(),
             unidentified: None,
             alone: Alone::default(),
@@ -259,9 +261,19 @@ impl Proxy {
         self
     }
 
-    /// Lets these headers of clients pass to a server elsewhere. Credentials and headers of the protocol never pass.
+    /// Lets these headers of clients pass to a server elsewhere, with everything that is sent for the client: its calls, and
+    /// the handshakes and streams that they need. Clients that send different values share no session there, and are shown
+    /// nothing of what the server says to others. Headers that name one request, such as `traceparent` and `x-request-id`, go
+    /// with that request alone. Credentials and headers of the protocol never pass.
     pub fn forward_headers(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
         self.forwards.extend(names);
+        self
+    }
+
+    /// Looks at the server's lists about once a minute while a client wants to hear of changes, where the server does not
+    /// announce them itself. What it lists is looked at in the gateway's own name.
+    pub fn poll_lists(mut self, polls: bool) -> Self {
+        self.polls = polls;
         self
     }
 
@@ -380,6 +392,7 @@ impl Proxy {
         let single = |era| {
             Single::new(name, self.target.connector(name, era, process), self.share, sealer.clone())
                 .forwarding(self.forwards.clone())
+                .polling(self.polls)
                 .tasking(self.tasking)
         };
         let mount: Arc<dyn Mount> = match self.era {

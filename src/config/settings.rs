@@ -16,7 +16,7 @@ use super::{Config, DEMO, EraChoice, HostName, Kind, Secret, Server, Sessions, T
 use crate::protocol::headers;
 
 const KEYS: [&str; 9] = ["listen", "hosts", "public_url", "seal_keys", "auth", "metrics", "demo", "servers", "routes"];
-const SERVER_KEYS: [&str; 5] = ["era", "sessions", "forward_headers", "start_timeout", "tasks"];
+const SERVER_KEYS: [&str; 6] = ["era", "sessions", "forward_headers", "poll_lists", "start_timeout", "tasks"];
 const TASK_KEYS: [&str; 3] = ["prefer", "drive_for_modern", "ttl"];
 
 const ERAS: [(&str, EraChoice); 4] = [
@@ -186,6 +186,7 @@ struct ServerSettings {
     era: Option<EraChoice>,
     sessions: Option<Sessions>,
     forward_headers: Vec<HeaderName>,
+    poll_lists: bool,
     start_timeout: Option<Duration>,
     tasks: TaskChoice,
 }
@@ -202,6 +203,7 @@ impl ServerSettings {
                 "era" => settings.era = reader.choice(node, &key, &ERAS),
                 "sessions" => settings.sessions = reader.choice(node, &key, &SESSIONS),
                 "forward_headers" => settings.forward_headers = read_forwarded(reader, node, &key),
+                "poll_lists" => settings.poll_lists = reader.bool(node, &key).unwrap_or_default(),
                 "start_timeout" => settings.start_timeout = read_duration(reader, node, &key),
                 "tasks" => settings.tasks = read_tasks(reader, node, &key),
                 _ => unknown(reader, entry, &key, &SERVER_KEYS),
@@ -215,6 +217,7 @@ impl ServerSettings {
         server.sessions = self.sessions.unwrap_or(server.sessions);
         server.start_timeout = self.start_timeout.unwrap_or(server.start_timeout);
         server.forward_headers = self.forward_headers;
+        server.poll_lists = self.poll_lists;
         server.tasks = self.tasks;
     }
 }
@@ -283,6 +286,7 @@ impl Server {
             sessions: Sessions::default(),
             start_timeout: DEFAULT_START,
             forward_headers: Vec::new(),
+            poll_lists: false,
             tasks: TaskChoice::default(),
         }
     }

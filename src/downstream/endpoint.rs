@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    hub::{LifeLimits, Mount, Principal},
+    hub::{Credentials, LifeLimits, Mount, Principal},
     jsonrpc::{ErrorObject, Limits, Message, ParseError, Payload, RawObject, code, encode_error},
     protocol::{Method, Revision, headers, meta},
     seal::Sealer,
@@ -19,6 +19,7 @@ use super::{
     Body, Scopes,
     accept::{self, Accept},
     body::{BODY_LIMIT, BODY_TIME, BodyError, read_body},
+    forwarded,
     legacy::{Legacy, Sessions},
     modern::{Held, Modern},
     reply,
@@ -81,6 +82,13 @@ pub(super) struct Context<'a> {
     pub(super) accept: Accept,
     /// Who calls.
     pub(super) principal: &'a Principal,
+}
+
+impl Context<'_> {
+    /// What of the headers goes on to the server with everything that is sent for this client.
+    pub(super) fn credentials(&self) -> Credentials {
+        forwarded::credentials(self.headers, self.mount.forwards())
+    }
 }
 
 /// The MCP endpoint in front of one mount.

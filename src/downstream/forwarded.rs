@@ -2,9 +2,12 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::protocol::{
-    headers::{self, PARAM_PREFIX, ToolHeaders},
-    trace::{TRACEPARENT, TRACESTATE},
+use crate::{
+    hub::Credentials,
+    protocol::{
+        headers::{self, PARAM_PREFIX, ToolHeaders},
+        trace::{TRACEPARENT, TRACESTATE},
+    },
 };
 
 /// How many `Mcp-Param-*` go on with one request.
@@ -22,6 +25,11 @@ pub(crate) fn named(headers: &HeaderMap, names: &[HeaderName]) -> Vec<(HeaderNam
         named.extend(headers.get_all(name).iter().map(|value| (name.clone(), value.clone())));
     }
     named
+}
+
+/// What of it says who the client is to the server.
+pub(super) fn credentials(headers: &HeaderMap, names: &[HeaderName]) -> Credentials {
+    Credentials::of(&named(headers, names))
 }
 
 /// Adds the `Mcp-Param-*` that mirror nothing the gateway knows of: others on the way may know them, so they are passed on

@@ -254,6 +254,6 @@ fn told(context: &Context<'_>, session: &Arc<Session>, notification: Notificatio
         _ => Some(Notification { method, params }),
     };
     if let Some(notification) = forwarded {
-        context.mount.notify(&session.caller(), notification);
+        context.mount.notify(&session.caller_of(&context.credentials(), true), notification);
     }
 }

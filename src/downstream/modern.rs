@@ -92,7 +92,7 @@ impl Modern {
         if let Ok((envelope, params)) = Envelope::read(params)
             && envelope.is_served()
         {
-            let caller = self.callers.caller(&context.settings.scopes, context.principal, &envelope);
+            let caller = self.callers.caller(context, &envelope);
             self.shared.mount.notify(&caller, Notification { method, params: Some(params) });
         }
     }
@@ -102,7 +102,7 @@ impl Modern {
         let method = Method::parse(&method);
         let (envelope, mut params) = Envelope::read(params)?;
         envelope.check(context.headers, &method, &params)?;
-        let caller = self.callers.caller(&context.settings.scopes, context.principal, &envelope);
+        let caller = self.callers.caller(context, &envelope);
         let text = params.to_raw();
         let mut exchange = Exchange { shared: self.shared.clone(), caller, method, text, server_info: None };
         // Before anything asks the server: a state that is not this caller's must not even open a session.

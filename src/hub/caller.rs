@@ -10,7 +10,7 @@ use crate::{
     protocol::{ClientCapabilities, Revision},
 };
 
-use super::{Peer, SilentPeer};
+use super::{Credentials, Peer, SilentPeer};
 
 /// Who is calling, as the authentication layer established it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -58,11 +58,14 @@ pub enum Answering {
 }
 
 /// The sender of a call.
+#[derive(Clone)]
 pub struct Caller {
     /// Who it is.
     pub principal: Principal,
     /// With whom it shares upstream sessions.
     pub scope: Arc<Scope>,
+    /// What it sends along to the server. Those who send different things share nothing there, in one scope as well.
+    pub credentials: Credentials,
     /// What it speaks.
     pub revision: Revision,
     /// Who the client says it is; for display and for the server, never for a decision.
@@ -91,6 +94,7 @@ impl Caller {
         Arc::new(Self {
             principal,
             scope,
+            credentials: Credentials::default(),
             revision: Revision::NEWEST_MODERN,
             client_info: None,
             capabilities: ClientCapabilities::default(),
@@ -100,12 +104,22 @@ impl Caller {
         })
     }
 
+    /// The same caller with what it sends along now.
+    #[must_use]
+    pub fn sending(self: Arc<Self>, credentials: &Credentials) -> Arc<Self> {
+        if self.credentials == *credentials {
+            return self;
+        }
+        Arc::new(Self { credentials: credentials.clone(), ..(*self).clone() })
+    }
+
     /// The same caller for whoever must not keep its scope from ending.
     #[must_use]
     pub fn downgrade(&self) -> WeakCaller {
         WeakCaller {
             principal: self.principal.clone(),
             scope: Arc::downgrade(&self.scope),
+            credentials: self.credentials.clone(),
             revision: self.revision,
             client_info: self.client_info.clone(),
             capabilities: self.capabilities.clone(),
@@ -120,6 +134,7 @@ impl Caller {
 pub struct WeakCaller {
     principal: Principal,
     scope: Weak<Scope>,
+    credentials: Credentials,
     revision: Revision,
     client_info: Option<Raw>,
     capabilities: ClientCapabilities,
@@ -141,6 +156,7 @@ impl WeakCaller {
         Some(Arc::new(Caller {
             principal: self.principal.clone(),
             scope: self.scope.upgrade()?,
+            credentials: self.credentials.clone(),
             revision: self.revision,
             client_info: self.client_info.clone(),
             capabilities: self.capabilities.clone(),

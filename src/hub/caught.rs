@@ -196,4 +196,12 @@ impl Peer for ShelteredPeer {
             }
         }
     }
+
+    fn answers_later(&self) -> bool {
+        catch_unwind(AssertUnwindSafe(|| self.peer.answers_later())).unwrap_or_default()
+    }
+
+    fn hears_logs(&self) -> bool {
+        catch_unwind(AssertUnwindSafe(|| self.peer.hears_logs())).unwrap_or_default()
+    }
 }

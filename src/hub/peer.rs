@@ -53,6 +53,12 @@ pub trait Peer: Send + Sync {
     fn answers_later(&self) -> bool {
         false
     }
+
+    /// Whether the client wants to hear log messages of the call. A server that has one stream for everything does not say
+    /// which call a message is of; where only one of several is to be heard of, it is taken for that one's.
+    fn hears_logs(&self) -> bool {
+        true
+    }
 }
 
 /// A peer that hears nothing and answers nothing.
@@ -64,5 +70,9 @@ impl Peer for SilentPeer {
 
     fn ask(&self, _: Question) -> BoxFuture<Answer> {
         Box::pin(std::future::ready(Err(Refusal::NoOne)))
+    }
+
+    fn hears_logs(&self) -> bool {
+        false
     }
 }

@@ -26,6 +26,8 @@ pub(super) struct Beside {
     pub(super) levels: Arc<Levels>,
     /// The pages that persons were sent to.
     pub(super) visits: Visits,
+    /// Whether principals share the session: what is said of a call of one of them must not be taken for another's.
+    is_everybodys: bool,
 }
 
 impl Beside {
@@ -33,7 +35,7 @@ impl Beside {
     pub(super) fn of(caller: &Caller, everybody: bool) -> Arc<Self> {
         let adopts =
             !everybody && !caller.scope.is_session() && caller.revision.is_modern() && caller.capabilities.has_roots();
-        Arc::new(Self { roots: adopts.then(Arc::default), ..Self::default() })
+        Arc::new(Self { roots: adopts.then(Arc::default), is_everybodys: everybody, ..Self::default() })
     }
 
     /// `outside`, with what the session says for this first looked at.
@@ -80,5 +82,9 @@ impl Peer for Aside {
     fn answers_later(&self) -> bool {
         // Roots that are held wait for a client as well.
         self.peer.answers_later() || !self.in_a_call && self.beside.roots.is_some()
+    }
+
+    fn hears_logs(&self) -> bool {
+        self.beside.is_everybodys || self.peer.hears_logs()
     }
 }

@@ -9,10 +9,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::mpsc, time::Instant};
+use tokio::time::Instant;
 
 use crate::{
-    hub::{Caller, Description, Fault, Listening, Principal},
+    hub::{Caller, Credentials, Description, Fault, Principal},
     jsonrpc::{Raw, RawObject, code},
     protocol::{Method, Revision, headers::ToolHeaders, ladder::Plan, method::notification, tasks::Support},
 };
@@ -24,11 +24,12 @@ const VIEWS: usize = 512;
 /// The longest that anything is kept, whatever the server says.
 const LONGEST: Duration = Duration::from_secs(3600);
 
-/// Who sees the same lists: servers may vary them by principal, by declared capabilities and by revision, and a client's
+/// Who sees the same lists: servers may vary them by principal, by what is sent along, by declared capabilities and by revision, and a client's
 /// own session may have changed its lists by what was called in it.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Key {
     principal: Principal,
+    credentials: Credentials,
     fingerprint: Arc<str>,
     revision: Revision,
     session: Option<u64>,
@@ -150,6 +151,7 @@ impl Catalog {
         let session = (own_session && caller.scope.is_session()).then(|| caller.scope.id());
         let key = Key {
             principal: caller.principal.clone(),
+            credentials: caller.credentials.clone(),
             fingerprint: caller.fingerprint.clone(),
             revision: caller.revision,
             session,
@@ -196,27 +198,11 @@ impl Catalog {
         self.epochs[list_index(method).min(2)].load(Ordering::Acquire)
     }
 
-    /// Listens along: what is kept is forgotten before a listener hears that it changed. `session` is held meanwhile.
-    pub(super) fn overhear<S: Send + 'static>(self: Arc<Self>, listening: Listening, session: S) -> Listening {
-        let Listening { honoured, mut events } = listening;
-        let (forward, forwarded) = mpsc::channel(1);
-        tokio::spawn(async move {
-            let _session = session;
-            loop {
-                let event = tokio::select! {
-                    () = forward.closed() => return,
-                    event = events.recv() => event,
-                };
-                let Some(event) = event else { return };
-                if event.method.ends_with("/list_changed") {
-                    self.changed(&event.method);
-                }
-                if forward.send(event).await.is_err() {
-                    return;
-                }
-            }
-        });
-        Listening { honoured, events: forwarded }
+    /// Whether any list is kept that a change would make stale.
+    pub(super) fn keeps_lists(&self) -> bool {
+        let (views, now) = (lock(&self.views), Instant::now());
+        let holds = |list: &Mutex<Option<Kept<Arc<Pages>>>>| lock(list).as_ref().is_some_and(|kept| kept.until > now);
+        views.values().any(|view| view.lists.iter().any(holds))
     }
 
     /// The server announced a change: what is kept of that family is stale.

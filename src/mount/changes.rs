@@ -6,18 +6,22 @@
 //!
 //! | the client | the server | lists | resources |
 //! |---|---|---|---|
-//! | modern | modern | its own `subscriptions/listen`, passed through | the same |
+//! | modern | modern | its own `subscriptions/listen`, passed through by [`relay`] | the same |
 //! | modern | legacy | a [`Listener`](listener::Listener) | the [`Topics`](topics::Topics) of the session |
 //! | legacy | legacy | a [`Client`], which its own session tells as well | its own session, noted in the `Topics` |
 //! | legacy | modern | a `Client`, told by the one [`watch`] of the mount | a listen of its own, by [`follow`] |
 //!
 //! Changes of a list are told to everybody at the mount, in whichever session they were announced: they carry no data, and
-//! a server may say them to one client alone, most often to the one whose call caused them. Updates of resources never leave
-//! the session that subscribed.
+//! a server may say them to one client alone, most often to the one whose call caused them. Where clients send headers of
+//! their own along to the server, only those who send the same are told: see [`Parties`]. Updates of resources never leave the
+//! session that subscribed.
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -29,6 +33,7 @@ use crate::{
 };
 
 use super::catalog::Catalog;
+pub(super) use parties::Parties;
 
 mod backoff;
 mod client;
@@ -36,6 +41,9 @@ pub(super) mod follow;
 pub(super) mod keeper;
 mod kinds;
 pub(super) mod listener;
+mod parties;
+pub(super) mod poll;
+pub(super) mod relay;
 pub(super) mod topics;
 mod updates;
 pub(super) mod watch_lists;
@@ -51,14 +59,18 @@ const LISTENERS: usize = 10_000;
 /// For how long changes of lists are gathered before they are told.
 const LISTS: Duration = Duration::from_millis(100);
 
-/// Everybody at one mount who is told of changes by the gateway itself.
+/// Everybody at one mount who sends the same along to its server, as far as they are told of changes by the gateway itself.
 pub(super) struct Changes {
     catalog: Arc<Catalog>,
+    /// The gateway itself, where it speaks to the server for all of them.
+    pub(super) gateway: Arc<Caller>,
     hub: Mutex<Hub>,
     /// How many legacy clients there are.
     clients: watch::Sender<usize>,
     /// Watches the lists for them.
     pub(super) watched: watch_lists::Watched,
+    /// Whether somebody looks at the lists now and then.
+    polled: AtomicBool,
 }
 
 #[derive(Default)]
@@ -78,9 +90,16 @@ pub(super) struct Registered {
 }
 
 impl Changes {
-    pub(super) fn new(catalog: Arc<Catalog>) -> Arc<Self> {
+    fn new(catalog: Arc<Catalog>, gateway: Arc<Caller>) -> Arc<Self> {
         let watched = watch_lists::Watched::default();
-        Arc::new(Self { catalog, hub: Mutex::default(), clients: watch::Sender::new(0), watched })
+        Arc::new(Self {
+            catalog,
+            gateway,
+            hub: Mutex::default(),
+            clients: watch::Sender::new(0),
+            watched,
+            polled: AtomicBool::new(false),
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Hub> {
@@ -103,7 +122,7 @@ impl Changes {
     }
 
     /// A client's own session, which is told from now on until its scope ends.
-    pub(super) fn client(self: &Arc<Self>, caller: &Caller) -> Arc<Client> {
+    fn client(self: &Arc<Self>, caller: &Caller) -> Arc<Client> {
         let scope = caller.scope.id();
         let mut hub = self.lock();
         if let Some(client) = hub.clients.get(&scope) {
@@ -114,16 +133,30 @@ impl Changes {
         let count = hub.clients.len();
         drop(hub);
         self.clients.send_replace(count);
-        caller.scope.on_close(self, move |changes| {
-            let mut hub = changes.lock();
-            let gone = hub.clients.remove(&scope);
-            let count = hub.clients.len();
-            drop(hub);
-            changes.clients.send_replace(count);
-            // It gives up what it held, which takes locks of its own.
-            drop(gone);
-        });
+        caller.scope.on_close(self, move |changes| changes.leave(scope));
         client
+    }
+
+    /// The client of this scope, while it is told anything.
+    pub(super) fn told(&self, scope: u64) -> Option<Arc<Client>> {
+        self.lock().clients.get(&scope).cloned()
+    }
+
+    /// The client of this scope is told nothing any more.
+    fn leave(&self, scope: u64) {
+        let mut hub = self.lock();
+        let gone = hub.clients.remove(&scope);
+        let count = hub.clients.len();
+        drop(hub);
+        self.clients.send_replace(count);
+        // It gives up what it held, which takes locks of its own.
+        drop(gone);
+    }
+
+    /// Whether nobody is told anything here.
+    fn is_deserted(&self) -> bool {
+        let hub = self.lock();
+        hub.listeners.is_empty() && hub.clients.is_empty() && hub.announced.is_empty()
     }
 
     /// Whether any legacy client is told.
@@ -139,6 +172,16 @@ impl Changes {
     /// Whether anybody would be told of a change.
     pub(super) fn has_listeners(&self) -> bool {
         !self.lock().listeners.is_empty() || self.has_clients()
+    }
+
+    /// Whether the one who asks is the one who begins to look at the lists.
+    fn begins_to_poll(&self) -> bool {
+        !self.polled.swap(true, Ordering::AcqRel)
+    }
+
+    /// Nobody looks any more.
+    fn has_polled(&self) {
+        self.polled.store(false, Ordering::Release);
     }
 
     /// What is kept of these lists may be out of date.

@@ -9,7 +9,7 @@ use crate::{
 };
 
 use super::{
-    changes::{Changes, Client, GATHERED, Kinds, topics::Topics},
+    changes::{Changes, Client, GATHERED, Kinds, Parties, topics::Topics},
     pool::Key,
     tasks::Tasks,
     translate::Translated,
@@ -27,7 +27,8 @@ pub(super) struct Outside {
 
 struct Own {
     scope: Weak<Scope>,
-    client: Weak<Client>,
+    /// What the client is found by.
+    id: u64,
     plan: Plan,
 }
 
@@ -36,17 +37,20 @@ impl Outside {
     pub(super) fn of(
         caller: &Caller,
         own: bool,
-        changes: &Arc<Changes>,
+        parties: &Arc<Parties>,
         topics: Arc<Topics>,
         tasks: (Weak<Tasks>, Option<Key>),
     ) -> Arc<dyn Peer> {
+        if own {
+            parties.client(caller);
+        }
         let own = own.then(|| Own {
             scope: Arc::downgrade(&caller.scope),
-            client: Arc::downgrade(&changes.client(caller)),
+            id: caller.scope.id(),
             // The revisions of the legacy era differ in no message of this kind.
             plan: Plan::between(caller.revision, Revision::NEWEST_LEGACY),
         });
-        Arc::new(Self { own, changes: changes.clone(), topics, tasks })
+        Arc::new(Self { own, changes: parties.of(caller), topics, tasks })
     }
 
     /// What concerns tasks, while there is anybody who knows them.
@@ -59,14 +63,18 @@ impl Outside {
         Some(Translated::peer(own.plan, own.scope.upgrade()?.peer().clone()))
     }
 
+    /// The client whose session it is, as far as it is told of changes.
+    fn told(&self) -> Option<(Arc<Client>, Plan)> {
+        let own = self.own.as_ref()?;
+        Some((self.changes.told(own.id)?, own.plan))
+    }
+
     fn updated(&self, Notification { params, .. }: Notification) {
         let Some(uri) = params.as_ref().and_then(|p| Some(p.get("uri").and_then(Raw::as_text)?.into_owned())) else {
             return;
         };
         self.topics.updated(&uri, params.as_ref());
-        if let Some(Own { client, plan, .. }) = &self.own
-            && let Some(client) = client.upgrade()
-        {
+        if let Some((client, plan)) = self.told() {
             client.updated(&uri, plan.notification(notification::RESOURCE_UPDATED, params), GATHERED);
         }
     }
@@ -75,9 +83,8 @@ impl Outside {
 impl Peer for Outside {
     fn notify(&self, notification: Notification) {
         if let Some(kinds) = Kinds::announced(&notification.method) {
-            let own = self.own.as_ref().and_then(|own| Some((own.client.upgrade()?, own.plan)));
             let Notification { method, params } = notification;
-            match own {
+            match self.told() {
                 Some((client, plan)) => {
                     let params = plan.notification(&method, params);
                     self.changes.announce(kinds, Some((&client, params.as_ref())));
@@ -109,7 +116,7 @@ impl Peer for Outside {
         self.changes.forget(lists);
         // Not everybody at the mount: others have heard their own sessions.
         self.topics.lists_missed(lists);
-        if let Some(client) = self.own.as_ref().and_then(|own| own.client.upgrade()) {
+        if let Some((client, _)) = self.told() {
             client.changed(lists);
         }
     }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::{
-    hub::Fault,
+    hub::{Credentials, Fault},
     jsonrpc::{Raw, RawObject, code},
     seal::{Purpose, Sealer, random_token},
 };
@@ -40,6 +40,7 @@ pub(super) struct Pages {
 struct Snapshot {
     id: String,
     owner: String,
+    credentials: Credentials,
     pages: Arc<Pages>,
     expires: Instant,
 }
@@ -57,6 +58,8 @@ pub(super) struct Owner<'a> {
     pub(super) mount: &'a str,
     /// Method, capabilities and revision: a cursor of one view opens no other.
     pub(super) view: String,
+    /// What its requests send along.
+    pub(super) credentials: &'a Credentials,
 }
 
 impl Snapshots {
@@ -100,7 +103,8 @@ impl Snapshots {
             if kept.len() >= SNAPSHOTS {
                 kept.pop_front();
             }
-            kept.push_back(Snapshot { id, owner: owner.view.clone(), pages: pages.clone(), expires: now + KEPT });
+            let (credentials, expires) = (owner.credentials.clone(), now + KEPT);
+            kept.push_back(Snapshot { id, owner: owner.view.clone(), credentials, pages: pages.clone(), expires });
         }
         pages
     }
@@ -115,7 +119,8 @@ impl Snapshots {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let snapshot = kept
             .iter()
-            .find(|s| s.id == place.snapshot && s.owner == owner.view && s.expires > Instant::now())
+            .find(|s| s.id == place.snapshot && s.owner == owner.view && s.credentials == *owner.credentials)
+            .filter(|s| s.expires > Instant::now())
             .ok_or_else(invalid)?;
         snapshot.pages.pages.get(place.page).cloned().ok_or_else(invalid)
     }

@@ -9,7 +9,7 @@ use std::{
 use tokio::time::Instant;
 
 use crate::{
-    hub::{Caller, Fault, Peer, Principal, Reason},
+    hub::{Caller, Credentials, Fault, Peer, Principal, Reason},
     protocol::{Era, Revision},
     upstream::{Connector, Opening, Session, Sharing},
 };
@@ -18,6 +18,10 @@ use super::beside::Beside;
 
 /// How many sessions one server may have.
 const SESSIONS: usize = 1000;
+/// How many of them the calls of one principal, and those of one client's own session, may have that differ in the headers
+/// that are sent along.
+const OF_SCOPE: usize = 256;
+const OF_CLIENT: usize = 16;
 /// How long a session that nobody uses stays open, unless it is a client's own.
 const IDLE: Duration = Duration::from_secs(600);
 /// How often idle sessions are looked for.
@@ -40,6 +44,8 @@ pub enum Share {
 pub(super) struct Key {
     /// The scope, or 0 for everybody.
     scope: u64,
+    /// What is sent along with everything that is said in it: nobody else's calls are sent in its name.
+    credentials: Credentials,
     /// The declared capabilities, where they matter.
     fingerprint: Option<Arc<str>>,
     /// The revision of a client's own legacy session, which the server is greeted with.
@@ -48,16 +54,17 @@ pub(super) struct Key {
 
 impl Key {
     fn of(caller: &Caller, sharing: Sharing, share: Share) -> Self {
+        let credentials = caller.credentials.clone();
         if share == Share::Everybody {
-            return Self { scope: 0, fingerprint: None, revision: None };
+            return Self { scope: 0, credentials, fingerprint: None, revision: None };
         }
         let (scope, fingerprint) = match sharing {
-            Sharing::Everybody => return Self { scope: 0, fingerprint: None, revision: None },
+            Sharing::Everybody => return Self { scope: 0, credentials, fingerprint: None, revision: None },
             Sharing::Scope => (caller.scope.id(), None),
             Sharing::ScopeAndCapabilities => (caller.scope.id(), Some(caller.fingerprint.clone())),
         };
         let own = caller.scope.is_session() && caller.revision.era() == Era::Legacy;
-        Self { scope, fingerprint, revision: own.then_some(caller.revision) }
+        Self { scope, credentials, fingerprint, revision: own.then_some(caller.revision) }
     }
 
     /// Whether it is the session of one legacy client alone.
@@ -89,10 +96,14 @@ impl Slot {
         Some(session)
     }
 
-    fn is_idle(&self) -> bool {
+    fn is_unused(&self) -> bool {
         let unused =
             lock(&self.session).as_ref().is_none_or(|s| Arc::strong_count(&s.session) == 1 || !s.session.is_open());
-        unused && self.opening.try_lock().is_ok() && lock(&self.used).elapsed() > IDLE
+        unused && self.opening.try_lock().is_ok()
+    }
+
+    fn is_idle(&self) -> bool {
+        self.is_unused() && lock(&self.used).elapsed() > IDLE
     }
 }
 
@@ -109,16 +120,21 @@ impl Pool {
         Self { connector, share, slots: Arc::default(), sweeping: Mutex::new(false) }
     }
 
+    /// The server as this caller reaches it.
+    pub(super) fn connector(&self, caller: &Caller) -> Arc<dyn Connector> {
+        self.connector.sending(&caller.credentials).unwrap_or_else(|| self.connector.clone())
+    }
+
     /// The session of this caller, where it is open already.
     pub(super) fn ready(&self, caller: &Caller) -> Option<Opened> {
-        let key = Key::of(caller, self.connector.known_sharing()?, self.share);
+        let key = self.key(caller)?;
         let slot = lock(&self.slots).get(&key)?.clone();
         slot.ready()
     }
 
     /// What this caller's session is known by, where it is known who shares it.
     pub(super) fn key(&self, caller: &Caller) -> Option<Key> {
-        Some(Key::of(caller, self.connector.known_sharing()?, self.share))
+        Some(Key::of(caller, self.connector(caller).known_sharing()?, self.share))
     }
 
     /// The session of this caller, opened where it is not. However many calls wait for it, it is opened once. `outside` hears
@@ -131,19 +147,22 @@ impl Pool {
         if let Some(session) = self.ready(caller) {
             return Ok(session);
         }
-        let sharing = self.connector.sharing().await?;
+        let connector = self.connector(caller);
+        let sharing = connector.sharing().await?;
         let beside = Beside::of(caller, self.share == Share::Everybody);
         if self.share == Share::Nobody && sharing != Sharing::Everybody && !caller.scope.is_session() {
             let outside = beside.around(outside(None));
-            let session = self.connector.open(Opening { caller: caller.clone(), outside }).await?;
+            let session = connector.open(Opening { caller: caller.clone(), outside }).await?;
             return Ok(Opened { session, beside });
         }
         let key = Key::of(caller, sharing, self.share);
         let slot = self.slot(&key, caller)?;
         self.sweep();
-        let (connector, outside) = (self.connector.clone(), beside.around(outside(Some(&key))));
-        let caller =
-            if self.share == Share::Everybody { Caller::gateway(Principal::new("everybody")) } else { caller.clone() };
+        let outside = beside.around(outside(Some(&key)));
+        let caller = match self.share {
+            Share::Everybody => Caller::gateway(Principal::new("everybody")).sending(&caller.credentials),
+            _ => caller.clone(),
+        };
         // In a task of its own: a client that loses patience must not keep a slow server from ever coming up.
         let opened = tokio::spawn(async move {
             let _opening = slot.opening.lock().await;
@@ -160,10 +179,16 @@ impl Pool {
     }
 
     fn slot(&self, key: &Key, caller: &Arc<Caller>) -> Result<Arc<Slot>, Fault> {
+        // Dropped after the lock is given back: closing a session takes locks of its own.
+        let _replaced;
         let mut slots = lock(&self.slots);
         if let Some(slot) = slots.get(key) {
             return Ok(slot.clone());
         }
+        _replaced = match key.credentials.is_empty() {
+            true => None,
+            false => self.make_room(&mut slots, key)?,
+        };
         if slots.len() >= SESSIONS {
             let idle = slots.iter().filter(|(_, s)| s.is_idle()).min_by_key(|(_, s)| *lock(&s.used));
             match idle.map(|(key, _)| key.clone()) {
@@ -191,6 +216,29 @@ impl Pool {
             });
         }
         Ok(slot)
+    }
+
+    /// A client may send something else along with each request, and must not crowd out others by that: of the sessions that
+    /// one scope has for it, the longest unused is closed for another.
+    fn make_room(&self, slots: &mut HashMap<Key, Arc<Slot>>, key: &Key) -> Result<Option<Arc<Slot>>, Fault> {
+        let most = match () {
+            () if key.scope == 0 => SESSIONS - 1,
+            () if key.is_own() => OF_CLIENT,
+            () => OF_SCOPE,
+        };
+        let same = || slots.iter().filter(|(k, _)| k.scope == key.scope && !k.credentials.is_empty());
+        if same().count() < most {
+            return Ok(None);
+        }
+        let unused = same().filter(|(_, slot)| slot.is_unused()).min_by_key(|(_, slot)| *lock(&slot.used));
+        match unused.map(|(key, _)| key.clone()) {
+            Some(unused) => Ok(slots.remove(&unused)),
+            None => {
+                let message =
+                    format!("it has {most} sessions for different headers of one client, which all are in use");
+                Err(Fault::upstream(Reason::Busy, self.connector.name(), message))
+            }
+        }
     }
 
     /// Starts the task that closes idle sessions, once there is something to close. It ends with the pool.

@@ -11,8 +11,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
     hub::{
-        Answering, Attempt, BoxFuture, Call, Caller, Description, Fault, Filter, Health, Life, Link, Listening, Mount,
-        Outcome, Principal, Reason,
+        Answering, Attempt, BoxFuture, Call, Caller, Credentials, Description, Fault, Filter, Health, Life, Link,
+        Listening, Mount, Outcome, Principal, Reason,
     },
     jsonrpc::{Notification, Raw},
     protocol::{
@@ -38,11 +38,11 @@ mod visits;
 use legs::{Legs, asked_the_old_way};
 use lists::Wanted;
 use sending::Hop;
-use travelling::{Header, own_headers};
+use travelling::{Header, is_special, own_headers};
 
 use super::{
     catalog::{Catalog, Tool, View},
-    changes::{Changes, topics::Topics, watch_lists},
+    changes::{Parties, topics::Topics, watch_lists},
     outside::Outside,
     pages::Snapshots,
     pool::{Key, Opened, Pool, Share},
@@ -68,13 +68,11 @@ pub(super) struct Inner {
     pool: Pool,
     share: Share,
     catalog: Arc<Catalog>,
-    pub(super) changes: Arc<Changes>,
+    pub(super) parties: Arc<Parties>,
     /// What is subscribed to in each session of a legacy server.
     topics: Mutex<HashMap<Key, Weak<Topics>>>,
-    /// Who listens for those who share no session.
-    observer: Mutex<Weak<Caller>>,
-    /// The gateway itself, where it speaks to the server for everybody.
-    pub(super) gateway: Arc<Caller>,
+    /// Who listens for those who share no session, by what they send along.
+    observers: Mutex<HashMap<Credentials, Weak<Caller>>>,
     /// Fires when nobody can reach the mount any more: what goes on at it without a call holds the mount itself.
     pub(super) closing: CancellationToken,
     snapshots: Snapshots,
@@ -82,6 +80,8 @@ pub(super) struct Inner {
     sealer: Arc<Sealer>,
     /// The level from which on a legacy client is told about log messages that it did not ask for.
     unasked_level: Raw,
+    /// Whether lists are looked at now and then whose changes the server does not announce.
+    polls: bool,
 }
 
 impl Single {
@@ -94,16 +94,16 @@ impl Single {
             pool: Pool::new(connector.clone(), share),
             share,
             connector,
-            changes: Changes::new(catalog.clone()),
+            parties: Parties::new(catalog.clone(), Caller::gateway(Principal::new("gateway"))),
             catalog,
             topics: Mutex::default(),
-            observer: Mutex::new(Weak::new()),
-            gateway: Caller::gateway(Principal::new("gateway")),
+            observers: Mutex::default(),
             tasks: Tasks::new(name.into(), sealer.clone(), Tasking::default(), closing.clone()),
             closing: closing.clone(),
             snapshots: Snapshots::default(),
             sealer,
             unasked_level: Raw::from("info"),
+            polls: false,
         };
         let closed = Arc::new(closing.drop_guard());
         Self { inner: Arc::new(inner), forwards: Arc::default(), legs: Arc::default(), _closed: closed }
@@ -116,6 +116,7 @@ impl Single {
         let mut other = Self::new(&inner.name, connector, inner.share, inner.sealer.clone());
         if let Some(other) = Arc::get_mut(&mut other.inner) {
             other.tasks = inner.tasks.clone();
+            other.polls = inner.polls;
         }
         Some(Self { forwards: self.forwards.clone(), ..other })
     }
@@ -129,11 +130,30 @@ impl Single {
         self
     }
 
+    /// Looks at the lists of the server now and then while somebody wants to hear of changes, where the server itself does not
+    /// announce them. Clients are told that it does. For a mount that nobody uses yet.
+    #[must_use]
+    pub fn polling(mut self, polls: bool) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.inner) {
+            inner.polls = polls;
+        }
+        self
+    }
+
     /// The way on which the task was made that a request is about, if not on this one.
     fn other_of_task(&self, call: &Call) -> Option<&Self> {
         let other = self.legs.made()?;
         let (handle, _) = self.inner.tasks.open(&call.caller.principal, call.params.get(TASK_ID)).ok()?;
         matches!(handle, Handle { kind: Kind::Passed, .. }).then_some(other)
+    }
+
+    /// A caller as the server knows it: one that is not there over HTTP is sent no headers, and need not tell callers apart
+    /// by them.
+    fn known_as(&self, caller: &Arc<Caller>) -> Arc<Caller> {
+        match self.inner.connector.transport() {
+            "http" => caller.clone(),
+            _ => caller.clone().sending(&Credentials::default()),
+        }
     }
 
     /// Lets these headers of clients pass to the server, where it is there over HTTP. Those that never may
@@ -162,7 +182,8 @@ impl Mount for Single {
         &self.forwards
     }
 
-    fn call(&self, call: Call) -> BoxFuture<Result<Outcome, Fault>> {
+    fn call(&self, mut call: Call) -> BoxFuture<Result<Outcome, Fault>> {
+        call.caller = self.known_as(&call.caller);
         let other = match call.method.is_about_tasks() {
             true => self.other_of_task(&call),
             false => self.legs.other(&call, || self.legacy()),
@@ -170,6 +191,7 @@ impl Mount for Single {
         if let Some(other) = other {
             return other.call(call);
         }
+        self.inner.meet(&call.caller);
         let (inner, legs) = (self.inner.clone(), self.legs.clone());
         Box::pin(async move {
             let ended = match call.method.list_member() {
@@ -187,12 +209,12 @@ impl Mount for Single {
     }
 
     fn describe(&self, caller: &Arc<Caller>) -> BoxFuture<Result<Arc<Description>, Fault>> {
-        let (inner, caller) = (self.inner.clone(), caller.clone());
+        let (inner, caller) = (self.inner.clone(), self.known_as(caller));
         Box::pin(async move { inner.describe(&caller).await })
     }
 
     fn tool_headers(&self, caller: &Arc<Caller>, tool: &str) -> BoxFuture<Result<Option<Arc<ToolHeaders>>, Fault>> {
-        let (inner, caller) = (self.inner.clone(), caller.clone());
+        let (inner, caller) = (self.inner.clone(), self.known_as(caller));
         if let Some(tools) = inner.view(&caller).tools(inner.catalog.epoch(&Method::ToolsList)) {
             let headers = tools.find(tool).map(|tool| tool.map(|t| t.headers.clone()));
             return Box::pin(std::future::ready(headers));
@@ -217,7 +239,8 @@ impl Mount for Single {
         if notification.method == notification::ROOTS_CHANGED && !caller.capabilities.announces_roots() {
             return;
         }
-        let Some(session) = self.inner.pool.ready(caller).map(|opened| opened.session) else { return };
+        let ready = self.inner.pool.ready(&self.known_as(caller));
+        let Some(session) = ready.map(|opened| opened.session) else { return };
         let is_heard = match session.revision().is_modern() {
             true => may_mean_something,
             false => self.inner.share != Share::Everybody,
@@ -233,13 +256,13 @@ impl Mount for Single {
         if !caller.scope.is_session() {
             return Box::pin(std::future::ready(()));
         }
-        self.inner.changes.client(caller);
-        let inner = self.inner.clone();
-        Box::pin(async move { inner.attend().await })
+        let (inner, caller) = (self.inner.clone(), self.known_as(caller));
+        inner.parties.client(&caller);
+        Box::pin(async move { inner.attend(&caller).await })
     }
 
     fn listen(&self, caller: &Arc<Caller>, filter: Filter) -> BoxFuture<Result<Listening, Fault>> {
-        let (inner, caller) = (self.inner.clone(), caller.clone());
+        let (inner, caller) = (self.inner.clone(), self.known_as(caller));
         Box::pin(async move { inner.listen(&caller, filter).await })
     }
 
@@ -263,7 +286,7 @@ impl Inner {
         let outside = |key: Option<&Key>| {
             let topics = self.topics(key, caller);
             let tasks = (Arc::downgrade(&self.tasks), key.cloned());
-            Outside::of(caller, key.is_some_and(Key::is_own), &self.changes, topics, tasks)
+            Outside::of(caller, key.is_some_and(Key::is_own), &self.parties, topics, tasks)
         };
         let opened = self.pool.session(caller, outside).await?;
         self.catalog.speaks(opened.session.revision());
@@ -284,6 +307,12 @@ impl Inner {
         let server = session.description();
         let mut capabilities = plan.capabilities(server.capabilities.clone());
         self.advertise_tasks(caller, &server, plan, &mut capabilities);
+        for kind in self.polled(&server).each() {
+            let family = kind.family().as_str();
+            let mut offered = capabilities.get_object(family).unwrap_or_default();
+            offered.set("listChanged", Raw::constant("true"));
+            capabilities.set(family, offered.to_raw());
+        }
         let description = Arc::new(Description { capabilities, ..(*server).clone() });
         let ttl = session.description_ttl_ms().map_or(DESCRIBED, Duration::from_millis);
         // Kept for everybody who would see the same, and for the session that is open now.
@@ -301,8 +330,9 @@ impl Inner {
                 if !self.describe(caller).await?.offers(Family::Tools) {
                     return Ok(None);
                 }
-                // What is listed under a client's own headers is not for others.
-                let own = if headers.is_empty() { view.clone() } else { Arc::default() };
+                // What is listed under other headers than those that the caller is known by is not for others.
+                let is_special = !headers.is_empty() && is_special(caller, headers);
+                let own = if is_special { Arc::default() } else { view.clone() };
                 let (method, life) = (&Method::ToolsList, &Life::default());
                 self.fetch(&Wanted { caller, method, member: "tools", life, headers, cause: None }, &own).await?;
                 let epoch = self.catalog.epoch(&Method::ToolsList);
@@ -316,7 +346,9 @@ impl Inner {
 
     async fn forward(self: &Arc<Self>, call: &Call) -> Result<Outcome, Fault> {
         let opened = self.opened(&call.caller).await?;
-        watch_lists::start(self, Some(&opened.session));
+        if let Some(changes) = self.parties.known(&call.caller) {
+            watch_lists::start(self, &changes, Some(&opened.session));
+        }
         let ended = match self.forward_to(&opened, call).await {
             // The server speaks the other era by now and has run nothing: in that era the call is sent once more.
             Err(fault) if has_changed(&opened.session, &fault) && matches!(call.attempt, Attempt::First) => {

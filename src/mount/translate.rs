@@ -42,6 +42,10 @@ impl Peer for Translated {
     fn answers_later(&self) -> bool {
         self.client.answers_later()
     }
+
+    fn hears_logs(&self) -> bool {
+        self.client.hears_logs()
+    }
 }
 
 /// The plan for requests that the gateway itself words: they have no envelope yet.

@@ -14,7 +14,7 @@ mod tool;
 
 pub use annotations::{InvalidAnnotation, may_annotate, repair};
 pub use encoding::{Malformed, decode_value, encode_value, header_value};
-pub use forward::{is_nominated, may_forward};
+pub use forward::{is_nominated, may_forward, names_a_request};
 pub use mismatch::Mismatch;
 pub use standard::{check_standard, standard};
 pub use tool::ToolHeaders;

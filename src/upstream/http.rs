@@ -1,12 +1,17 @@
 //! Servers over streamable HTTP, both eras.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use http::{HeaderName, HeaderValue};
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use url::Url;
 
-use crate::hub::{BoxFuture, Fault, Health, Reason};
+use crate::hub::{BoxFuture, Credentials, Fault, Health, Reason};
 
 use super::{Connector, EraChoice, Opening, Session, Sharing};
 
@@ -26,6 +31,9 @@ use legacy::{LegacySession, NoSession};
 use modern::ModernSession;
 use probe::{Detector, Verdict};
 use server::Server;
+
+/// How many are told apart by what they send along; the longest unused goes first.
+const SENDERS: usize = 1024;
 
 /// Where a server is, and what it wants to see with every request.
 #[derive(Clone)]
@@ -102,6 +110,9 @@ pub struct HttpConnector {
     server: Arc<Server>,
     detector: Arc<Detector>,
     target: HttpTarget,
+    /// The same server as those see it who send something along, and when that was last used. What the server says to one
+    /// of them is not known to hold for another, and a refusal of one proves nothing to the others.
+    others: Mutex<HashMap<Credentials, (Instant, Arc<HttpConnector>)>>,
 }
 
 impl HttpConnector {
@@ -111,8 +122,12 @@ impl HttpConnector {
     /// When the address is not one that can be connected to.
     pub fn new(name: Arc<str>, target: HttpTarget, settings: HttpSettings) -> Result<Self, TargetError> {
         let server = Arc::new(Server::new(name, target.clone(), settings)?);
+        Ok(Self::at(server, target))
+    }
+
+    fn at(server: Arc<Server>, target: HttpTarget) -> Self {
         let detector = Arc::new(Detector::new(server.clone()));
-        Ok(Self { server, detector, target })
+        Self { server, detector, target, others: Mutex::default() }
     }
 }
 
@@ -146,6 +161,26 @@ impl Connector for HttpConnector {
     fn open(&self, opening: Opening) -> BoxFuture<Result<Arc<dyn Session>, Fault>> {
         let (server, detector) = (self.server.clone(), self.detector.clone());
         Box::pin(async move { open(server, detector, opening).await })
+    }
+
+    fn sending(&self, credentials: &Credentials) -> Option<Arc<dyn Connector>> {
+        if credentials.is_empty() {
+            return None;
+        }
+        let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if let Some((used, known)) = others.get_mut(credentials) {
+            *used = now;
+            return Some(known.clone());
+        }
+        if others.len() >= SENDERS
+            && let Some(oldest) = others.iter().min_by_key(|(_, (used, _))| *used).map(|(key, _)| key.clone())
+        {
+            others.remove(&oldest);
+        }
+        let new = Arc::new(Self::at(Arc::new(self.server.sending(credentials)), self.target.clone()));
+        others.insert(credentials.clone(), (now, new.clone()));
+        Some(new)
     }
 
     fn health(&self) -> Health {

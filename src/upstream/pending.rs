@@ -46,6 +46,8 @@ pub(crate) struct Inbox {
 struct Entry {
     order: u64,
     may_ask: bool,
+    /// Whether the client wants to hear log messages of the call.
+    hears: bool,
     capabilities: ClientCapabilities,
     /// The task whose result is waited for.
     task: Option<String>,
@@ -74,7 +76,7 @@ impl Pending {
     /// Enters a call under a fresh id. `None` when the session is closed.
     pub(crate) fn enter(
         &self,
-        may_ask: bool,
+        (may_ask, hears): (bool, bool),
         capabilities: ClientCapabilities,
         task: Option<String>,
     ) -> Option<(u64, Inbox)> {
@@ -93,7 +95,7 @@ impl Pending {
                 break id;
             }
         };
-        inner.calls.insert(id, Entry { order, may_ask, capabilities, task, messages, ended });
+        inner.calls.insert(id, Entry { order, may_ask, hears, capabilities, task, messages, ended });
         Some((id, Inbox { messages: messages_out, ended: ended_out }))
     }
 
@@ -194,6 +196,20 @@ impl Pending {
             _ => None,
         }
     }
+
+    /// The call that a log message belongs to which names none, in a session of one principal: the only one that runs, or of
+    /// several the only one whose client wants to hear any.
+    pub(crate) fn only_hearing(&self) -> Option<u64> {
+        if let Some(only) = self.only() {
+            return Some(only);
+        }
+        let inner = self.lock();
+        let mut hear = inner.calls.iter().filter(|(_, e)| e.hears && e.task.is_none()).map(|(id, _)| id);
+        match (hear.next(), hear.next()) {
+            (Some(&id), None) => Some(id),
+            _ => None,
+        }
+    }
 }
 
 /// An id below 2^53: exact in a double.
@@ -254,4 +270,23 @@ pub(crate) fn task_of(method: &Method, params: &RawObject) -> Option<String> {
 /// The call that a progress notification belongs to, by its token.
 pub(crate) fn call_of_progress(params: Option<&RawObject>) -> Option<u64> {
     params?.get("progressToken")?.as_text()?.strip_prefix('p')?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_message_is_of_the_only_call_that_wants_to_hear_any() {
+        let pending = Pending::default();
+        let enter = |hears| pending.enter((true, hears), ClientCapabilities::default(), None).unwrap();
+        let (deaf, _inbox) = enter(false);
+        assert_eq!(pending.only_hearing(), Some(deaf));
+        let (hears, _inbox) = enter(true);
+        assert_eq!((pending.only_hearing(), pending.only()), (Some(hears), None));
+        let (other, _inbox) = enter(true);
+        assert_eq!(pending.only_hearing(), None);
+        pending.leave(hears);
+        assert_eq!(pending.only_hearing(), Some(other));
+    }
 }

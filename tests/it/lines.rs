@@ -230,10 +230,16 @@ async fn log_messages_go_to_the_only_call_or_outside() {
     let asked = server.expect("tools/call").await;
     server.send(log(2)).await;
     assert_eq!(soon("the call", heard.recv()).await.expect("open").told().1["data"], 2);
+    // One that wants to hear nothing does not count.
     let _second = tokio::spawn(session.call(tool("b", Arc::new(SilentPeer))));
     server.expect("tools/call").await;
     server.send(log(3)).await;
-    assert_eq!(soon("outside", outside.recv()).await.expect("open").told().1["data"], 3);
+    assert_eq!(soon("the call", heard.recv()).await.expect("open").told().1["data"], 3);
+    let (peer, _heard) = Recorder::new();
+    let _third = tokio::spawn(session.call(tool("c", peer)));
+    server.expect("tools/call").await;
+    server.send(log(4)).await;
+    assert_eq!(soon("outside", outside.recv()).await.expect("open").told().1["data"], 4);
     server.send(json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"})).await;
     assert_eq!(soon("outside", outside.recv()).await.expect("open").told().0, "notifications/tools/list_changed");
     server.result(&asked, text("done")).await;

@@ -3,7 +3,10 @@
 use std::sync::{Arc, Mutex};
 
 use rialto::{
-    hub::{Answer, Answering, BoxFuture, Caller, Fault, Life, Peer, Principal, Question, Refusal, Scope, SilentPeer},
+    hub::{
+        Answer, Answering, BoxFuture, Caller, Credentials, Fault, Life, Peer, Principal, Question, Refusal, Scope,
+        SilentPeer,
+    },
     jsonrpc::Notification,
     protocol::{ClientCapabilities, Method, Revision},
     upstream::{Opening, Outgoing, Session},
@@ -33,6 +36,7 @@ pub(crate) fn caller_in(scope: Arc<Scope>, revision: Revision, capabilities: &Va
     Arc::new(Caller {
         principal: Principal::local(),
         scope,
+        credentials: Credentials::default(),
         revision,
         client_info: Some(raw(&serde_json::json!({"name": "test-client", "version": "3"}))),
         capabilities,

@@ -17,10 +17,12 @@ use crate::support::{
 
 mod bounds;
 mod client;
+mod credentials;
 mod isolation;
 mod legacy_server;
 mod losses;
 mod modern_server;
+mod polling;
 mod server;
 
 use client::Legacy;
@@ -30,6 +32,8 @@ use server::{Server, Speaks, Through};
 const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
 const UPDATED: &str = "notifications/resources/updated";
 const TOOLS: &str = "notifications/tools/list_changed";
+/// The header in which clients send a key of their own along, for the server.
+const KEY: &str = "x-api-key";
 const EVERY_WAY: [Through; 2] = [Through::Http, Through::Pipe];
 
 /// A gateway in front of a server, at the mount `docs`, without a socket towards its clients.
@@ -38,8 +42,14 @@ async fn gateway(server: &Server, through: Through) -> Gateway {
 }
 
 async fn shared_gateway(server: &Server, through: Through, share: Share) -> Gateway {
+    gateway_passing(server, through, share, &[]).await
+}
+
+/// One that lets these headers of clients pass to the server.
+async fn gateway_passing(server: &Server, through: Through, share: Share, names: &[&'static str]) -> Gateway {
     let sealer = Arc::new(Sealer::random());
-    let mount = Single::new("docs", server.connector(through).await, share, sealer.clone());
+    let names = names.iter().map(|name| http::HeaderName::from_static(name)).collect();
+    let mount = Single::new("docs", server.connector(through).await, share, sealer.clone()).forwarding(names);
     Gateway::with(&[&Arc::new(mount)], Settings { sealer, ..Settings::default() })
 }
 

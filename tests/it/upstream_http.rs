@@ -7,8 +7,8 @@ use std::{
 
 use rialto::{
     hub::{
-        Answer, Answering, BoxFuture, Caller, Fault, Life, Peer, Principal, Question, Reason, Refusal, Scope,
-        SilentPeer,
+        Answer, Answering, BoxFuture, Caller, Credentials, Fault, Life, Peer, Principal, Question, Reason, Refusal,
+        Scope, SilentPeer,
     },
     jsonrpc::Notification,
     protocol::{ClientCapabilities, Method, Revision},
@@ -47,6 +47,7 @@ fn caller(revision: Revision, capabilities: &Value, own_session: bool) -> Arc<Ca
     Arc::new(Caller {
         principal: Principal::local(),
         scope: if own_session { Scope::session(silent) } else { Scope::shared(silent) },
+        credentials: Credentials::default(),
         revision,
         client_info: Some(raw(&json!({"name": "client", "version": "3", "x": 1.0}))),
         fingerprint: capabilities.fingerprint().into(),

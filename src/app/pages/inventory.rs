@@ -14,8 +14,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::{
     downstream::Scopes,
     hub::{
-        Answering, Attempt, Call, Caller, Description, Fault, Health, Life, LifeLimits, Mount, Outcome, Principal,
-        Scope, SilentPeer,
+        Answering, Attempt, Call, Caller, Credentials, Description, Fault, Health, Life, LifeLimits, Mount, Outcome,
+        Principal, Scope, SilentPeer,
     },
     jsonrpc::{Raw, RawObject},
     protocol::{ClientCapabilities, Method, Revision},
@@ -137,6 +137,7 @@ fn plain(principal: &Principal, scope: Arc<Scope>) -> Caller {
     Caller {
         principal: principal.clone(),
         scope,
+        credentials: Credentials::default(),
         revision: Revision::NEWEST_MODERN,
         client_info: None,
         capabilities: ClientCapabilities::default(),

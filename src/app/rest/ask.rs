@@ -8,8 +8,8 @@ use crate::{
     app::problem::Problem,
     downstream::{Settings, forwarded_headers},
     hub::{
-        Answering, Attempt, Call, Caller, Description, Fault, Health, Life, LifeLimits, Mount, Outcome, Peer, Reason,
-        SilentPeer,
+        Answering, Attempt, Call, Caller, Credentials, Description, Fault, Health, Life, LifeLimits, Mount, Outcome,
+        Peer, Reason, SilentPeer,
     },
     jsonrpc::{Raw, RawObject},
     protocol::{ClientCapabilities, Method, Revision, meta, trace},
@@ -52,10 +52,12 @@ pub(in crate::app) struct Listed {
 impl Session {
     pub(super) fn new(settings: &Settings, visit: &Visit, headers: &HeaderMap, events: bool) -> Self {
         let mount = visit.entry.mount().clone();
+        let forwarded = forwarded_headers(headers, mount.forwards());
         let capabilities = ClientCapabilities::default();
         let caller = Caller {
             principal: visit.principal.clone(),
             scope: settings.scopes.of(&visit.principal),
+            credentials: Credentials::of(&forwarded),
             revision: Revision::NEWEST_MODERN,
             client_info: Some(client_info()),
             fingerprint: capabilities.fingerprint().into(),
@@ -64,8 +66,7 @@ impl Session {
             answers: Answering::Retry,
         };
         let params = envelope(&caller, headers, events);
-        let headers = forwarded_headers(headers, mount.forwards());
-        Self { mount, caller: Arc::new(caller), headers, params, limits: settings.life }
+        Self { mount, caller: Arc::new(caller), headers: forwarded, params, limits: settings.life }
     }
 
     /// Whether the server may list something else for this request than for the next.

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 
 use crate::{
-    hub::{Answer, Attempt, BoxFuture, Call, Fault, Life, Outcome, Peer, Question, Reason, Refusal},
+    hub::{Answer, Attempt, BoxFuture, Call, Credentials, Fault, Life, Outcome, Peer, Question, Reason, Refusal},
     jsonrpc::{
         ErrorObject, Notification, Raw, RawObject, Request, RequestId, code, encode_error, encode_notification,
         encode_result,
@@ -94,9 +94,9 @@ pub(super) fn begin(context: &Context<'_>, session: &Arc<Session>, request: Requ
         Err(Refused::Ended) => return fail(&ErrorObject::new(code::INVALID_REQUEST, "the session is over")),
     }
     let can_hear = post.can_stream() || session.listening().is_some();
-    let caller = if can_hear { session.caller() } else { session.unasked_caller() };
     let peer: Arc<dyn Peer> = calling.clone();
     let headers = forwarded::named(context.headers, context.mount.forwards());
+    let caller = session.caller_of(&Credentials::of(&headers), can_hear);
     let attempt = Attempt::First;
     let call = Call { caller: caller.clone(), method: method.clone(), params, attempt, peer, headers, life };
     let leave = Leave { session: session.clone(), calling, _open: session.pulse().open() };

@@ -44,9 +44,10 @@ pub(super) async fn initialize(context: &Context<'_>, request: Request) -> Respo
     let Some(seat) = sessions.reserve(context.principal) else { return too_many(Some(&request.id)) };
     let owner = (context.principal, context.mount.name());
     let pulse = Pulse::new(sessions.limits().lifetime);
-    let session = Session::new(owner, identity.clone(), pulse, seat, None);
+    let credentials = context.credentials();
+    let session = Session::new(owner, (identity.clone(), credentials.clone()), pulse, seat, None);
     // A client that reads no streams now will most likely read none later, and what is described is kept for who asks so.
-    let caller = if context.accept.events { session.caller() } else { session.unasked_caller() };
+    let caller = session.caller_of(&credentials, context.accept.events);
     let description = match context.mount.describe(&caller).await {
         Ok(description) => description,
         Err(fault) => return reply::rescue(Era::Legacy, &request.id, &fault),
@@ -134,6 +135,12 @@ fn seal(context: &Context<'_>, identity: &Identity) -> String {
 
 /// Creates a session again that began in an earlier process.
 ///
+/// An id holds what the client said in `initialize`, and nothing that came later: not the log level, which is the usual one
+/// again, and not the resources that the client subscribed to. Nobody remembers those, for the server's session ended with the
+/// earlier process as well, so that nothing can be subscribed again; the protocol has no words for telling the client. What
+/// can be done is done: with its first request the client is told that every list may have changed, and where it unsubscribes
+/// from what it is not subscribed to any more, that succeeds.
+///
 /// # Errors
 /// When the id is none of ours or says too little, the session ended, or there are too many.
 pub(super) fn restore(context: &Context<'_>, key: Key, handle: &str) -> Result<Arc<Session>, Turned> {
@@ -142,7 +149,8 @@ pub(super) fn restore(context: &Context<'_>, key: Key, handle: &str) -> Result<A
     let (identity, until) = remembered(context, &key, handle).ok_or(Turned::Unknown)?;
     let left = until.duration_since(SystemTime::now()).map_err(|_| Turned::Unknown)?.min(sessions.limits().lifetime);
     let seat = sessions.reserve(principal).ok_or(Turned::Full)?;
-    let session = Session::new((principal, mount), identity, Pulse::new(left), seat, Some(until));
+    let session =
+        Session::new((principal, mount), (identity, context.credentials()), Pulse::new(left), seat, Some(until));
     tracing::debug!(%mount, "a session of an earlier process goes on");
     let session = sessions.admit(key, session);
     tokio::spawn(context.mount.attend(&session.caller()));

@@ -9,9 +9,9 @@ use std::{
 use tokio::time::Instant;
 
 use crate::{
-    hub::{Answering, Caller, Description, Principal, Scope},
-    jsonrpc::{Raw, RequestId},
-    protocol::{ClientCapabilities, Family, Method, Revision},
+    hub::{Answering, Caller, Credentials, Description, Principal, Scope},
+    jsonrpc::{Notification, Raw, RequestId},
+    protocol::{ClientCapabilities, Family, Method, Revision, method::notification},
     seal::random_token,
 };
 
@@ -80,14 +80,14 @@ impl Session {
     /// A session with a scope of its own.
     pub(super) fn new(
         (principal, mount): (&Principal, &str),
-        identity: Identity,
+        (identity, credentials): (Identity, Credentials),
         pulse: Arc<Pulse>,
         seat: Seat,
         remembered_until: Option<SystemTime>,
     ) -> Arc<Self> {
         Arc::new_cyclic(|session: &Weak<Self>| {
             let scope = Scope::session(Arc::new(Outside(session.clone())));
-            Self::with((principal, mount), identity, scope, pulse, Some(seat), remembered_until)
+            Self::with((principal, mount), (identity, credentials), scope, pulse, Some(seat), remembered_until)
         })
     }
 
@@ -95,12 +95,12 @@ impl Session {
     pub(super) fn passing(principal: &Principal, mount: &str, revision: Revision, scope: Arc<Scope>) -> Arc<Self> {
         let identity = Identity { revision, capabilities: ClientCapabilities::default(), client_info: None };
         let pulse = Pulse::new(std::time::Duration::from_secs(24 * 3600));
-        Arc::new(Self::with((principal, mount), identity, scope, pulse, None, None))
+        Arc::new(Self::with((principal, mount), (identity, Credentials::default()), scope, pulse, None, None))
     }
 
     fn with(
         (principal, mount): (&Principal, &str),
-        identity: Identity,
+        (identity, credentials): (Identity, Credentials),
         scope: Arc<Scope>,
         pulse: Arc<Pulse>,
         seat: Option<Seat>,
@@ -110,6 +110,7 @@ impl Session {
         let caller = Caller {
             principal: principal.clone(),
             scope,
+            credentials,
             revision: identity.revision,
             client_info: identity.client_info,
             capabilities: identity.capabilities,
@@ -149,29 +150,24 @@ impl Session {
         self.remembered_until
     }
 
-    /// The client as calls see it, as of now.
+    /// The client outside its requests, as of now.
     pub(super) fn caller(&self) -> Arc<Caller> {
         self.caller.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The same for a request during which there is no way to ask the client anything: it declares nothing that could be
-    /// asked then, so that a server does without instead of waiting.
-    pub(super) fn unasked_caller(&self) -> Arc<Caller> {
-        let caller = self.caller();
+    /// The client as it is in one of its requests, which may send something else along to the server than `initialize` did.
+    /// Where nothing `can_be_asked` during the request, the client declares nothing that could be asked then, so that a
+    /// server does without instead of waiting.
+    pub(super) fn caller_of(&self, credentials: &Credentials, can_be_asked: bool) -> Arc<Caller> {
+        let caller = self.caller().sending(credentials);
+        if can_be_asked {
+            return caller;
+        }
         let capabilities = caller.capabilities.unasked();
         if capabilities == caller.capabilities {
             return caller;
         }
-        Arc::new(Caller {
-            principal: caller.principal.clone(),
-            scope: caller.scope.clone(),
-            revision: caller.revision,
-            client_info: caller.client_info.clone(),
-            fingerprint: capabilities.fingerprint().into(),
-            capabilities,
-            log_level: caller.log_level.clone(),
-            answers: caller.answers,
-        })
+        Arc::new(Caller { fingerprint: capabilities.fingerprint().into(), capabilities, ..(*caller).clone() })
     }
 
     pub(super) fn revision(&self) -> Revision {
@@ -181,25 +177,31 @@ impl Session {
     /// Calls from now on carry this log level.
     pub(super) fn set_level(&self, level: Raw) {
         let mut caller = self.caller.lock().unwrap_or_else(PoisonError::into_inner);
-        *caller = Arc::new(Caller {
-            principal: caller.principal.clone(),
-            scope: caller.scope.clone(),
-            revision: caller.revision,
-            client_info: caller.client_info.clone(),
-            capabilities: caller.capabilities.clone(),
-            fingerprint: caller.fingerprint.clone(),
-            log_level: Some(level),
-            answers: caller.answers,
-        });
+        *caller = Arc::new(Caller { log_level: Some(level), ..(**caller).clone() });
     }
 
-    /// Notes what the server offers.
+    /// Notes what the server offers. The client of a session that began in an earlier process is told that every list whose
+    /// changes the server announces may have changed: nobody knows what it missed.
     pub(super) fn learn(&self, description: &Description) {
         const FAMILIES: [Family; 5] =
             [Family::Tools, Family::Prompts, Family::Resources, Family::Completions, Family::Logging];
         let offered = FAMILIES.into_iter().filter(|f| description.offers(*f)).collect();
         // The first answer stays: it is what the client was told.
-        let _ = self.families.set(offered);
+        if self.families.set(offered).is_err() || self.remembered_until.is_none() {
+            return;
+        }
+        let caller = self.caller();
+        let lists = [
+            (Family::Tools, notification::TOOLS_CHANGED),
+            (Family::Prompts, notification::PROMPTS_CHANGED),
+            (Family::Resources, notification::RESOURCES_CHANGED),
+        ];
+        for (family, method) in lists {
+            let offered = description.capabilities.get_object(family.as_str());
+            if offered.and_then(|f| f.get("listChanged").and_then(Raw::as_bool)) == Some(true) {
+                caller.scope.peer().notify(Notification { method: method.to_owned(), params: None });
+            }
+        }
     }
 
     /// Whether the server offers what `method` needs; `None` while nobody knows. Completion was not advertised in

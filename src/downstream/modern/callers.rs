@@ -9,8 +9,8 @@ use std::{
 use bytes::Bytes;
 
 use crate::{
-    downstream::Scopes,
-    hub::{Answering, Caller, Principal},
+    downstream::endpoint::Context,
+    hub::{Answering, Caller, Credentials},
     jsonrpc::{Raw, scan::ScanLimits},
     protocol::{ClientCapabilities, Revision},
 };
@@ -30,18 +30,19 @@ pub(super) struct Callers {
 }
 
 impl Callers {
-    /// The caller that a principal's envelope describes.
-    pub(super) fn caller(&self, scopes: &Scopes, principal: &Principal, envelope: &Envelope) -> Arc<Caller> {
+    /// The caller that a principal's envelope describes, and the headers that go on to the server.
+    pub(super) fn caller(&self, context: &Context<'_>, envelope: &Envelope) -> Arc<Caller> {
+        let credentials = context.credentials();
         // Two unknown callers are not one caller, whatever they say about themselves.
-        if principal.is_anonymous() {
-            return Arc::new(build(scopes, principal, envelope));
+        if context.principal.is_anonymous() {
+            return Arc::new(build(context, credentials, envelope));
         }
-        let hash = self.hash(principal, envelope);
+        let hash = self.hash(context, &credentials, envelope);
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&hash).cloned();
-        if let Some(caller) = known.filter(|caller| is(caller, principal, envelope)) {
+        if let Some(caller) = known.filter(|caller| is(caller, context, &credentials, envelope)) {
             return caller;
         }
-        let caller = Arc::new(build(scopes, principal, envelope));
+        let caller = Arc::new(build(context, credentials, envelope));
         let length = |raw: &Option<Raw>| raw.as_ref().map_or(0, |r| r.as_bytes().len());
         if envelope.capabilities.as_bytes().len() + length(&envelope.client_info) <= LARGEST {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -53,9 +54,10 @@ impl Callers {
         caller
     }
 
-    fn hash(&self, principal: &Principal, envelope: &Envelope) -> u64 {
+    fn hash(&self, context: &Context<'_>, credentials: &Credentials, envelope: &Envelope) -> u64 {
         let mut hasher = self.hasher.build_hasher();
-        principal.hash(&mut hasher);
+        context.principal.hash(&mut hasher);
+        credentials.hash(&mut hasher);
         envelope.capabilities.as_bytes().hash(&mut hasher);
         for part in [&envelope.client_info, &envelope.log_level] {
             part.as_ref().map(Raw::as_bytes).hash(&mut hasher);
@@ -64,18 +66,20 @@ impl Callers {
     }
 }
 
-fn is(caller: &Caller, principal: &Principal, envelope: &Envelope) -> bool {
-    caller.principal == *principal
+fn is(caller: &Caller, context: &Context<'_>, credentials: &Credentials, envelope: &Envelope) -> bool {
+    caller.principal == *context.principal
+        && caller.credentials == *credentials
         && caller.capabilities.declared().to_raw() == envelope.capabilities
         && caller.client_info == envelope.client_info
         && caller.log_level == envelope.log_level
 }
 
-fn build(scopes: &Scopes, principal: &Principal, envelope: &Envelope) -> Caller {
+fn build(context: &Context<'_>, credentials: Credentials, envelope: &Envelope) -> Caller {
     let capabilities = ClientCapabilities::new(own(&envelope.capabilities).to_object().unwrap_or_default());
     Caller {
-        principal: principal.clone(),
-        scope: scopes.of(principal),
+        principal: context.principal.clone(),
+        scope: context.settings.scopes.of(context.principal),
+        credentials,
         revision: Revision::R2026_07_28,
         client_info: envelope.client_info.as_ref().map(own),
         fingerprint: capabilities.fingerprint().into(),

@@ -90,6 +90,11 @@ impl Outlet {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether log messages are wanted, from some level on.
+    pub(super) fn wants_logs(&self) -> bool {
+        self.level.is_some()
+    }
+
     /// Makes room for so many messages that were said before the request came.
     pub(super) fn expect(&self, backlog: usize) {
         self.lock().backlog = backlog;

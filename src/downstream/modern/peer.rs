@@ -159,6 +159,10 @@ impl Peer for CallPeer {
     fn answers_later(&self) -> bool {
         true
     }
+
+    fn hears_logs(&self) -> bool {
+        self.lock().outlets.iter().any(|outlet| outlet.wants_logs())
+    }
 }
 
 fn wake(mut inner: MutexGuard<'_, Inner>) {

@@ -70,7 +70,7 @@ async fn again(inner: &Weak<Inner>, topics: &Arc<Topics>) -> Option<Arc<dyn Sess
             Ok(session) => {
                 topics.restore(&session).await;
                 let kinds = Kinds::offered(&session.description());
-                inner.changes.forget(kinds);
+                inner.parties.forget(kinds);
                 topics.missed(kinds);
                 return Some(session);
             }

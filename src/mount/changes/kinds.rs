@@ -5,7 +5,7 @@ use std::ops::{BitAnd, BitOr, BitOrAssign};
 use crate::{
     hub::{Description, Filter},
     jsonrpc::{Raw, RawObject},
-    protocol::{Family, method::notification},
+    protocol::{Family, Method, method::notification},
 };
 
 /// A kind of list.
@@ -49,6 +49,12 @@ impl Kinds {
         KINDS.iter().filter(announces).fold(Self::default(), |all, kind| all | kind.bit)
     }
 
+    /// Those that the server has and says nothing about.
+    pub(in crate::mount) fn silent(server: &Description) -> Self {
+        let has = KINDS.iter().filter(|kind| server.offers(kind.family));
+        has.fold(Self::default(), |all, kind| all | kind.bit).without(Self::offered(server))
+    }
+
     /// Those that a filter names.
     pub(in crate::mount) fn of_filter(Filter(filter): &Filter) -> Self {
         let named = |kind: &&Kind| filter.get(kind.key).and_then(Raw::as_bool) == Some(true);
@@ -85,6 +91,25 @@ impl Kinds {
 }
 
 impl Kind {
+    /// The family of features that it belongs to.
+    pub(in crate::mount) fn family(&self) -> Family {
+        self.family
+    }
+
+    /// What a filter names it by.
+    pub(in crate::mount) fn key(&self) -> &'static str {
+        self.key
+    }
+
+    /// The methods that list what is announced together.
+    pub(super) fn lists(&self) -> &'static [Method] {
+        match self.family {
+            Family::Tools => &[Method::ToolsList],
+            Family::Prompts => &[Method::PromptsList],
+            _ => &[Method::ResourcesList, Method::TemplatesList],
+        }
+    }
+
     pub(super) fn kinds(&self) -> Kinds {
         self.bit
     }

@@ -15,7 +15,7 @@ use crate::{
     upstream::Session,
 };
 
-use super::{super::single::Inner, Kinds, backoff::Backoff};
+use super::{super::single::Inner, Changes, Kinds, backoff::Backoff};
 
 /// How long a client's `initialize` may wait for the server's acknowledgement.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -68,8 +68,8 @@ impl Watched {
 
 /// Starts to watch, where legacy clients are there and nobody does yet. `session` is the one that would be used, where it is
 /// known.
-pub(in crate::mount) fn start(inner: &Arc<Inner>, session: Option<&Arc<dyn Session>>) {
-    let (changes, watched) = (&inner.changes, &inner.changes.watched);
+pub(in crate::mount) fn start(inner: &Arc<Inner>, changes: &Arc<Changes>, session: Option<&Arc<dyn Session>>) {
+    let watched = &changes.watched;
     let is_of_use = |session: &Arc<dyn Session>| session.revision().is_modern() && !watched.is_barren(session);
     if *watched.state.borrow() != State::Off
         || !changes.has_clients()
@@ -78,14 +78,13 @@ pub(in crate::mount) fn start(inner: &Arc<Inner>, session: Option<&Arc<dyn Sessi
     {
         return;
     }
-    let (weak, closing) = (Arc::downgrade(inner), inner.closing.clone());
+    let (weak, changes, closing) = (Arc::downgrade(inner), changes.clone(), inner.closing.clone());
     tokio::spawn(async move {
         loop {
-            let left = watch(&weak, &closing).await;
-            let Some(inner) = weak.upgrade() else { return };
-            inner.changes.watched.state.send_replace(State::Off);
+            let left = watch(&weak, &changes, &closing).await;
+            changes.watched.state.send_replace(State::Off);
             // Another client may have come while the last one left, and found that somebody watches.
-            if left == Left::Nothing || !inner.changes.has_clients() || !inner.changes.watched.begins() {
+            if left == Left::Nothing || !changes.has_clients() || !changes.watched.begins() {
                 return;
             }
         }
@@ -102,16 +101,15 @@ enum Left {
 }
 
 /// Watches until there is nobody to watch for, or nothing to watch.
-async fn watch(weak: &Weak<Inner>, closing: &CancellationToken) -> Left {
+async fn watch(weak: &Weak<Inner>, changes: &Arc<Changes>, closing: &CancellationToken) -> Left {
     let mut backoff = Backoff::default();
     let mut missed = Kinds::default();
     loop {
         let Some(inner) = weak.upgrade() else { return Left::Nothing };
-        let changes = inner.changes.clone();
         let opened = tokio::select! {
             () = closing.cancelled() => return Left::Nothing,
             () = changes.deserted() => return Left::Deserted,
-            opened = open(&inner) => opened,
+            opened = open(&inner, changes) => opened,
         };
         drop(inner);
         match opened {
@@ -151,23 +149,24 @@ async fn watch(weak: &Weak<Inner>, closing: &CancellationToken) -> Left {
 }
 
 /// Opens a listen for the lists whose changes the server announces; `None` where it announces none, or is legacy by now.
-async fn open(inner: &Arc<Inner>) -> Result<Option<(Arc<dyn Session>, Listening)>, Fault> {
-    if !inner.is_modern().await? {
+async fn open(inner: &Arc<Inner>, changes: &Changes) -> Result<Option<(Arc<dyn Session>, Listening)>, Fault> {
+    let gateway = &changes.gateway;
+    if !inner.is_modern(gateway).await? {
         return Ok(None);
     }
-    let session = inner.session(&inner.gateway).await?;
+    let session = inner.session(gateway).await?;
     let kinds = Kinds::offered(&session.description());
-    if !session.revision().is_modern() || inner.changes.watched.is_barren(&session) {
+    if !session.revision().is_modern() || changes.watched.is_barren(&session) {
         return Ok(None);
     }
     let of_no_use = || {
-        inner.changes.watched.is_of_no_use(&session);
+        changes.watched.is_of_no_use(&session);
         Ok(None)
     };
     if kinds.is_empty() {
         return of_no_use();
     }
-    match inner.open_listen(&session, &inner.gateway, kinds.to_filter()).await {
+    match inner.open_listen(&session, gateway, kinds.to_filter()).await {
         Ok(listening) if Kinds::of_filter(&listening.honoured).is_empty() => of_no_use(),
         Ok(listening) => Ok(Some((session.clone(), listening))),
         Err(Fault::Answered(error)) if error.code == code::METHOD_NOT_FOUND => of_no_use(),

@@ -21,7 +21,7 @@ use super::{
         translate::own_words,
     },
     Inner, has_changed,
-    travelling::{Header, own_headers},
+    travelling::{Header, is_special, own_headers},
 };
 
 /// How long a list of a legacy server is kept that announces its changes.
@@ -50,7 +50,7 @@ impl Inner {
             return Ok(Outcome::Complete(page.to_raw()));
         }
         let headers = own_headers(call);
-        if !headers.is_empty() {
+        if is_special(caller, &headers) {
             // The server may list something else for every value, so nothing of it is kept.
             let wanted = Wanted { caller, method, member, life: &call.life, headers: &headers, cause };
             return Ok(first_page(&*self.fetch(&wanted, &View::default()).await?, None));
@@ -67,7 +67,7 @@ impl Inner {
         if let Some((pages, left)) = view.list(method, self.catalog.epoch(method)) {
             return Ok(first_page(&pages, Some(left)));
         }
-        let wanted = Wanted { caller, method, member, life: &call.life, headers: &[], cause };
+        let wanted = Wanted { caller, method, member, life: &call.life, headers: &headers, cause };
         Ok(first_page(&*self.fetch(&wanted, &view).await?, None))
     }
 
@@ -87,7 +87,14 @@ impl Inner {
             principal: caller.principal.as_str(),
             mount: &self.name,
             view: format!("{method} {} {}", caller.revision, caller.fingerprint),
+            credentials: &caller.credentials,
         }
+    }
+
+    /// A whole list as it is at the server now. Nothing of it is kept.
+    pub(in crate::mount) async fn listed(&self, caller: &Arc<Caller>, method: &Method) -> Result<Arc<Pages>, Fault> {
+        let (member, life) = (method.list_member().unwrap_or_default(), &Life::default());
+        self.fetch(&Wanted { caller, method, member, life, headers: &[], cause: None }, &View::default()).await
     }
 
     /// Fetches a whole list, all its pages, and keeps it as long as it may be kept.

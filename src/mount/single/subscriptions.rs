@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashSet,
-    sync::{Arc, PoisonError},
+    sync::{Arc, PoisonError, Weak},
     time::Duration,
 };
 
@@ -23,6 +23,7 @@ use super::{
         changes::{
             Client, Kinds, follow, keeper,
             listener::Listener,
+            poll, relay,
             topics::{Ear, Hold, Topics, Use, Whose},
             watch_lists,
         },
@@ -43,25 +44,43 @@ impl Inner {
     }
 
     /// Whether the server speaks the modern era, found out where it is not known.
-    pub(in crate::mount) async fn is_modern(&self) -> Result<bool, Fault> {
-        Ok(self.connector.sharing().await? == Sharing::Everybody)
+    pub(in crate::mount) async fn is_modern(&self, caller: &Caller) -> Result<bool, Fault> {
+        Ok(self.pool.connector(caller).sharing().await? == Sharing::Everybody)
     }
 
     /// A legacy client has come: the lists of a modern server are watched for it.
-    pub(super) async fn attend(self: &Arc<Self>) {
+    pub(super) async fn attend(self: &Arc<Self>, caller: &Caller) {
+        if self.polls {
+            poll::start(self, &self.parties.of(caller));
+        }
         // A legacy server is asked for nothing: its sessions are opened when they are needed, and say what changes.
-        if self.connector.known_sharing() != Some(Sharing::Everybody) {
+        if self.pool.connector(caller).known_sharing() != Some(Sharing::Everybody) {
             return;
         }
-        watch_lists::start(self, None);
-        self.changes.watched.settled().await;
+        let changes = self.parties.of(caller);
+        watch_lists::start(self, &changes, None);
+        changes.watched.settled().await;
+    }
+
+    /// A legacy client may send something along that it did not send before: it hears of changes for that, too.
+    pub(super) fn meet(self: &Arc<Self>, caller: &Caller) {
+        if caller.credentials.is_empty() || !caller.scope.is_session() {
+            return;
+        }
+        self.parties.client(caller);
+        if self.polls {
+            poll::start(self, &self.parties.of(caller));
+        }
+        if self.pool.connector(caller).known_sharing() == Some(Sharing::Everybody) {
+            watch_lists::start(self, &self.parties.of(caller), None);
+        }
     }
 
     /// What is subscribed to in the session that a caller uses.
     pub(super) fn topics(&self, key: Option<&Key>, caller: &Caller) -> Arc<Topics> {
         let Some(key) = key else { return Topics::new(Use::Several) };
         let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = topics.get(key).and_then(std::sync::Weak::upgrade) {
+        if let Some(known) = topics.get(key).and_then(Weak::upgrade) {
             return known;
         }
         topics.retain(|_, topics| topics.strong_count() > 0);
@@ -86,7 +105,13 @@ impl Inner {
         let named = self.tasks.named(caller, &filter);
         match session.revision().is_modern() {
             true => {
-                self.relay(session, caller, named.for_server(&filter)).await.map(|listening| named.renamed(listening))
+                let polled = Kinds::of_filter(&filter) & self.polled(&session.description());
+                let mut filter = named.for_server(&filter);
+                for kind in polled.each() {
+                    filter.0.remove(kind.key());
+                }
+                let relayed = self.relay(session, caller, filter).await?;
+                self.beside_polled(named.renamed(relayed), polled, caller)
             }
             false => {
                 let listening = self.gather(session, by, caller, &filter).await?;
@@ -101,14 +126,16 @@ impl Inner {
         if !self.shares_nothing(caller) {
             return caller.clone();
         }
-        let mut observer = self.observer.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(observer) = observer.upgrade() {
+        let principal = self.parties.of(caller).gateway.principal.clone();
+        let mut observers = self.observers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(observer) = observers.get(&caller.credentials).and_then(Weak::upgrade) {
             return observer;
         }
+        observers.retain(|_, observer| observer.strong_count() > 0);
         // Its scope is a session's: what is opened for it is kept until the last of them leaves.
         let scope = Scope::session(Arc::new(SilentPeer));
-        let new = Caller::gateway_in(self.gateway.principal.clone(), scope);
-        *observer = Arc::downgrade(&new);
+        let new = Caller::gateway_in(principal, scope).sending(&caller.credentials);
+        observers.insert(caller.credentials.clone(), Arc::downgrade(&new));
         new
     }
 
@@ -118,16 +145,63 @@ impl Inner {
     }
 
     /// Passes a subscription on to a modern server.
-    async fn relay(&self, session: Arc<dyn Session>, caller: &Caller, filter: Filter) -> Result<Listening, Fault> {
+    async fn relay(
+        self: &Arc<Self>,
+        session: Arc<dyn Session>,
+        caller: &Arc<Caller>,
+        filter: Filter,
+    ) -> Result<Listening, Fault> {
         if asks_for_nothing(&filter) {
             return Ok(silence(Filter::default()));
         }
-        let listening = self.open_listen(&session, caller, filter.0).await?;
+        let listening = self.open_listen(&session, caller, filter.0.clone()).await?;
         match listening.honoured.0.is_empty() {
             // The server is let go of: it would never say anything.
             true => Ok(silence(listening.honoured)),
-            false => Ok(self.catalog.clone().overhear(listening, session)),
+            false => Ok(relay::start(self, caller.clone(), filter.0, (session, listening))),
         }
+    }
+
+    /// The lists that are looked at now and then.
+    pub(super) fn polled(&self, server: &Description) -> Kinds {
+        if self.polls { Kinds::silent(server) } else { Kinds::default() }
+    }
+
+    /// Adds the lists that are looked at here to what a modern server delivers.
+    fn beside_polled(
+        self: &Arc<Self>,
+        listening: Listening,
+        polled: Kinds,
+        caller: &Caller,
+    ) -> Result<Listening, Fault> {
+        if polled.is_empty() {
+            return Ok(listening);
+        }
+        let changes = self.parties.of(caller);
+        let listener = Listener::new(polled, self.closing.child_token());
+        let registered = changes.add(&listener, &self.name)?;
+        poll::start(self, &changes);
+        let Listening { honoured: Filter(mut honoured), events: mut relayed } = listening;
+        for kind in polled.each() {
+            honoured.set(kind.key(), Raw::constant("true"));
+        }
+        let (own, mut looked) = mpsc::channel(1);
+        tokio::spawn(listener.tell(own, registered));
+        let (events, receiver) = mpsc::channel(1);
+        tokio::spawn(async move {
+            loop {
+                let event = tokio::select! {
+                    () = events.closed() => return,
+                    event = relayed.recv() => event,
+                    event = looked.recv() => event,
+                };
+                let Some(event) = event else { return };
+                if events.send(event).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Listening { honoured: Filter(honoured), events: receiver })
     }
 
     /// Opens a listen at a modern server.
@@ -152,9 +226,13 @@ impl Inner {
         filter: &Filter,
     ) -> Result<Listening, Fault> {
         let server = session.description();
-        let kinds = Kinds::of_filter(filter) & Kinds::offered(&server);
+        let kinds = Kinds::of_filter(filter) & (Kinds::offered(&server) | self.polled(&server));
         let listener = Listener::new(kinds, self.closing.child_token());
-        let registered = self.changes.add(&listener, &self.name)?;
+        let changes = self.parties.of(caller);
+        let registered = changes.add(&listener, &self.name)?;
+        if self.polls {
+            poll::start(self, &changes);
+        }
         let topics = self.topics_of(&by);
         let plan = Plan::between(caller.revision, session.revision());
         let ear = Ear { plan, whose: Whose::Listener(listener.clone()) };
@@ -208,8 +286,15 @@ impl Inner {
         }
         // The session is the client's own: it says so in its own words.
         let hop = Hop { call, session, beside, plan, name: None, tool: None };
-        let answered = self.send(hop, &Wish::Plain).await?;
         let hold = self.hold(session, caller);
+        let answered = match self.send(hop, &Wish::Plain).await {
+            // It is not subscribed, which is what it wants. Its session may have begun before a restart, of which neither
+            // this process nor the server remembers what was subscribed to.
+            Err(Fault::Answered(error)) if !begins && error.code != code::METHOD_NOT_FOUND && !hold.holds(&uri) => {
+                Outcome::Complete(Raw::constant("{}"))
+            }
+            answered => answered?,
+        };
         match begins {
             true => {
                 // Beyond the bound it is not made again when the session is lost.
@@ -266,7 +351,7 @@ impl Inner {
     }
 
     fn client(&self, caller: &Caller) -> Arc<Client> {
-        self.changes.client(caller)
+        self.parties.client(caller)
     }
 
     fn hold(&self, session: &Arc<dyn Session>, caller: &Caller) -> Arc<Hold> {
@@ -283,13 +368,13 @@ impl Inner {
         client.wishes(|| follow::start(self, caller, &client))
     }
 
-    /// Keeps the session of a single request for a moment, where somebody listens: a server may say what the request changed
-    /// only when it has answered it.
+    /// Keeps the session of a single request for a moment, where somebody listens or a list is kept: a server may say what the
+    /// request changed only when it has answered it.
     pub(super) fn lingers(&self, caller: &Arc<Caller>, session: Arc<dyn Session>) {
         if !self.shares_nothing(caller)
             || session.revision().is_modern()
             || Kinds::offered(&session.description()).is_empty()
-            || !self.changes.has_listeners()
+            || !self.parties.known(caller).is_some_and(|changes| changes.has_listeners()) && !self.catalog.keeps_lists()
         {
             return;
         }

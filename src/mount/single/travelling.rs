@@ -4,7 +4,12 @@ use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
 
-use crate::{hub::Call, jsonrpc::RawObject, protocol::headers::PARAM_PREFIX, upstream::Session};
+use crate::{
+    hub::{Call, Caller, Credentials},
+    jsonrpc::RawObject,
+    protocol::headers::PARAM_PREFIX,
+    upstream::Session,
+};
 
 use super::super::catalog::Tool;
 
@@ -34,6 +39,12 @@ pub(super) fn travelling(
 /// The client's headers that the operator lets pass, which the server may answer a list by.
 pub(super) fn own_headers(call: &Call) -> Vec<Header> {
     call.headers.iter().filter(|(name, _)| !is_param(name)).cloned().collect()
+}
+
+/// Whether these headers of a call, as a layer of the operator's may have written them, are others than those that its
+/// caller is known by.
+pub(super) fn is_special(caller: &Caller, headers: &[Header]) -> bool {
+    Credentials::of(headers) != caller.credentials
 }
 
 fn is_param(name: &HeaderName) -> bool {

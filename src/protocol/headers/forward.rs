@@ -34,6 +34,17 @@ pub fn may_forward(name: &HeaderName) -> bool {
     !NEVER.contains(&name.as_str()) && !name.as_str().starts_with("mcp-")
 }
 
+/// Headers that differ from request to request of the same sender.
+const OF_A_REQUEST: [&str; 8] =
+    ["b3", "baggage", "idempotency-key", "request-id", "traceparent", "tracestate", "x-correlation-id", "x-request-id"];
+
+/// Whether a header names one request, and says nothing about who sends it: those of W3C Trace Context and Baggage, of B3,
+/// and what is in common use beside them.
+#[must_use]
+pub fn names_a_request(name: &HeaderName) -> bool {
+    OF_A_REQUEST.contains(&name.as_str()) || name.as_str().starts_with("x-b3-")
+}
+
 /// Whether `Connection` says that a header is for this hop alone (RFC 9110, section 7.6.1).
 #[must_use]
 pub fn is_nominated(headers: &HeaderMap, name: &HeaderName) -> bool {

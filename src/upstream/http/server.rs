@@ -15,7 +15,7 @@ use http_body_util::Full;
 use percent_encoding::percent_decode_str;
 
 use crate::{
-    hub::{Fault, GatewayFault, Health, Reason},
+    hub::{Credentials, Fault, GatewayFault, Health, Reason},
     jsonrpc::ErrorObject,
     protocol::headers::{PROTOCOL_VERSION, SESSION_ID},
 };
@@ -32,19 +32,21 @@ const EITHER: HeaderValue = HeaderValue::from_static("application/json, text/eve
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("rialto/", env!("CARGO_PKG_VERSION")));
 
-/// A configured server.
+/// A configured server, as those reach it who send the same along.
 pub(super) struct Server {
     pub(super) name: Arc<str>,
     pub(super) settings: HttpSettings,
     /// Whether the server was last seen to work without sessions, in the legacy era.
-    pub(super) stateless: AtomicBool,
+    pub(super) stateless: Arc<AtomicBool>,
     /// Whether it was said that its questions may be lost.
-    pub(super) loses_questions: AtomicBool,
+    pub(super) loses_questions: Arc<AtomicBool>,
     client: Client,
     uri: Uri,
-    /// What every request to it carries.
+    /// What the operator has every request carry.
+    given: Arc<HeaderMap>,
+    /// What every request carries: that, and what is sent along.
     common: HeaderMap,
-    health: HealthCell,
+    health: Arc<HealthCell>,
 }
 
 impl Server {
@@ -74,8 +76,26 @@ impl Server {
             connect: settings.connect,
         };
         let client = Client::new(place, bounds);
-        let (stateless, loses_questions) = (AtomicBool::new(false), AtomicBool::new(false));
-        Ok(Self { name, settings, stateless, loses_questions, client, uri, common, health: HealthCell::default() })
+        let (stateless, loses_questions, health) = <(Arc<AtomicBool>, Arc<AtomicBool>, Arc<HealthCell>)>::default();
+        let given = Arc::new(common.clone());
+        Ok(Self { name, settings, stateless, loses_questions, client, uri, given, common, health })
+    }
+
+    /// The same server for those who send these headers along.
+    pub(super) fn sending(&self, credentials: &Credentials) -> Self {
+        let mut common = self.common.clone();
+        self.add(&mut common, credentials.headers());
+        Self {
+            name: self.name.clone(),
+            settings: self.settings.clone(),
+            stateless: self.stateless.clone(),
+            loses_questions: self.loses_questions.clone(),
+            client: self.client.clone(),
+            uri: self.uri.clone(),
+            given: self.given.clone(),
+            common,
+            health: self.health.clone(),
+        }
     }
 
     /// The headers of a POST, to which a session adds its own once.
@@ -86,12 +106,15 @@ impl Server {
         headers
     }
 
-    /// Adds the headers of one call to those of every request. What the operator gave the server stays as it is.
+    /// Adds the headers of one call to those of every request, in place of what is sent along anyway. What the operator gave
+    /// the server stays as it is.
     pub(super) fn add(&self, headers: &mut HeaderMap, more: &[(HeaderName, HeaderValue)]) {
-        for (name, value) in more {
-            if !self.common.contains_key(name) {
-                headers.append(name, value.clone());
-            }
+        let added = || more.iter().filter(|(name, _)| !self.given.contains_key(name));
+        for (name, _) in added().filter(|(name, _)| self.common.contains_key(name)) {
+            headers.remove(name);
+        }
+        for (name, value) in added() {
+            headers.append(name, value.clone());
         }
     }
 

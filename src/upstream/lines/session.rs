@@ -182,7 +182,7 @@ impl Ticket {
     /// Reserves the slot, enters the request and has it written.
     async fn enter(
         line: Arc<Line>,
-        method: &Method,
+        (method, hears): (&Method, bool),
         mut params: RawObject,
         capabilities: ClientCapabilities,
         life: Option<Life>,
@@ -204,7 +204,7 @@ impl Ticket {
         }
         let may_ask = !tables.modern && method.carries_questions();
         let task = task_of(method, &params);
-        let (id, inbox) = table.enter(may_ask, capabilities, task).ok_or_else(|| tables.lost())?;
+        let (id, inbox) = table.enter((may_ask, hears), capabilities, task).ok_or_else(|| tables.lost())?;
         let ticket = Self { line: line.clone(), id, listens, slot: Some(slot), life };
         own(&mut params, id, &tables.upstream, method);
         let params = Some(&params).filter(|p| !p.is_empty());
@@ -234,7 +234,8 @@ async fn call(line: Arc<Line>, outgoing: Outgoing) -> Result<Raw, Fault> {
     let Outgoing { method, params, headers: _, peer, capabilities, life } = outgoing;
     let may_ask = !line.tables.modern && method.carries_questions();
     let (ticket, mut inbox) =
-        Ticket::enter(line.clone(), &method, params, capabilities.clone(), Some(life.clone())).await?;
+        Ticket::enter(line.clone(), (&method, peer.hears_logs()), params, capabilities.clone(), Some(life.clone()))
+            .await?;
     let mut conversation = Conversation::new(peer, life, capabilities, may_ask);
     loop {
         tokio::select! {
@@ -269,7 +270,7 @@ async fn call(line: Arc<Line>, outgoing: Outgoing) -> Result<Raw, Fault> {
 
 async fn listen(line: Arc<Line>, params: RawObject) -> Result<Listening, Fault> {
     let (ticket, mut inbox) =
-        Ticket::enter(line.clone(), &Method::Listen, params, ClientCapabilities::default(), None).await?;
+        Ticket::enter(line.clone(), (&Method::Listen, false), params, ClientCapabilities::default(), None).await?;
     let (events, events_out) = mpsc::channel(EVENTS);
     let honoured = match tokio::time::timeout(ACKNOWLEDGED, acknowledged(&ticket, &mut inbox)).await {
         Ok(honoured) => honoured?,

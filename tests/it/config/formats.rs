@@ -17,7 +17,7 @@ const JSON: &str = r#"{
     "listen": "127.0.0.1:9000", "hosts": ["gw.example"], "public_url": "https://gw.example",
     "seal_keys": ["${SEAL}"],
     "servers": {
-      "docs": { "era": "legacy", "sessions": "per-request", "start_timeout": "5m", "forward_headers": ["X-Tenant"] },
+      "docs": { "era": "legacy", "sessions": "per-request", "start_timeout": "5m", "forward_headers": ["X-Tenant"], "poll_lists": true },
       "My Files": { "sessions": "shared" },
     },
   },
@@ -40,6 +40,7 @@ rialto:
       sessions: per-request
       start_timeout: 5m
       forward_headers: [X-Tenant]
+      poll_lists: true
     My Files: { sessions: shared }
 "#;
 
@@ -65,6 +66,7 @@ era = "legacy"
 sessions = "per-request"
 start_timeout = "5m"
 forward_headers = ["X-Tenant"]
+poll_lists = true
 
 [rialto.servers."My Files"]
 sessions = "shared"
@@ -95,6 +97,7 @@ fn every_format_says_the_same() {
         assert_eq!((docs.era, docs.sessions), (EraChoice::Legacy, Sessions::PerRequest));
         assert_eq!(docs.start_timeout, Duration::from_secs(300));
         assert_eq!(docs.forward_headers, ["x-tenant"]);
+        assert!(docs.poll_lists && !files.poll_lists);
         let Kind::Http { headers, .. } = &docs.kind else { unreachable!() };
         assert_eq!(headers[0].0, "authorization");
         assert_eq!(headers[0].1, "Bearer CANARY_token");

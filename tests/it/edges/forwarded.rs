@@ -106,3 +106,25 @@ async fn a_client_cannot_stand_in_for_what_the_operator_gave_the_server() {
     let values: Vec<_> = calls(&server)[0].headers.get_all("x-tenant").iter().cloned().collect();
     assert_eq!(values, ["ours"]);
 }
+
+#[tokio::test]
+async fn sec_017_a_cursor_opens_no_page_of_another_tenant() {
+    let many: Vec<_> = (0..1001).map(|n| plain_tool(&format!("t{n}"))).collect();
+    let server = server(Speaks::Modern, json!(many), |seen| async move { says(&seen, "ran") }).await;
+    let rialto = gateway_with(&server, json!({"forward_headers": ["x-tenant"]})).await;
+    for revision in CLIENTS {
+        let client = client(&rialto, revision).await;
+        let page = |tenant: &'static str, cursor: &Value| {
+            let params = if cursor.is_null() { json!({}) } else { json!({ "cursor": cursor }) };
+            let (client, params) = (&client, params.to_string());
+            async move {
+                let headers = [("x-tenant", tenant.to_owned())];
+                let (id, method) = (client.id(), "tools/list");
+                client.ask(Ask { id, method, params, token: None, headers: &headers }).await
+            }
+        };
+        let first = page("a", &Value::Null).await.result();
+        assert_eq!(page("b", &first["nextCursor"]).await.error()["code"], -32602, "{revision}");
+        assert_eq!(page("a", &first["nextCursor"]).await.result()["tools"][0]["name"], "t1000", "{revision}");
+    }
+}

@@ -104,3 +104,25 @@ async fn era_314_what_waits_for_a_legacy_client_waits_once() {
         assert_eq!(told, [(UPDATED.to_owned(), uri("a:x")), (TOOLS.to_owned(), Value::Null)], "{speaks:?}");
     }
 }
+
+/// A client with a session of its own at the server may subscribe to as much as the server lets it. What is beyond the bound
+/// is not made again when that session is lost, and everything else is.
+#[tokio::test]
+async fn what_a_client_subscribes_to_beyond_the_bound_is_not_remembered() {
+    let server = Server::new(Speaks::Legacy);
+    let gateway = gateway(&server, Through::Pipe).await;
+    let client = Legacy::connect(&gateway).await;
+    client.calls().await;
+    let all = many(4100, "a");
+    for some in all.chunks(100) {
+        futures_util::future::join_all(some.iter().map(|uri| client.subscribe(uri))).await;
+    }
+    assert_eq!(server.seen("resources/subscribe").len(), 4100);
+    server.crashes();
+    server.sees("resources/subscribe", 4100 + 4096).await;
+    client.calls().await;
+    assert_eq!(server.seen("resources/subscribe").len(), 4100 + 4096);
+    // What was given up leaves room.
+    client.unsubscribe("a:0").await;
+    client.subscribe("a:4099").await;
+}

@@ -26,10 +26,13 @@ pub(super) const REVISION: &str = "2025-11-25";
 pub(super) struct Legacy<'a> {
     gateway: &'a Gateway,
     principal: &'a str,
+    /// What it sends along for the server.
+    pub(super) along: Vec<(&'static str, String)>,
     session: Option<HeaderValue>,
     next: AtomicU64,
     /// What the server said that it offers.
     pub(super) capabilities: Value,
+    pub(super) instructions: Value,
 }
 
 impl<'a> Legacy<'a> {
@@ -38,7 +41,16 @@ impl<'a> Legacy<'a> {
     }
 
     pub(super) async fn connect_as(gateway: &'a Gateway, principal: &'a str) -> Self {
+        Self::connect_sending(gateway, principal, &[]).await
+    }
+
+    pub(super) async fn connect_sending(
+        gateway: &'a Gateway,
+        principal: &'a str,
+        along: &[(&'static str, &str)],
+    ) -> Self {
         let mut client = Self::sessionless(gateway, principal);
+        client.along = along.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
         let hello =
             json!({"protocolVersion": REVISION, "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}});
         let response = client.post(json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": hello})).await;
@@ -46,12 +58,32 @@ impl<'a> Legacy<'a> {
         let answer = whole(response).await;
         wire::check_answer(REVISION, "initialize", "0", &answer.to_string());
         client.capabilities = answer["result"]["capabilities"].clone();
+        client.instructions = answer["result"]["instructions"].clone();
         client.post(json!({"jsonrpc": "2.0", "method": "notifications/initialized"})).await;
         client
     }
 
     pub(super) fn sessionless(gateway: &'a Gateway, principal: &'a str) -> Self {
-        Self { gateway, principal, session: None, next: AtomicU64::new(1), capabilities: Value::Null }
+        let (capabilities, instructions) = (Value::Null, Value::Null);
+        Self {
+            gateway,
+            principal,
+            along: Vec::new(),
+            session: None,
+            next: AtomicU64::new(1),
+            capabilities,
+            instructions,
+        }
+    }
+
+    /// The id of its session.
+    pub(super) fn id(&self) -> Option<HeaderValue> {
+        self.session.clone()
+    }
+
+    /// A client that goes on with a session that began elsewhere.
+    pub(super) fn going_on(gateway: &'a Gateway, principal: &'a str, session: Option<HeaderValue>) -> Self {
+        Self { session, ..Self::sessionless(gateway, principal) }
     }
 
     async fn send(&self, verb: Method, body: Bytes) -> Answer {
@@ -64,6 +96,9 @@ impl<'a> Legacy<'a> {
         headers.insert("accept", HeaderValue::from_static("application/json, text/event-stream"));
         if let Some(session) = &self.session {
             headers.insert("mcp-session-id", session.clone());
+        }
+        for (name, value) in &self.along {
+            headers.insert(*name, HeaderValue::from_str(value).unwrap());
         }
         within(self.gateway.serve(request)).await
     }
@@ -79,6 +114,25 @@ impl<'a> Legacy<'a> {
         let answer = whole(response).await;
         wire::check_answer(REVISION, method, &id.to_string(), &answer.to_string());
         answer
+    }
+
+    /// Says something that wants no answer.
+    pub(super) async fn notify(&self, method: &str) {
+        let response = self.post(json!({"jsonrpc": "2.0", "method": method})).await;
+        assert_eq!(response.status(), StatusCode::ACCEPTED);
+    }
+
+    /// What the one tool says.
+    pub(super) async fn calls(&self) -> String {
+        let answer = self.request("tools/call", json!({"name": "t", "arguments": {}})).await;
+        answer["result"]["content"][0]["text"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
+    }
+
+    /// The names of the tools.
+    pub(super) async fn lists(&self) -> Vec<String> {
+        let answer = self.request("tools/list", json!({})).await;
+        let tools = answer["result"]["tools"].as_array().unwrap_or_else(|| panic!("{answer}"));
+        tools.iter().map(|tool| tool["name"].as_str().unwrap().to_owned()).collect()
     }
 
     pub(super) async fn subscribe(&self, uri: &str) {
@@ -133,6 +187,11 @@ impl Outside {
     /// The next message: its method and its parameters.
     pub(super) async fn next(&mut self) -> (String, Value) {
         within(self.read()).await.expect("a message")
+    }
+
+    /// The next message, which may take so long.
+    pub(super) async fn next_within(&mut self, time: std::time::Duration) -> (String, Value) {
+        tokio::time::timeout(time, self.read()).await.expect("a message in time").expect("a message")
     }
 
     async fn read(&mut self) -> Option<(String, Value)> {

@@ -176,3 +176,71 @@ async fn era_312_many_changes_are_told_in_few_announcements() {
         }
     }
 }
+
+/// A session of one request is kept for a moment where a list is kept that the request may have changed.
+#[tokio::test]
+async fn era_313_a_list_that_a_call_changed_is_not_shown_again_though_nobody_listens() {
+    for through in EVERY_WAY {
+        let server = Server::new(Speaks::Legacy);
+        let gateway = shared_gateway(&server, through, Share::Nobody).await;
+        let list = || modern("tools/list", json!({}));
+        for _ in 0..2 {
+            list().response(&gateway, 200).await;
+        }
+        assert_eq!(server.seen("tools/list").len(), 1, "{through:?}");
+        let answer = crate::support::client::tool("t", json!({})).response(&gateway, 200).await;
+        let session = answer["result"]["content"][0]["text"].as_str().unwrap();
+        // Said after the answer.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        server.says_in(Some(session), TOOLS, &Value::Null);
+        let again = async {
+            while server.seen("tools/list").len() < 2 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                list().response(&gateway, 200).await;
+            }
+        };
+        within(again).await;
+    }
+}
+
+/// A session that began before a restart: nobody knows what was subscribed to, and giving it up succeeds all the same.
+#[tokio::test]
+async fn era_139_sec_163_a_session_of_before_a_restart_is_told_what_it_may_have_missed() {
+    for speaks in [Speaks::Legacy, Speaks::Modern] {
+        for through in EVERY_WAY {
+            let case = format!("{speaks:?} {through:?}");
+            let server = Server::new(speaks);
+            let settings = || Settings {
+                sealer: Arc::new(Sealer::new(&[[7; 32]]).unwrap()),
+                sessions_survive: true,
+                ..Settings::default()
+            };
+            let connector = server.connector(through).await;
+            let start = || {
+                let settings = settings();
+                let mount = Single::new("docs", connector.clone(), Share::Principal, settings.sealer.clone());
+                Gateway::with(&[&Arc::new(mount)], settings)
+            };
+            let before = start();
+            let client = Legacy::connect(&before).await;
+            client.subscribe("a:x").await;
+            let id = client.id();
+            drop(before);
+            let after = start();
+            let client = Legacy::going_on(&after, "alice", id);
+            let mut outside = client.outside().await;
+            client.calls().await;
+            let mut told = [outside.next().await, outside.next().await, outside.next().await].map(|(method, _)| method);
+            told.sort();
+            let lists = ["prompts", "resources", "tools"].map(|kind| format!("notifications/{kind}/list_changed"));
+            assert_eq!(told, lists, "{case}");
+            // It does not know that it is not subscribed any more, and may say so as often as it likes.
+            for uri in ["a:x", "a:refused later", "a:refused later"] {
+                client.unsubscribe(uri).await;
+            }
+            client.subscribe("a:x").await;
+            server.updates("a:x");
+            assert_eq!(outside.next().await, (UPDATED.into(), uri("a:x")), "{case}");
+        }
+    }
+}

@@ -132,21 +132,49 @@ async fn era_302_a_listen_that_ends_or_breaks_is_opened_again() {
     }
 }
 
-/// A modern client in front of a modern server is told that its subscription has ended.
+/// A modern client's subscription at a modern server outlives the server's: it is opened again, and made up for.
 #[tokio::test]
-async fn a_modern_client_hears_that_a_modern_servers_listen_has_ended() {
+async fn era_302_a_modern_clients_listen_outlives_that_at_a_modern_server() {
     for through in EVERY_WAY {
-        let server = Server::new(Speaks::Modern);
-        let gateway = gateway(&server, through).await;
-        let (mut stream, honoured) = listen_to(&gateway, to(&["a:x", "a:refused"]).id("s")).await;
-        assert_eq!(honoured, json!({"resourceSubscriptions": ["a:x"]}));
-        server.updates("a:x");
-        assert_eq!(next(&mut stream).await, updated("a:x", "s"));
-        server.crashes();
-        let last = within(stream.next()).await.unwrap();
-        assert_eq!(last["result"]["resultType"], "complete", "{through:?}");
-        assert!(within(stream.next()).await.is_none());
+        for breaks in [false, true] {
+            let server = Server::new(Speaks::Modern);
+            let gateway = gateway(&server, through).await;
+            let (mut stream, honoured) = listen_to(&gateway, all_lists(&["a:x", "a:refused"])).await;
+            assert_eq!(honoured["resourceSubscriptions"], json!(["a:x"]));
+            server.updates("a:x");
+            assert_eq!(next(&mut stream).await, updated("a:x", 1));
+            let begun = std::time::Instant::now();
+            if breaks {
+                server.crashes()
+            } else {
+                server.ends()
+            }
+            assert_eq!(told(&mut stream, 4).await, everything(&["a:x"]), "{through:?} {breaks}");
+            assert!(begun.elapsed() >= Duration::from_millis(900), "{through:?}: it is left alone for a moment");
+            server.updates("a:x");
+            assert_eq!(next(&mut stream).await, updated("a:x", 1));
+            // A server that honours less by now: the client has to hear of it, and subscribes again.
+            server.manners().honours_no_lists = true;
+            server.ends();
+            let last = within(stream.next()).await.unwrap();
+            assert_eq!(last["result"]["resultType"], "complete", "{through:?} {breaks}");
+            assert!(within(stream.next()).await.is_none());
+            server.has_ways(0).await;
+        }
     }
+}
+
+/// Nothing is opened again for a client that is gone.
+#[tokio::test(start_paused = true)]
+async fn a_listen_is_not_opened_again_for_nobody() {
+    let server = Server::new(Speaks::Modern);
+    let gateway = gateway(&server, Through::Pipe).await;
+    let (stream, _) = listen_to(&gateway, to(&["a:x"])).await;
+    server.ends();
+    server.has_ways(0).await;
+    drop(stream);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(server.seen("subscriptions/listen").len(), 1);
 }
 
 /// What nobody would ever hear of is not kept open at the server, and stays open towards the client.

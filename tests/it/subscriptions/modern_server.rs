@@ -151,7 +151,7 @@ async fn era_310_a_change_waits_for_the_clients_stream_and_is_told_once() {
         for _ in 0..3 {
             server.says(TOOLS, Value::Null);
             server.updates("a:x");
-            tokio::time::sleep(Duration::from_millis(150)).await;
+            tokio::time::sleep(Duration::from_millis(400)).await;
         }
         let mut outside = client.outside().await;
         let mut told = outside.rest().await;

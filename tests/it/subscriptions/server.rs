@@ -62,6 +62,16 @@ pub(super) struct Manners {
     pub(super) ignores: &'static str,
     /// Nothing that is listed is honoured.
     pub(super) honours_no_lists: bool,
+    /// Over HTTP, everything that comes without [`KEY`](super::KEY) is refused, and what is said depends on it.
+    pub(super) wants_key: bool,
+    /// The names of its tools.
+    pub(super) tools: Vec<&'static str>,
+}
+
+impl Manners {
+    fn lists(&self) -> Vec<Value> {
+        self.tools.iter().map(|name| json!({"name": name, "inputSchema": {"type": "object"}})).collect()
+    }
 }
 
 struct State {
@@ -89,6 +99,8 @@ impl Server {
             refuses: "refused",
             ignores: "ignored",
             honours_no_lists: false,
+            wants_key: false,
+            tools: Vec::new(),
         };
         Self(Arc::new(State {
             speaks: Mutex::new(speaks),
@@ -142,6 +154,11 @@ impl Server {
     }
 
     // === what it saw ===
+
+    /// Everything that came over HTTP.
+    pub(super) fn arrived(&self) -> Vec<Seen> {
+        self.0.http.get().map(Scripted::seen).unwrap_or_default()
+    }
 
     /// The parameters of everything it was sent by this method: `GET` and `DELETE` are methods too.
     pub(super) fn seen(&self, method: &str) -> Vec<Value> {
@@ -337,7 +354,10 @@ impl Server {
                 }
                 if uri.contains(manners.refuses) { error(-32002) } else { complete(json!({})) }
             }
-            (_, "tools/list") => complete(json!({"tools": [], "ttlMs": 60_000, "cacheScope": "private"})),
+            (Speaks::Modern, "tools/list") => {
+                complete(json!({"tools": manners.lists(), "ttlMs": 60_000, "cacheScope": "private"}))
+            }
+            (Speaks::Legacy, "tools/list") => complete(json!({"tools": manners.lists()})),
             (_, "tools/call") => complete(json!({"content": [{"type": "text", "text": session}]})),
             (_, "logging/setLevel" | "ping") => complete(json!({})),
             _ => error(-32601),
@@ -350,14 +370,20 @@ impl Server {
     // === over HTTP ===
 
     fn answer(&self, seen: Seen) -> Reply {
-        let session = seen.header("mcp-session-id").unwrap_or_default().to_owned();
+        let key = seen.header(super::KEY).filter(|_| self.manners().wants_key);
+        if key.is_none() && self.manners().wants_key {
+            return Reply::empty(401);
+        }
+        let named = seen.header("mcp-session-id");
+        // A modern server knows its clients by nothing else.
+        let session = named.or(key.filter(|_| self.speaks() == Speaks::Modern)).unwrap_or_default().to_owned();
         let mut message = seen.body.clone();
         if message.is_null() {
             message = json!({"method": seen.verb.as_str()});
         }
         self.hears(&session, &message);
         let method = message["method"].as_str().unwrap_or_default();
-        let is_known = session.is_empty() || self.0.sessions.lock().unwrap().contains(&session);
+        let is_known = named.is_none() || self.0.sessions.lock().unwrap().contains(&session);
         match (seen.verb.as_str(), method) {
             ("DELETE", _) => Reply::empty(204),
             _ if !is_known => Reply::empty(404),
@@ -366,7 +392,8 @@ impl Server {
             (_, "initialize") if self.speaks() == Speaks::Legacy => {
                 let session = format!("s{}", self.0.next.fetch_add(1, Ordering::SeqCst));
                 self.0.sessions.lock().unwrap().insert(session.clone());
-                Reply::json(200, &self.responds(&message, &session).unwrap()).with("mcp-session-id", &session)
+                let greeting = marked(self.responds(&message, &session).unwrap(), key);
+                Reply::json(200, &greeting).with("mcp-session-id", &session)
             }
             _ if self.speaks() == Speaks::Legacy && session.is_empty() => Reply::json(
                 400,
@@ -375,7 +402,7 @@ impl Server {
             (_, "subscriptions/listen") if self.speaks() == Speaks::Modern => self.streams(&session, Some(&message)),
             _ if message.get("id").is_none() => Reply::empty(202),
             _ => match self.responds(&message, &session) {
-                Some(answer) => Reply::json(200, &answer),
+                Some(answer) => Reply::json(200, &marked(answer, key)),
                 None => {
                     let (reply, pieces) = Reply::events();
                     tokio::spawn(async move { pieces.closed().await });
@@ -479,6 +506,19 @@ impl Server {
         });
         number
     }
+}
+
+/// An answer of a server that says something else for each key.
+fn marked(mut answer: Value, key: Option<&str>) -> Value {
+    let Some(key) = key else { return answer };
+    let result = &mut answer["result"];
+    if !result["tools"].is_null() {
+        result["tools"] = json!([{"name": key, "inputSchema": {"type": "object"}}]);
+    }
+    if !result["capabilities"].is_null() {
+        result["instructions"] = json!(key);
+    }
+    answer
 }
 
 /// Whether a listen is told.

@@ -90,6 +90,11 @@ impl Hold {
         Ok(())
     }
 
+    /// Whether the holder subscribed to a resource.
+    pub(in crate::mount) fn holds(&self, uri: &str) -> bool {
+        self.topics.lock().holders.get(&self.id).is_some_and(|holder| holder.topics.contains(uri))
+    }
+
     /// Gives a resource up; `asked` where the server was told so already.
     pub(in crate::mount) fn release(&self, uri: &str, asked: bool) {
         self.topics.lock().leave(self.id, uri, if asked { End::Forgotten } else { End::Lingers });

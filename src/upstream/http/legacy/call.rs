@@ -86,7 +86,7 @@ impl Running {
         let server = &handle.core.server;
         let may_ask = outgoing.method.carries_questions() && epoch.session.is_some();
         let task = task_of(&outgoing.method, &outgoing.params);
-        let entered = epoch.pending.enter(may_ask, outgoing.capabilities.clone(), task);
+        let entered = epoch.pending.enter((may_ask, outgoing.peer.hears_logs()), outgoing.capabilities.clone(), task);
         let (id, inbox) = entered.ok_or_else(|| handle.core.lost())?;
         let abandon = handle.commands.clone().try_reserve_owned().ok();
         let conversation =

@@ -250,7 +250,7 @@ fn hear(core: &Core, epoch: &Epoch, outside: &mut Conversation, said: Notificati
                 None => {}
             }
         }
-        notification::MESSAGE => match epoch.pending.only() {
+        notification::MESSAGE => match epoch.pending.only_hearing() {
             Some(id) => {
                 if let Err(Incoming::Notification(said)) = epoch.pending.deliver(id, Incoming::Notification(said)) {
                     core.outside.notify(said);

@@ -113,7 +113,7 @@ impl Actor {
     fn legacy_notification(&mut self, notification: Notification) {
         match &*notification.method {
             notification::PROGRESS => self.progress(notification),
-            notification::MESSAGE => match self.tables.calls.only() {
+            notification::MESSAGE => match self.tables.calls.only_hearing() {
                 Some(call) => self.tell(call, notification),
                 None => self.outside_peer.notify(notification),
             },

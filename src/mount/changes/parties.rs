@@ -1,0 +1,99 @@
+//! Those at one mount who are told of the same changes.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use crate::hub::{Caller, Credentials};
+
+use super::{super::catalog::Catalog, Changes, Client, Kinds};
+
+/// How many different headers one client's session may send along and be told of changes for each; the longest unused goes
+/// first, and with it what the session subscribed to under it.
+const OF_CLIENT: usize = 8;
+
+/// Everybody at one mount, by what they send along to its server: a change that the server announces to one of them is no
+/// news of those who send something else.
+pub(in crate::mount) struct Parties {
+    catalog: Arc<Catalog>,
+    /// Those who send nothing along.
+    plain: Arc<Changes>,
+    others: Mutex<Others>,
+}
+
+#[derive(Default)]
+struct Others {
+    by: HashMap<Credentials, Arc<Changes>>,
+    /// What each client's session has sent along, by its scope, the latest last.
+    sent: HashMap<u64, VecDeque<Credentials>>,
+}
+
+impl Parties {
+    /// Nobody yet. `gateway` speaks to the server for those who send nothing along.
+    pub(in crate::mount) fn new(catalog: Arc<Catalog>, gateway: Arc<Caller>) -> Arc<Self> {
+        let plain = Changes::new(catalog.clone(), gateway);
+        Arc::new(Self { catalog, plain, others: Mutex::default() })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Others> {
+        self.others.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Those who send the same along as this caller.
+    pub(in crate::mount) fn of(&self, caller: &Caller) -> Arc<Changes> {
+        if caller.credentials.is_empty() {
+            return self.plain.clone();
+        }
+        let mut others = self.lock();
+        if let Some(known) = others.by.get(&caller.credentials) {
+            return known.clone();
+        }
+        let gone: Vec<_> =
+            others.by.extract_if(|_, changes| Arc::strong_count(changes) == 1 && changes.is_deserted()).collect();
+        let gateway = Caller::gateway(self.plain.gateway.principal.clone()).sending(&caller.credentials);
+        let new = Changes::new(self.catalog.clone(), gateway);
+        others.by.insert(caller.credentials.clone(), new.clone());
+        drop(others);
+        // With the gateway's callers their scopes end, which takes locks of its own.
+        drop(gone);
+        new
+    }
+
+    /// The same, where anybody was ever told anything there.
+    pub(in crate::mount) fn known(&self, caller: &Caller) -> Option<Arc<Changes>> {
+        match caller.credentials.is_empty() {
+            true => Some(self.plain.clone()),
+            false => self.lock().by.get(&caller.credentials).cloned(),
+        }
+    }
+
+    /// A client's own session, which is told from now on until its scope ends.
+    pub(in crate::mount) fn client(self: &Arc<Self>, caller: &Caller) -> Arc<Client> {
+        let client = self.of(caller).client(caller);
+        if caller.credentials.is_empty() {
+            return client;
+        }
+        let scope = caller.scope.id();
+        let mut others = self.lock();
+        let sent = others.sent.entry(scope).or_default();
+        if sent.back() == Some(&caller.credentials) {
+            return client;
+        }
+        sent.retain(|known| *known != caller.credentials);
+        sent.push_back(caller.credentials.clone());
+        let oldest = if sent.len() > OF_CLIENT { sent.pop_front() } else { None };
+        let left = oldest.and_then(|oldest| others.by.get(&oldest).cloned());
+        drop(others);
+        if let Some(changes) = left {
+            changes.leave(scope);
+        }
+        caller.scope.on_close(self, move |parties| drop(parties.lock().sent.remove(&scope)));
+        client
+    }
+
+    /// What is kept of these lists may be out of date.
+    pub(in crate::mount) fn forget(&self, kinds: Kinds) {
+        self.plain.forget(kinds);
+    }
+}
