@@ -158,7 +158,14 @@ impl Inner {
         let at = self.at(hop, self.task_id(created)?);
         let peer = Translated::peer(hop.plan, hop.call.peer.clone());
         let (life, claims) = (&hop.call.life, Arc::default());
-        let end = Polling { at: &at, peer, life, claims, owned: Owned::Alone }.follow().await?;
+        let followed = Polling { at: &at, peer, life, claims, owned: Owned::Alone }.follow().await;
+        let end = followed.map_err(|fault| match fault {
+            // The client has not asked about any task: to it that is no answer.
+            Fault::Answered(error) => {
+                self.broken(&format!("it made a task of the call, and does not tell of it: {}", error.message))
+            }
+            fault => fault,
+        })?;
         self.concluded(hop, end)
     }
 

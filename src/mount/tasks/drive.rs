@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
     hub::{Answer, BoxFuture, Fault, Life, Peer, Question, Reason, Refusal, Stop, settle},
-    jsonrpc::{ErrorObject, Raw, RawObject},
+    jsonrpc::{ErrorObject, Raw, RawObject, code},
     protocol::{
         method::question,
         tasks::{self, Status},
@@ -123,8 +123,9 @@ pub(in crate::mount) async fn follow(
         let begun = Instant::now();
         match attended(at, peer, life).await {
             Ok(result) => {
+                let end = read_end(at, result, life).await;
                 guard.ended();
-                return Ok(End::Completed(result));
+                return Ok(end);
             }
             Err(Fault::Answered(error)) => {
                 let task = at.get(life).await.unwrap_or_default();
@@ -153,6 +154,24 @@ pub(in crate::mount) async fn follow(
                 sleep(UNSAID * misses).await;
             }
         }
+    }
+}
+
+/// What the answer to a request for a result says. Some servers have nothing to say of a task that failed or was cancelled,
+/// and say that: the task itself says what became of it.
+async fn read_end(at: &TaskAt, result: Raw, life: &Life) -> End {
+    const SAID: [&str; 3] = ["content", "structuredContent", "isError"];
+    if result.to_object().is_some_and(|result| SAID.into_iter().any(|name| result.has(name))) {
+        return End::Completed(result);
+    }
+    let task = at.get(life).await.unwrap_or_default();
+    match Status::of(&task) {
+        Some(Status::Failed) => {
+            let message = task.get("statusMessage").and_then(Raw::as_text).unwrap_or("the task failed".into());
+            End::Failed(ErrorObject::new(code::INTERNAL, &*message))
+        }
+        Some(Status::Cancelled) => End::Cancelled,
+        _ => End::Completed(result),
     }
 }
 
@@ -207,7 +226,7 @@ impl Polling<'_> {
         loop {
             let task = match self.at.get(self.life).await {
                 Ok(task) => task,
-                Err(fault) if is_passing(&fault) && misses < MISSES => {
+                Err(fault) if is_passing(&fault) && self.at.session.is_open() && misses < MISSES => {
                     misses += 1;
                     sleep(UNSAID * misses).await;
                     continue;

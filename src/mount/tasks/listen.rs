@@ -39,7 +39,11 @@ impl Tasks {
             match handle {
                 Handle { kind: Kind::Extension, id: task, .. } => drop(named.remote.insert(task, id)),
                 handle => match self.registry.find(&caller.principal, &handle) {
-                    Some(Entry::Kept(kept)) if kept.design == Design::Extension => named.kept.push(kept),
+                    Some(Entry::Kept(kept)) if kept.design == Design::Extension => {
+                        if !named.kept.iter().any(|known| Arc::ptr_eq(known, &kept)) {
+                            named.kept.push(kept);
+                        }
+                    }
                     _ => {}
                 },
             }

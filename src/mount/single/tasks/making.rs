@@ -242,7 +242,8 @@ impl Inner {
             }
         };
         let mut first = again(call.clone());
-        let first: BoxFuture<Result<Outcome, Fault>> = match timeout(PROMPT, &mut first).await {
+        // A task that is wanted for a moment must not be over before it is told of.
+        let first: BoxFuture<Result<Outcome, Fault>> = match timeout(PROMPT.min(ttl / 2), &mut first).await {
             Ok(Err(fault)) => return Err(fault),
             Ok(Ok(Outcome::Task(created))) => return self.nest(hop, seat, &created),
             Ok(answered) => Box::pin(std::future::ready(answered)),
