@@ -72,6 +72,8 @@ pub(super) struct TaskServer {
     pub(super) quiet: bool,
     /// Whether it has lost what it had for tasks.
     pub(super) lost: bool,
+    /// How its tasks begin.
+    pub(super) begins: &'static str,
     /// What the ids of its tasks begin with.
     pub(super) prefix: String,
     /// The capabilities that it declares beside tools.
@@ -101,6 +103,7 @@ impl TaskServer {
             astray: false,
             quiet: false,
             lost: false,
+            begins: "working",
             prefix: "raw".to_owned(),
             capabilities,
             gate: watch::Sender::new(false),

@@ -67,7 +67,7 @@ impl TaskServer {
         let id = format!("{}-{}", self.prefix, state.tasks.len() + 1);
         let ttl = self.ttl.clone().unwrap_or_else(|| wanted.get("ttl").cloned().unwrap_or(json!(60_000)));
         let (message, token) = (json!("on it"), token.clone());
-        let task = Task { status: "working", outcome: None, questions: Vec::new(), ttl, message, token };
+        let task = Task { status: self.begins, outcome: None, questions: Vec::new(), ttl, message, token };
         let shape = self.plain(&id, &task);
         state.tasks.insert(id, task);
         drop(state);
