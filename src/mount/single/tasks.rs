@@ -113,7 +113,10 @@ impl Inner {
         }
         match self.attempt(hop, &Wish::Plain).await {
             Ok(Outcome::Task(created)) if knows(caller) => self.hand_out(hop, &created),
-            Ok(Outcome::Task(created)) => self.drive(hop, &created).await,
+            Ok(Outcome::Task(created)) => {
+                tracing::debug!(mount = &*self.name, "the server made a task for a client that knows none");
+                self.drive(hop, &created).await
+            }
             // The server has run nothing: it needs a client that knows tasks.
             Err(Fault::Answered(error))
                 if tasks::are_missing(&error)

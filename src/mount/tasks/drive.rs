@@ -27,6 +27,8 @@ const FLOOR: Duration = Duration::from_millis(500);
 const UNSAID: Duration = Duration::from_secs(1);
 /// How often a legacy server that works on a task is asked whether it still does: that it does is a sign of life.
 const PULSE: Duration = Duration::from_secs(60);
+/// How long the result of a task that is over may take.
+const LATE: Duration = Duration::from_secs(5);
 /// How often in a row a server may be out of reach before a task is given up.
 const MISSES: u32 = 5;
 /// How many questions a task may show at once.
@@ -175,7 +177,8 @@ async fn read_end(at: &TaskAt, result: Raw, life: &Life) -> End {
     }
 }
 
-/// Waits for the result of a task, and asks meanwhile whether it is still being worked on.
+/// Waits for the result of a task, and asks meanwhile whether it is still being worked on. Where it is over and the result
+/// does not come, the server has lost sight of who waits, and is asked again.
 async fn attended(at: &TaskAt, peer: &Arc<dyn Peer>, life: &Life) -> Result<Raw, Fault> {
     let mut waiting = at.result(peer.clone(), life);
     loop {
@@ -187,7 +190,15 @@ async fn attended(at: &TaskAt, peer: &Arc<dyn Peer>, life: &Life) -> Result<Raw,
                 tokio::select! {
                     biased;
                     result = &mut waiting => return result,
-                    Ok(_) = at.get(&asked) => life.touch(),
+                    Ok(task) = at.get(&asked) => {
+                        life.touch();
+                        if Status::of(&task).is_some_and(Status::is_terminal) {
+                            if let Ok(result) = timeout(LATE, &mut waiting).await {
+                                return result;
+                            }
+                            waiting = at.result(peer.clone(), life);
+                        }
+                    }
                     () = sleep(PULSE) => {}
                 }
             }

@@ -104,7 +104,8 @@ async fn a_task_whose_result_was_fetched_makes_room() {
         }
         // The last two are known still.
         let answer = ask(&client, 100, "tasks/list", json!({})).await;
-        let status: Vec<_> = answer["result"]["tasks"].as_array().unwrap().iter().map(|t| t["status"].clone()).collect();
+        let status: Vec<_> =
+            answer["result"]["tasks"].as_array().unwrap().iter().map(|t| t["status"].clone()).collect();
         assert_eq!(status, ["failed", "completed"], "{answer}");
     }
 }

@@ -134,3 +134,28 @@ async fn a_task_outlives_its_clients_session_and_not_its_time() {
     })
     .await;
 }
+
+/// The Python SDK 1.x may forget who waits for a task that ends at the same moment.
+#[tokio::test(start_paused = true)]
+async fn a_result_that_does_not_come_is_asked_for_again() {
+    let mut server = TaskServer::new(Speaks::Legacy);
+    server.deaf = 1;
+    let (server, sealer) = (Arc::new(server), Arc::new(Sealer::random()));
+    let single = Single::new("docs", Arc::new(server.over_lines()), Share::Principal, sealer.clone());
+    let mount = Arc::new(Limit::new(Gather::new(single)));
+    let gateway = Gateway::with(&[&mount], Settings { sealer, ..Settings::default() });
+    let made = call("must").response(&gateway, 200).await;
+    let id = made["result"]["taskId"].as_str().unwrap();
+    server.complete("raw-1", "done");
+    let begun = tokio::time::Instant::now();
+    let task = loop {
+        let task = about("get", id).response(&gateway, 200).await["result"].clone();
+        if task["status"] != "working" {
+            break task;
+        }
+        assert!(begun.elapsed() < std::time::Duration::from_secs(90), "{task}");
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    };
+    assert_eq!(task["result"]["content"], said("done")["content"], "{task}");
+    assert_eq!(server.seen("tasks/result").len(), 2);
+}

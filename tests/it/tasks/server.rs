@@ -72,6 +72,8 @@ pub(super) struct TaskServer {
     pub(super) quiet: bool,
     /// Whether it has lost what it had for tasks.
     pub(super) lost: bool,
+    /// How many requests for a result it never answers.
+    pub(super) deaf: usize,
     /// How its tasks begin.
     pub(super) begins: &'static str,
     /// What the ids of its tasks begin with.
@@ -103,6 +105,7 @@ impl TaskServer {
             astray: false,
             quiet: false,
             lost: false,
+            deaf: 0,
             begins: "working",
             prefix: "raw".to_owned(),
             capabilities,
