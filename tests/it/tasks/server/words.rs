@@ -167,7 +167,7 @@ impl TaskServer {
                 let task = self.lock().tasks[&id].clone();
                 Ok(if legacy { self.plain(&id, &task) } else { json!({"resultType": "complete"}) })
             }
-            "tasks/result" if self.seen("tasks/result").len() <= self.deaf => return std::future::pending().await,
+            "tasks/result" if self.seen("tasks/result").len() <= self.deaf => std::future::pending().await,
             "tasks/result" if legacy => return self.result(&id, out).await,
             _ => Err(error(-32601, "Method not found")),
         }
