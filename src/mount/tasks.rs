@@ -20,6 +20,7 @@ mod listen;
 mod record;
 mod registry;
 mod related;
+mod waits;
 
 use std::{sync::Arc, time::Duration};
 

@@ -71,6 +71,8 @@ SERVERS = {
     "git-stdio": ("stdio", [DIR / "tools/bin/mcp-server-git", "--repository", ROOT], "git", BOTH),
     "fetch-stdio": ("stdio", [DIR / "tools/bin/mcp-server-fetch", "--ignore-robots-txt"], "fetch", BOTH),
 }
+# What Rialto's file says of a server. The suite wants a task of every tool that may be one.
+SETTINGS = {"legacy-http": {"tasks": {"prefer": True}}}
 # Servers that people have and that hold no surprises: one client of each era is enough.
 COMMON = {"filesystem-stdio", "memory-stdio", "git-stdio", "fetch-stdio"}
 COMMON_CLIENTS = {"py1", "ts2-auto"}
@@ -147,24 +149,42 @@ CHAINS = [
     ("", "py1", "mcp-remote-auto", "modern-http"),
 ]
 
+# The clients whose SDK has tasks, or a package beside it that has.
+TASKS = {"py1", "ts1", "ts2-legacy", "ts2-auto", "ts2-pinned"}
+
 # Checks that a cell leaves out, with the reason.
 STATELESS = {
     "elicitation", "elicitation_declined", "elicitation_twice", "elicitation_prompt", "sampling", "roots",
     "roots_standalone", "questions_at_once", "subscribe", "list_changed", "cancel", "logging", "undeclared", "declared",
+    "task", "task_only",
 }  # fmt: skip
 # What a front does without Rialto, too.
 FRONT_SKIPS = {
     "fastmcp-proxy": {"completion": "FastMCP's proxy passes no completion on"},
     "mcp-remote": {"big_numbers": "the bridge writes -0 as 0"},
-    "mcp-remote-auto": {"cancel": "the bridge lets the call of a modern server go on"},
+    "mcp-remote-auto": {
+        "cancel": "the bridge lets the call of a modern server go on",
+        "task": "the bridge knows no tasks",
+        "task_only": "the bridge knows no tasks",
+    },
 }
 
 
 def skips(client: str, server: str, era: str, front: str = "", direct: bool = False) -> dict[str, str]:
     """What a client that speaks this era leaves out with this server, and why."""
     wanted = {}
-    if direct and server.startswith("everything") and client != "ts1":
-        wanted["task"] = "without Rialto, a tool that has to be a task is for clients that know tasks"
+    if client not in TASKS:
+        if direct:
+            required = "task" if server.startswith("everything") else "task_only"
+            wanted[required] = "without Rialto, a tool that has to be a task is for clients that know tasks"
+        elif era == "modern" and server.startswith("modern-"):
+            wanted["task_only"] = "a modern server tells a modern client what it lacks, and so does Rialto"
+    if client.startswith("ts2") and (era == "legacy" or direct):
+        wrong = {"everything-http": "task", "everything-stdio": "task", "legacy-http": "task_only", "legacy-stdio": "task_only"}
+        if server in wrong:
+            wanted[wrong[server]] = "the package for tasks loses the question of this server, without Rialto too"
+    if server.startswith("modern-py"):
+        wanted |= dict.fromkeys(("task", "task_only"), "its SDK has no tasks")
     if client == "inspector-legacy" and SERVERS[server][0] == "stdio":
         wanted["exactly_once"] = "each command of the inspector is a session, and each session has a process of its own"
     if server == "filesystem-stdio" and era == "modern":

@@ -113,6 +113,7 @@ async function prompt(client, want) {
     need(said.includes(want.contains), shorten(said));
     return shorten(said, 80);
 }
+const asTask = (client, want) => ask(client.asTask ? { call: client.asTask } : client, want);
 const ask = async (client, want) => shorten(texts(await expectCall(client, want)));
 
 const checks = {
@@ -287,7 +288,9 @@ const checks = {
     elicitation_twice: ask,
     elicitation_prompt: prompt,
     /** A tool that is called as a task by clients that know tasks, and as any other by those that leave that to Rialto. */
-    task: (client, want) => ask(client.asTask ? { call: client.asTask } : client, want),
+    task: asTask,
+    /** The same for a tool that is nothing but a task, and asks before it is one where it can. */
+    task_only: asTask,
     sampling: ask,
     roots: ask,
     roots_standalone: async (client, want) => (client.info.era === 'modern' ? undefined : ask(client, want)),

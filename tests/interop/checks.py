@@ -353,8 +353,18 @@ async def ask(client, want):
 
 
 elicitation = elicitation_declined = elicitation_twice = sampling = roots = questions_at_once = ask
-# A tool that is called as a task by clients that know tasks, and as any other by those that leave that to Rialto.
-task = ask
+
+
+async def task(client, want):
+    """A tool that is called as a task by clients that know tasks, and as any other by those that leave that to Rialto."""
+    call = getattr(client, "as_task", client.call)
+    result = await call(want["tool"], want["args"])
+    need(not result.get("isError") and want["contains"] in texts(result), shorten(result))
+    return shorten(texts(result))
+
+
+# The same for a tool that is nothing but a task, and asks before it is one where it can.
+task_only = task
 
 
 async def roots_standalone(client, want):

@@ -13,6 +13,8 @@ from mcp.shared.exceptions import McpError
 
 import checks
 
+RELATED = "io.modelcontextprotocol/related-task"
+
 
 def plain(model):
     return model.model_dump(mode="json", by_alias=True, exclude_none=True)
@@ -83,6 +85,26 @@ class Client:
             on_progress(done, total, message)
 
         return await sdk(self.session.call_tool(name, args, progress_callback=progress if on_progress else None))
+
+    async def as_task(self, name, args):
+        tasks = self.session.experimental
+        created = await sdk(tasks.call_tool_as_task(name, args))
+        task = created["task"]["taskId"]
+        checks.need(created["task"]["status"] == "working", f"begins as {created}")
+        result = await sdk(tasks.get_task_result(task, types.CallToolResult))
+        checks.need(result["_meta"][RELATED]["taskId"] == task, f"the result is of {result['_meta']}")
+        checks.need((await sdk(tasks.get_task(task)))["status"] == "completed", "it is not completed")
+        listed = [entry["taskId"] for entry in (await sdk(tasks.list_tasks()))["tasks"]]
+        checks.need(task in listed, f"{task} is not among {listed}")
+        # The same again, given up before anybody has asked it for its result.
+        again = (await sdk(tasks.call_tool_as_task(name, args)))["task"]["taskId"]
+        try:
+            cancelled = await sdk(tasks.cancel_task(again))
+            checks.need(cancelled["status"] == "cancelled", f"cancelled, it is {cancelled}")
+        except checks.RpcError as error:
+            # It was done by then.
+            checks.need(error.code == -32602, f"not cancelled: {error}")
+        return result
 
     async def cancelled_call(self, name, args):
         """This SDK sends no cancellation of its own accord; it is sent here for the id that the call will use."""

@@ -55,7 +55,8 @@ async function connect({ target }) {
         async asTask(name, args) {
             // The SDK looks at what it has listed to know which tools are tasks.
             await client.listTools();
-            for await (const said of client.experimental.tasks.callToolStream({ name, arguments: args })) {
+            const calling = client.experimental.tasks.callToolStream({ name, arguments: args }, undefined, { task: { ttl: 60_000 } });
+            for await (const said of calling) {
                 if (said.type === 'result') return said.result;
                 if (said.type === 'error') throw said.error;
             }

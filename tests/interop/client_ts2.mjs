@@ -3,13 +3,61 @@ import { credentials, elicitationAnswer, main, noting, ROOTS, samplingAnswer } f
 
 const { Client, StreamableHTTPClientTransport } = await import('@modelcontextprotocol/client');
 const { StdioClientTransport } = await import('@modelcontextprotocol/client/stdio');
+const tasks = await import('@modelcontextprotocol/ext-tasks/client');
+
+const CAPABILITIES = { elicitation: {}, sampling: {}, roots: { listChanged: true } };
+const CLIENT = { name: 'interop-ts2', version: '1.0.0' };
+/** What the package for tasks asks whoever uses it. */
+const ANSWERS = {
+    elicitation: ({ params }) => elicitationAnswer(params),
+    sampling: ({ params }) => samplingAnswer(params),
+    roots: () => ({ roots: ROOTS })
+};
+
+/** Sends what the SDK has no words for as it is. */
+async function dispatch(url, request) {
+    const { method, params } = request;
+    const name = params.name ?? params.taskId;
+    const headers = {
+        'Content-Type': 'application/json',
+        Accept: 'application/json, text/event-stream',
+        'MCP-Protocol-Version': '2026-07-28',
+        'Mcp-Method': method,
+        ...(name && { 'Mcp-Name': name }),
+        ...credentials().headers
+    };
+    const response = await fetch(url, { method: 'POST', headers, body: JSON.stringify({ jsonrpc: '2.0', id: 1, method, params }) });
+    const said = await response.text();
+    const messages = said.startsWith('{') ? [said] : said.split('\n').filter(line => line.startsWith('data: ')).map(line => line.slice(6));
+    const { result, error } = JSON.parse(messages.at(-1));
+    return error ? { kind: 'error', error } : { kind: 'result', result };
+}
+
+/** Calls a tool with the package for tasks, which knows both designs. */
+async function callAsTask(client, url, name, args) {
+    const listed = (await client.listTools()).tools.find(tool => tool.name === name);
+    const session = tasks.createTaskSessionFromClient(client, {
+        endpointId: url,
+        tools: { currentTool: wanted => (wanted === name && listed ? tasks.toolDeclarationFromMcpTool(listed) : undefined) },
+        onInputRequest: async request => ANSWERS[request.kind](request),
+        rawDispatch: request => dispatch(url, request),
+        v2RequestFraming: { protocolVersion: '2026-07-28', clientInfo: CLIENT, clientCapabilities: CAPABILITIES }
+    });
+    try {
+        const execution = await session.callTool(name, args);
+        const { outcome } = await execution.settle();
+        return tasks.resultFromTaskOutcome(outcome);
+    } finally {
+        await session.close();
+    }
+}
 
 const MODES = { legacy: 'legacy', auto: 'auto', pinned: { pin: '2026-07-28' } };
 
 async function connect({ target, mode }) {
     const client = new Client(
-        { name: 'interop-ts2', version: '1.0.0' },
-        { capabilities: { elicitation: {}, sampling: {}, roots: { listChanged: true } }, versionNegotiation: { mode: MODES[mode] } }
+        CLIENT,
+        { capabilities: CAPABILITIES, versionNegotiation: { mode: MODES[mode] } }
     );
     const logs = [];
     const updates = [];
@@ -38,6 +86,7 @@ async function connect({ target, mode }) {
         templates: async () => (await client.listResourceTemplates()).resourceTemplates,
         prompts: async () => (await client.listPrompts()).prompts,
         call: (name, args, onprogress, signal) => client.callTool({ name, arguments: args, ...meta }, { onprogress, signal }),
+        ...(target.startsWith('http') && { asTask: (name, args) => callAsTask(client, target, name, args) }),
         read: uri => client.readResource({ uri }),
         prompt: (name, args) => client.getPrompt({ name, arguments: args }),
         complete: async (name, argument, value) =>

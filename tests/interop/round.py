@@ -22,7 +22,7 @@ import conformance
 import processes
 from cells import (
     BUILT, CHAINS, CLIENTS, COMMON, COMMON_CLIENTS, CONFORMANCE, DIR, FRONTS, MARK, NODE, NUMBERS, RMCP, ROOT, SERVERS,
-    SHORT, UPSTREAM_NUMBER, bridge, client_environment, environment, never_asked, skips,
+    SETTINGS, SHORT, UPSTREAM_NUMBER, bridge, client_environment, environment, never_asked, skips,
 )  # fmt: skip
 
 CELL_SECONDS = 240
@@ -60,7 +60,8 @@ def wait_for_port(process: processes.Process, port: int) -> None:
 def start_rialto(binary: pathlib.Path, entries: dict, folder: str, name="rialto"):
     """Starts Rialto with these entries of `mcpServers`; gives it and the URL of each mount."""
     config = pathlib.Path(folder) / f"{name}.json"
-    config.write_text(json.dumps({"mcpServers": entries}, indent=2))
+    settings = {"servers": {entry: SETTINGS[entry] for entry in entries if entry in SETTINGS}}
+    config.write_text(json.dumps({"mcpServers": entries, "rialto": settings}, indent=2))
     process = processes.Process(name, [binary, "serve", config, "--listen", "127.0.0.1:0"])
     base = f"http://127.0.0.1:{process.line(processes.URL, 30).group(1)}"
     return process, {mount: f"{base}/mcp/{mount}" for mount in entries}

@@ -75,6 +75,7 @@ npm npm \
   @modelcontextprotocol/client@2.4.0 \
   @modelcontextprotocol/server@2.4.0 \
   @modelcontextprotocol/node@2.1.2 \
+  @modelcontextprotocol/ext-tasks@0.2.2 \
   @modelcontextprotocol/inspector@2.12.0 \
   @modelcontextprotocol/server-everything@2026.8.31 \
   @modelcontextprotocol/server-filesystem@2026.8.31 \

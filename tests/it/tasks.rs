@@ -28,7 +28,9 @@ use crate::{
 
 mod bounds;
 mod bridged;
+mod composed;
 mod driven;
+mod ends;
 mod extension;
 mod nested;
 mod passed;

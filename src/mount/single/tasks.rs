@@ -113,7 +113,10 @@ impl Inner {
         }
         match self.attempt(hop, &Wish::Plain).await {
             Ok(Outcome::Task(created)) if knows(caller) => self.hand_out(hop, &created),
-            Ok(Outcome::Task(created)) => self.drive(hop, &created).await,
+            Ok(Outcome::Task(created)) => {
+                tracing::debug!(mount = &*self.name, "the server made a task for a client that knows none");
+                self.drive(hop, &created).await
+            }
             // The server has run nothing: it needs a client that knows tasks.
             Err(Fault::Answered(error))
                 if tasks::are_missing(&error)
@@ -158,7 +161,14 @@ impl Inner {
         let at = self.at(hop, self.task_id(created)?);
         let peer = Translated::peer(hop.plan, hop.call.peer.clone());
         let (life, claims) = (&hop.call.life, Arc::default());
-        let end = Polling { at: &at, peer, life, claims, owned: Owned::Alone }.follow().await?;
+        let followed = Polling { at: &at, peer, life, claims, owned: Owned::Alone }.follow().await;
+        let end = followed.map_err(|fault| match fault {
+            // The client has not asked about any task: to it that is no answer.
+            Fault::Answered(error) => {
+                self.broken(&format!("it made a task of the call, and does not tell of it: {}", error.message))
+            }
+            fault => fault,
+        })?;
         self.concluded(hop, end)
     }
 

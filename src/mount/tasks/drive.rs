@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
     hub::{Answer, BoxFuture, Fault, Life, Peer, Question, Reason, Refusal, Stop, settle},
-    jsonrpc::{ErrorObject, Raw, RawObject},
+    jsonrpc::{ErrorObject, Raw, RawObject, code},
     protocol::{
         method::question,
         tasks::{self, Status},
@@ -27,6 +27,8 @@ const FLOOR: Duration = Duration::from_millis(500);
 const UNSAID: Duration = Duration::from_secs(1);
 /// How often a legacy server that works on a task is asked whether it still does: that it does is a sign of life.
 const PULSE: Duration = Duration::from_secs(60);
+/// How long the result of a task that is over may take.
+const LATE: Duration = Duration::from_secs(5);
 /// How often in a row a server may be out of reach before a task is given up.
 const MISSES: u32 = 5;
 /// How many questions a task may show at once.
@@ -123,8 +125,9 @@ pub(in crate::mount) async fn follow(
         let begun = Instant::now();
         match attended(at, peer, life).await {
             Ok(result) => {
+                let end = read_end(at, result, life).await;
                 guard.ended();
-                return Ok(End::Completed(result));
+                return Ok(end);
             }
             Err(Fault::Answered(error)) => {
                 let task = at.get(life).await.unwrap_or_default();
@@ -156,7 +159,26 @@ pub(in crate::mount) async fn follow(
     }
 }
 
-/// Waits for the result of a task, and asks meanwhile whether it is still being worked on.
+/// What the answer to a request for a result says. Some servers have nothing to say of a task that failed or was cancelled,
+/// and say that: the task itself says what became of it.
+async fn read_end(at: &TaskAt, result: Raw, life: &Life) -> End {
+    const SAID: [&str; 3] = ["content", "structuredContent", "isError"];
+    if result.to_object().is_some_and(|result| SAID.into_iter().any(|name| result.has(name))) {
+        return End::Completed(result);
+    }
+    let task = at.get(life).await.unwrap_or_default();
+    match Status::of(&task) {
+        Some(Status::Failed) => {
+            let message = task.get("statusMessage").and_then(Raw::as_text).unwrap_or("the task failed".into());
+            End::Failed(ErrorObject::new(code::INTERNAL, &*message))
+        }
+        Some(Status::Cancelled) => End::Cancelled,
+        _ => End::Completed(result),
+    }
+}
+
+/// Waits for the result of a task, and asks meanwhile whether it is still being worked on. Where it is over and the result
+/// does not come, the server has lost sight of who waits, and is asked again.
 async fn attended(at: &TaskAt, peer: &Arc<dyn Peer>, life: &Life) -> Result<Raw, Fault> {
     let mut waiting = at.result(peer.clone(), life);
     loop {
@@ -168,7 +190,15 @@ async fn attended(at: &TaskAt, peer: &Arc<dyn Peer>, life: &Life) -> Result<Raw,
                 tokio::select! {
                     biased;
                     result = &mut waiting => return result,
-                    Ok(_) = at.get(&asked) => life.touch(),
+                    Ok(task) = at.get(&asked) => {
+                        life.touch();
+                        if Status::of(&task).is_some_and(Status::is_terminal) {
+                            if let Ok(result) = timeout(LATE, &mut waiting).await {
+                                return result;
+                            }
+                            waiting = at.result(peer.clone(), life);
+                        }
+                    }
                     () = sleep(PULSE) => {}
                 }
             }
@@ -207,7 +237,7 @@ impl Polling<'_> {
         loop {
             let task = match self.at.get(self.life).await {
                 Ok(task) => task,
-                Err(fault) if is_passing(&fault) && misses < MISSES => {
+                Err(fault) if is_passing(&fault) && self.at.session.is_open() && misses < MISSES => {
                     misses += 1;
                     sleep(UNSAID * misses).await;
                     continue;

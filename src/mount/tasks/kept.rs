@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     hub::{Answer, BoxFuture, Peer, Question, Refusal, Scope},
     jsonrpc::{Notification, Raw, RawObject},
+    mount::pool::Key as Place,
     protocol::{
         meta,
         method::notification,
@@ -29,6 +30,7 @@ use super::{
     compact,
     record::{Action, End, Event, Record},
     related::relate,
+    waits::Waits,
 };
 
 /// How much one wait may be told before it takes notice; more than a task can have questions.
@@ -71,6 +73,8 @@ pub(in crate::mount) struct Kept {
     pub(in crate::mount) token: Option<Raw>,
     /// When it is forgotten.
     pub(in crate::mount) until: Instant,
+    /// Who waits for its result.
+    pub(in crate::mount) waits: Waits,
     /// Ends the work.
     pub(super) stop: CancellationToken,
     inner: Mutex<Inner>,
@@ -116,7 +120,8 @@ impl Kept {
             Inner { record: Record::default(), facts, at, answers: HashMap::new(), waits: HashMap::new(), last: 0 };
         let (stop, changed) = (CancellationToken::new(), watch::Sender::new(()));
         let inner = Mutex::new(inner);
-        Arc::new(Self { handle, id, design, server_info, owner, token, until, stop, inner, changed })
+        let waits = Waits::default();
+        Arc::new(Self { handle, id, design, server_info, owner, token, until, waits, stop, inner, changed })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -131,6 +136,11 @@ impl Kept {
     /// The task at a legacy server that this one is, while it is not over.
     pub(in crate::mount) fn at(&self) -> Option<TaskAt> {
         self.lock().at.clone()
+    }
+
+    /// Whether it is the server's task `task` in the sessions of `place`, and not over.
+    pub(super) fn is_at(&self, place: &Place, task: &str) -> bool {
+        self.lock().at.as_ref().is_some_and(|at| at.task == task && at.place.as_ref() == Some(place))
     }
 
     /// Notes how it ended. The first end stays.

@@ -39,7 +39,9 @@ impl Tasks {
             match handle {
                 Handle { kind: Kind::Extension, id: task, .. } => drop(named.remote.insert(task, id)),
                 handle => match self.registry.find(&caller.principal, &handle) {
-                    Some(Entry::Kept(kept)) if kept.design == Design::Extension => named.kept.push(kept),
+                    Some(Entry::Kept(kept)) if kept.design == Design::Extension && !named.has(&kept) => {
+                        named.kept.push(kept);
+                    }
                     _ => {}
                 },
             }
@@ -49,6 +51,11 @@ impl Tasks {
 }
 
 impl Named {
+    /// Whether a task that is kept here was named already.
+    fn has(&self, kept: &Arc<Kept>) -> bool {
+        self.kept.iter().any(|known| Arc::ptr_eq(known, kept))
+    }
+
     /// The filter for a modern server: with the tasks that it knows, by its own ids.
     pub(in crate::mount) fn for_server(&self, filter: &Filter) -> Filter {
         let mut filter = filter.0.clone();

@@ -16,6 +16,8 @@ use crate::{
 const QUESTIONS: usize = 64;
 /// The longest key that a server may wish for, in bytes.
 const KEY: usize = 128;
+/// How many wishes of one task are granted: each is remembered for as long as the task is. Later questions get keys of ours.
+const WISHES: usize = 256;
 
 /// How a task ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -89,8 +91,10 @@ struct Open {
 #[derive(Default)]
 pub(super) struct Record {
     open: Vec<Open>,
-    last_key: u32,
-    used: HashSet<String>,
+    /// The last key of ours: `t` and this number.
+    last_key: u64,
+    /// The keys that the server wished for and got, which none of ours looks like.
+    wished: HashSet<String>,
     waits: Vec<u64>,
     end: Option<End>,
 }
@@ -168,18 +172,15 @@ impl Record {
     /// A key that no other question of the task ever has (tasks extension, Task Update Requests): the one the server wishes
     /// for, unless it was used.
     fn key(&mut self, wish: Option<&str>) -> String {
-        if let Some(wish) = wish.filter(|wish| !wish.is_empty() && wish.len() <= KEY)
-            && self.used.insert(wish.to_owned())
+        let is_ours = |key: &str| key.strip_prefix('t').is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit()));
+        let may_be = |key: &str| !key.is_empty() && key.len() <= KEY && !is_ours(key);
+        if let Some(wish) = wish.filter(|wish| may_be(wish) && self.wished.len() < WISHES)
+            && self.wished.insert(wish.to_owned())
         {
             return wish.to_owned();
         }
-        loop {
-            self.last_key += 1;
-            let key = format!("t{}", self.last_key);
-            if self.used.insert(key.clone()) {
-                return key;
-            }
-        }
+        self.last_key += 1;
+        format!("t{}", self.last_key)
     }
 
     /// Gives the questions that nobody puts to the client to the wait that came last and can.

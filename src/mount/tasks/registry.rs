@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use tokio::{sync::Notify, time::Instant};
@@ -12,15 +12,16 @@ use crate::{
     hub::{Fault, Principal, Reason, Scope},
     jsonrpc::{Raw, RawObject},
     mount::pool::Key as Place,
-    protocol::tasks::{self, Status},
+    protocol::tasks::{self, Status, timestamp},
 };
 
 use super::{
     Tasking, compact,
     drive::Claims,
     handle::{Handle, Kind},
-    kept::{Design, Kept},
+    kept::{Design, Kept, is_error},
     record::End,
+    waits::Waits,
 };
 
 /// The longest that a task is remembered, whatever its server says.
@@ -41,6 +42,8 @@ pub(in crate::mount) struct Remote {
     pub(in crate::mount) token: Option<Raw>,
     /// Which of its questions are being put to the client.
     pub(in crate::mount) claims: Arc<Claims>,
+    /// Who waits for its result.
+    pub(in crate::mount) waits: Waits,
     seen: Mutex<Seen>,
 }
 
@@ -68,6 +71,7 @@ impl Remote {
             owner,
             token,
             claims: Arc::default(),
+            waits: Waits::default(),
             seen: Mutex::new(Seen { task: compact(&task), until }),
         })
     }
@@ -84,11 +88,26 @@ impl Remote {
     /// Notes what was heard. A task that is over stays as it ended; whether there is anything new.
     pub(in crate::mount) fn note(&self, task: &RawObject) -> bool {
         let mut seen = self.seen();
-        if Status::of(&seen.task).is_some_and(Status::is_terminal) || seen.task == *task {
+        let (before, now) = (Status::of(&seen.task), Status::of(task));
+        if before.is_some_and(Status::is_terminal) && before != now || seen.task == *task {
             return false;
         }
         seen.task = compact(task);
         true
+    }
+
+    /// Notes how it ended, as whoever waited for its result heard.
+    pub(in crate::mount) fn ended(&self, end: &End) {
+        let status = match end {
+            End::Completed(result) if is_error(result) => Status::Failed,
+            end => end.status(),
+        };
+        let mut task = self.task();
+        if Status::of(&task) != Some(status) {
+            task.set("status", Raw::from(status.as_str()));
+            task.set("lastUpdatedAt", Raw::from(&*timestamp(SystemTime::now())));
+            self.note(&task);
+        }
     }
 
     /// Whether it is over, as far as is known.
@@ -147,7 +166,7 @@ impl Entry {
     /// Whether it is the server's task `task` in the sessions of `place`.
     fn stands_for(&self, place: &Place, task: &str) -> bool {
         match self {
-            Self::Kept(kept) => kept.at().is_some_and(|at| at.task == task && at.place.as_ref() == Some(place)),
+            Self::Kept(kept) => kept.is_at(place, task),
             Self::Remote(remote) => remote.task == task && remote.place.as_ref() == Some(place),
         }
     }

@@ -81,3 +81,67 @@ async fn tasks_end_with_the_gateway() {
     let mut open = server.open.subscribe();
     soon("the end of the session", open.wait_for(|open| *open == 0)).await.unwrap();
 }
+
+/// A client that fetches the results of its tasks, and never asks how far they are, has done with them all the same.
+#[tokio::test]
+async fn a_task_whose_result_was_fetched_makes_room() {
+    for speaks in [Speaks::Legacy, Speaks::Modern] {
+        let mut server = TaskServer::new(speaks);
+        server.quiet = true;
+        let tasking = Tasking { each: 2, ..Tasking::default() };
+        let stage = Stage::with(server, Over::Http, tasking, Share::Principal, Arc::new(Sealer::random())).await;
+        let client = stage.legacy().await;
+        let name = if speaks == Speaks::Legacy { "must" } else { "task" };
+        for n in 1..=4 {
+            let id = created(&client, 10 * n, name, json!({"ttl": null})).await["taskId"].as_str().unwrap().to_owned();
+            let raw = stage.server.task(usize::try_from(n).unwrap()).await;
+            match n {
+                3 => stage.server.end(&raw, "failed", json!({"error": {"code": -32000, "message": "no"}})),
+                _ => stage.server.complete(&raw, "done"),
+            }
+            let answer = ask(&client, 10 * n + 1, "tasks/result", json!({"taskId": id})).await;
+            assert_eq!(answer.get("error").is_some(), n == 3, "{answer}");
+        }
+        // The last two are known still.
+        let answer = ask(&client, 100, "tasks/list", json!({})).await;
+        let status: Vec<_> =
+            answer["result"]["tasks"].as_array().unwrap().iter().map(|t| t["status"].clone()).collect();
+        assert_eq!(status, ["failed", "completed"], "{answer}");
+    }
+}
+
+/// Each wait for a result holds a place among the calls of its mount.
+#[tokio::test]
+async fn only_so_many_wait_for_one_task() {
+    for (speaks, name) in [(Speaks::Legacy, "must"), (Speaks::Modern, "task"), (Speaks::Modern, "slow")] {
+        let stage = bounded(speaks, Tasking::default()).await;
+        let client = stage.legacy().await;
+        let id = created(&client, 1, name, json!({})).await["taskId"].as_str().unwrap().to_owned();
+        let waits: Vec<_> = (100..116).map(|n| waiting(&client, n, &id)).collect();
+        let error = soon("a refusal", async {
+            // Which of them come first is not ours to say.
+            for n in 200.. {
+                let asked = client.ask(n, "tasks/result", json!({"taskId": id}));
+                if let Ok(reply) = tokio::time::timeout(std::time::Duration::from_millis(300), asked).await {
+                    return whole(reply).await;
+                }
+            }
+            unreachable!("it is refused, or this waits in vain")
+        })
+        .await;
+        assert_eq!(error["error"]["data"]["reason"], "busy", "{name}: {error}");
+        // A wait that is over makes room, and nobody who waited loses anything.
+        if name == "slow" {
+            stage.server.gate.send_replace(true);
+        } else {
+            stage.server.complete(&stage.server.task(1).await, "done");
+        }
+        let mut served = 0;
+        for wait in waits {
+            let answer = soon("an answer", async { whole(wait.await.unwrap()).await }).await;
+            served += usize::from(answer.get("result").is_some());
+        }
+        assert!(served >= 15, "{name}: {served}");
+        brought(waiting(&client, 99, &id), &id).await;
+    }
+}

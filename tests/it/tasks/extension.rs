@@ -190,3 +190,29 @@ async fn era_359_a_task_at_a_server_outlives_the_gateway() {
     let stage = stage.restarted(Over::Http, Arc::new(Sealer::random())).await;
     assert_unknown(&about("get", &id).error(&stage.gateway, 200, -32602).await);
 }
+
+/// Naming a task twice is no reason to hear of it twice.
+#[tokio::test]
+async fn era_339_a_task_that_is_named_twice_is_told_once() {
+    for speaks in [Speaks::Modern, Speaks::Legacy] {
+        let stage = Stage::of(speaks, Over::Http).await;
+        let id = begun(&stage, if speaks == Speaks::Modern { "task" } else { "must" }).await;
+        let filter = json!({"notifications": {"taskIds": [id, id, id]}});
+        let mut events = modern("subscriptions/listen", filter).capabilities(able()).open(&stage.gateway).await;
+        let first = soon("an acknowledgement", events.next()).await.unwrap();
+        assert_eq!(first["params"]["notifications"], json!({"taskIds": [id]}));
+        let raw = stage.server.task(1).await;
+        stage.server.ask(&raw, "k", form("what"));
+        let told = soon("a notification", events.next()).await.unwrap();
+        assert_eq!(told["params"]["status"], "input_required", "{told}");
+        stage.server.complete(&raw, "done");
+        loop {
+            let told = soon("a notification", events.next()).await.unwrap();
+            if told["params"]["status"] == "completed" {
+                break;
+            }
+            // Whatever else changes, the question is told of once.
+            assert_ne!(told["params"]["status"], "input_required", "{told}");
+        }
+    }
+}

@@ -242,3 +242,17 @@ async fn the_result_of_a_task_has_the_shape_that_the_tool_was_listed_with() {
     let result = brought(waiting(&client, 3, &id), &id).await;
     assert_eq!(result["structuredContent"], json!({"result": [1, 2]}));
 }
+
+/// For a client of 2025-11-25 every task begins as one that is worked on, and goes on from there.
+#[tokio::test]
+async fn era_348_a_task_that_asks_from_the_start_begins_all_the_same() {
+    let mut server = TaskServer::new(Speaks::Modern);
+    server.begins = "input_required";
+    let sealer = Arc::new(Sealer::random());
+    let stage = Stage::with(server, Over::Http, Tasking::default(), Share::Principal, sealer).await;
+    let client = stage.legacy().await;
+    let id = id_of(&created(&client, 1, "task", json!({})).await);
+    assert_eq!(shown(&client, 2, &id).await["status"], "input_required");
+    stage.server.complete(&stage.server.task(1).await, "done");
+    assert_eq!(brought(waiting(&client, 3, &id), &id).await["content"], said("done")["content"]);
+}

@@ -53,6 +53,8 @@ struct State {
     tasks: BTreeMap<String, Task>,
     /// Legacy: the id of a question, and the task and key that it is.
     asked: HashMap<String, (String, String)>,
+    /// Legacy: what a question that is of no task was answered with.
+    answers: HashMap<String, Value>,
     standing: Option<mpsc::Sender<Value>>,
     listens: Vec<(Value, Vec<String>, mpsc::Sender<Value>)>,
 }
@@ -66,10 +68,22 @@ pub(super) struct TaskServer {
     pub(super) stubborn: bool,
     /// Whether a question goes to the standing stream, and not to whoever waits.
     pub(super) astray: bool,
+    /// Whether it says nothing of its tasks unless it is asked.
+    pub(super) quiet: bool,
+    /// Whether it has lost what it had for tasks.
+    pub(super) lost: bool,
+    /// How many requests for a result it never answers.
+    pub(super) deaf: usize,
+    /// How its tasks begin.
+    pub(super) begins: &'static str,
+    /// What the ids of its tasks begin with.
+    pub(super) prefix: String,
     /// The capabilities that it declares beside tools.
     pub(super) capabilities: Value,
     /// Whether calls of `slow` and `late` go on.
     pub(super) gate: watch::Sender<bool>,
+    /// Changes when the sessions over lines that are open shall end.
+    pub(super) hung_up: watch::Sender<()>,
     /// How many sessions over lines are open.
     pub(super) open: watch::Sender<usize>,
     state: Mutex<State>,
@@ -89,8 +103,14 @@ impl TaskServer {
             ttl: None,
             stubborn: false,
             astray: false,
+            quiet: false,
+            lost: false,
+            deaf: 0,
+            begins: "working",
+            prefix: "raw".to_owned(),
             capabilities,
             gate: watch::Sender::new(false),
+            hung_up: watch::Sender::new(()),
             open: watch::Sender::new(0),
             state: Mutex::default(),
             changed: watch::Sender::default(),
@@ -136,7 +156,7 @@ impl TaskServer {
 
     /// Waits for the `n`th task and gives its id.
     pub(super) async fn task(&self, n: usize) -> String {
-        let id = format!("raw-{n}");
+        let id = format!("{}-{n}", self.prefix);
         self.until("a task", |s| s.tasks.contains_key(&id)).await;
         id
     }
@@ -200,6 +220,7 @@ impl TaskServer {
         }
         let now = changed.clone();
         match self.speaks {
+            _ if self.quiet => {}
             Speaks::Legacy => {
                 let params = self.plain(task, &now);
                 if let Some(standing) = &state.standing {

@@ -152,11 +152,13 @@ impl Inner {
                 if remote.is_cancelled() {
                     return Err(was_cancelled());
                 }
+                let _place = remote.waits.enter()?;
                 let peer = Translated::peer(hop.plan, call.peer.clone());
                 let peer = Related::peer(&remote.task, Some(remote), peer);
                 let (life, claims) = (&call.life, remote.claims.clone());
                 let polling = Polling { at: &at, peer, life, claims, owned: Owned::ByClient };
                 let end = polling.follow().await.map_err(unknown_at_server)?;
+                remote.ended(&end);
                 if remote.is_cancelled() || end == End::Cancelled {
                     return Err(was_cancelled());
                 }
@@ -204,9 +206,11 @@ impl Inner {
             Method::TasksGet => at.get(&call.life).await.map_err(unknown_at_server),
             Method::TasksCancel => at.cancel(&call.life).await,
             Method::TasksResult => {
+                let _place = remote.waits.enter()?;
                 let peer = Translated::peer(hop.plan, call.peer.clone());
                 let peer = Related::peer(&remote.task, Some(remote), peer);
                 let end = follow(&at, &peer, &call.life, Owned::ByClient).await?;
+                remote.ended(&end);
                 return match end {
                     End::Cancelled => Err(was_cancelled()),
                     end => self.concluded(hop, end).map(|outcome| belonging(outcome, &remote.handle)),

@@ -14,7 +14,7 @@ use crate::{
         Method,
         meta::{self, HOP_LOCAL, PROGRESS_TOKEN, RELATED_TASK, SERVER_INFO},
         method::notification,
-        tasks::{self, TASK, TASK_ID},
+        tasks::{self, Status, TASK, TASK_ID},
     },
 };
 
@@ -78,8 +78,11 @@ impl Inner {
         let handle = Handle { kind: Kind::Extension, id, tool };
         let mut task = hop.plan.task(created.to_object().unwrap_or_default());
         let own = task.remove(meta::META).and_then(|meta| meta.to_object());
-        let (task, remote) = self.remember(hop, seat, &handle, task)?;
+        let (mut task, remote) = self.remember(hop, seat, &handle, task)?;
         self.overhear(hop, &remote);
+        // So every task begins for these clients, whatever has become of it by now (2025-11-25,
+        // basic/utilities/tasks#task-status-lifecycle).
+        task.set("status", Raw::from(Status::Working.as_str()));
         let mut result = RawObject::from([(TASK, task.to_raw())]);
         if let Some(mut own) = own {
             own.retain(|key| !HOP_LOCAL.contains(&key));
@@ -242,7 +245,8 @@ impl Inner {
             }
         };
         let mut first = again(call.clone());
-        let first: BoxFuture<Result<Outcome, Fault>> = match timeout(PROMPT, &mut first).await {
+        // A task that is wanted for a moment must not be over before it is told of.
+        let first: BoxFuture<Result<Outcome, Fault>> = match timeout(PROMPT.min(ttl / 2), &mut first).await {
             Ok(Err(fault)) => return Err(fault),
             Ok(Ok(Outcome::Task(created))) => return self.nest(hop, seat, &created),
             Ok(answered) => Box::pin(std::future::ready(answered)),

@@ -69,6 +69,27 @@ fn one_wait_at_a_time_puts_a_question() {
 }
 
 #[test]
+fn only_so_many_questions_are_open_and_so_many_wishes_remembered() {
+    let mut record = Record::default();
+    for serial in 1..=64 {
+        assert_eq!(told(&record.on(Event::Asked(serial, roots(None)))), ["changed"]);
+    }
+    assert_eq!(told(&record.on(Event::Asked(65, roots(None)))), ["65=refused"]);
+    assert_eq!(told(&record.on(Event::Withdrawn(1))), ["changed"]);
+    assert_eq!(told(&record.on(Event::Asked(66, roots(Some("t2"))))), ["changed"], "a key of ours is nobody's wish");
+    assert_eq!(record.questions().last().map(|(key, _)| key.to_owned()).as_deref(), Some("t65"));
+
+    let mut record = Record::default();
+    for serial in 0..1000 {
+        record.on(Event::Asked(serial, roots(Some(&format!("wish {serial}")))));
+        let ours = format!("t{}", serial.saturating_sub(255));
+        assert_eq!(keys(&record), [if serial < 256 { format!("wish {serial}") } else { ours }]);
+        record.on(Event::Withdrawn(serial));
+    }
+    assert_eq!(record.wished.len(), 256);
+}
+
+#[test]
 fn an_end_is_for_ever() {
     let mut record = Record::default();
     record.on(Event::Joined(7));

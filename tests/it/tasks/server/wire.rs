@@ -88,9 +88,11 @@ impl TaskServer {
                         tokio::spawn(server.clone().take(message, out.clone()));
                     }
                 };
+                let mut hung_up = server.hung_up.subscribe();
                 tokio::select! {
                     () = writing => {}
                     () = reading => {}
+                    _ = hung_up.changed() => {}
                 }
                 server.open.send_modify(|open| *open -= 1);
             }

@@ -49,10 +49,12 @@ impl TaskServer {
                     tool["execution"] = json!({"taskSupport": support});
                     tool
                 };
-                json!({"tools": [of("must", "required"), of("late", "required"), of("may", "optional"), tool("plain")]})
+                let required = ["must", "late", "first"].map(|name| of(name, "required"));
+                let others = [of("may", "optional"), tool("plain")];
+                json!({"tools": required.into_iter().chain(others).collect::<Vec<_>>()})
             }
             Speaks::Modern => {
-                let names = ["task", "may", "plain", "asks", "rogue", "slow", "list"];
+                let names = ["task", "may", "plain", "asks", "rogue", "slow", "list", "first"];
                 let mut tools: Vec<_> = names.into_iter().map(tool).collect();
                 tools[6]["outputSchema"] = json!({"type": "array", "items": {"type": "integer"}});
                 json!({"tools": tools, "resultType": "complete", "ttlMs": 60_000, "cacheScope": "private"})
@@ -62,10 +64,10 @@ impl TaskServer {
 
     fn create(&self, wanted: &Value, token: &Value) -> Value {
         let mut state = self.lock();
-        let id = format!("raw-{}", state.tasks.len() + 1);
+        let id = format!("{}-{}", self.prefix, state.tasks.len() + 1);
         let ttl = self.ttl.clone().unwrap_or_else(|| wanted.get("ttl").cloned().unwrap_or(json!(60_000)));
         let (message, token) = (json!("on it"), token.clone());
-        let task = Task { status: "working", outcome: None, questions: Vec::new(), ttl, message, token };
+        let task = Task { status: self.begins, outcome: None, questions: Vec::new(), ttl, message, token };
         let shape = self.plain(&id, &task);
         state.tasks.insert(id, task);
         drop(state);
@@ -106,14 +108,22 @@ impl TaskServer {
                     Ok(self.create(task, token))
                 }
                 ("must" | "may", Some(task)) => Ok(self.create(task, token)),
-                ("must" | "late", None) => Err(error(-32601, "requires task augmentation")),
+                ("first", Some(task)) => {
+                    self.ask_before(out).await;
+                    Ok(self.create(task, token))
+                }
+                ("must" | "late" | "first", None) => Err(error(-32601, "requires task augmentation")),
                 (_, Some(_)) => Err(error(-32601, "forbids task augmentation")),
                 (_, None) => Ok(said("at once")),
             },
             "tools/call" => match tool {
                 "rogue" => Ok(self.create(&json!({}), token)),
                 "task" | "may" | "list" if !declared.is_null() => Ok(self.create(&json!({}), token)),
-                "task" => Err(missing()),
+                "first" if declared.is_object() && params.get("inputResponses").is_none() => Ok(json!({
+                    "resultType": "input_required", "requestState": "s", "inputRequests": {"k": form("first")},
+                })),
+                "first" if declared.is_object() => Ok(self.create(&json!({}), token)),
+                "task" | "first" => Err(missing()),
                 "asks" if params.get("inputResponses").is_none() => Ok(json!({
                     "resultType": "input_required", "requestState": "s", "inputRequests": {"k": form("first")},
                 })),
@@ -124,13 +134,14 @@ impl TaskServer {
                 }
                 _ => Ok(said("at once")),
             },
+            _ if self.lost && method.starts_with("tasks/") => Err(error(-32601, "Method not found")),
             "tasks/get" | "tasks/update" | "tasks/cancel" if !legacy && declared.is_null() => Err(missing()),
             "tasks/list" if legacy => {
                 let state = self.lock();
                 let tasks: Vec<_> = state.tasks.iter().map(|(id, task)| self.plain(id, task)).collect();
                 Ok(json!({"tasks": tasks}))
             }
-            "subscriptions/listen" if !legacy => return self.listen(message, out).await,
+            "subscriptions/listen" if !legacy && !self.quiet => return self.listen(message, out).await,
             _ if !method.starts_with("tasks/") => Err(error(-32601, "Method not found")),
             _ if !self.lock().tasks.contains_key(&id) => Err(error(-32602, &format!("Task not found: {id}"))),
             "tasks/get" => {
@@ -156,6 +167,7 @@ impl TaskServer {
                 let task = self.lock().tasks[&id].clone();
                 Ok(if legacy { self.plain(&id, &task) } else { json!({"resultType": "complete"}) })
             }
+            "tasks/result" if self.seen("tasks/result").len() <= self.deaf => std::future::pending().await,
             "tasks/result" if legacy => return self.result(&id, out).await,
             _ => Err(error(-32601, "Method not found")),
         }
@@ -171,6 +183,14 @@ impl TaskServer {
         self.changed.send_replace(());
         out.closed().await;
         Err(Value::Null)
+    }
+
+    /// Asks in the call itself, before there is any task, and waits for the answer.
+    async fn ask_before(&self, out: &mpsc::Sender<Value>) {
+        let mut request = form("first");
+        (request["jsonrpc"], request["id"]) = (json!("2.0"), json!("q-before"));
+        out.send(request).await.unwrap();
+        self.until("an answer", |s| s.answers.contains_key("q-before")).await;
     }
 
     /// Sends the questions of a task to whoever waits for it, and the result once it is there.
@@ -246,7 +266,12 @@ impl TaskServer {
         self.lock().seen.push(message.clone());
         self.changed.send_replace(());
         if message.get("method").is_none() {
-            let asked = self.lock().asked.remove(message["id"].as_str().unwrap_or_default());
+            let id = message["id"].as_str().unwrap_or_default();
+            let asked = self.lock().asked.remove(id);
+            if asked.is_none() {
+                self.lock().answers.insert(id.to_owned(), message.clone());
+                self.changed.send_replace(());
+            }
             if let Some((task, key)) = asked {
                 let answer = message.get("result").or(message.get("error")).cloned().unwrap_or_default();
                 self.answered(&task, &key, answer);

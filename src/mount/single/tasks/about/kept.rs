@@ -68,11 +68,14 @@ impl Inner {
                 kept.cancel();
                 Ok(Outcome::Complete(kept.task().to_raw()))
             }
-            (Method::TasksResult, Design::Legacy) => match wait(call, kept).await {
-                End::Completed(result) => Ok(belonging(Outcome::Complete(result), &kept.handle)),
-                End::Failed(error) => Err(Fault::Answered(error)),
-                End::Cancelled => Err(was_cancelled()),
-            },
+            (Method::TasksResult, Design::Legacy) => {
+                let _place = kept.waits.enter()?;
+                match wait(call, kept).await {
+                    End::Completed(result) => Ok(belonging(Outcome::Complete(result), &kept.handle)),
+                    End::Failed(error) => Err(Fault::Answered(error)),
+                    End::Cancelled => Err(was_cancelled()),
+                }
+            }
             _ => Err(Fault::method_not_found(call.method.as_str())),
         }
     }
