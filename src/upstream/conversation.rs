@@ -73,6 +73,8 @@ struct Unanswered {
     /// The token under which the server wants to hear that the question is worked on, and how often it heard so.
     token: Option<Raw>,
     told: u64,
+    /// The question itself, where it is only a guess that it belongs to this call.
+    guessed: Option<Request>,
 }
 
 impl Conversation {
@@ -122,7 +124,8 @@ impl Conversation {
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             self.ticks = Some(ticks);
         }
-        self.unanswered.push(Unanswered { id: id.clone(), method: method.clone(), withdraw, token, told: 0 });
+        let (id_of, method_of) = (id.clone(), method.clone());
+        self.unanswered.push(Unanswered { id: id_of, method: method_of, withdraw, token, told: 0, guessed: None });
         let replying: BoxFuture<Replied> = Box::pin(async move {
             let answer = asked.await;
             drop(asking);
@@ -134,6 +137,32 @@ impl Conversation {
         });
         self.open.push(Abortable::new(replying, registration));
         None
+    }
+
+    /// The same for a question that came outside the call's own stream, so that another call may have to take it over.
+    pub(crate) fn attributed(&mut self, request: Request) -> Option<Reply> {
+        let question = request.clone();
+        let reply = self.asked(request);
+        if reply.is_none()
+            && let Some(open) = self.unanswered.last_mut()
+        {
+            open.guessed = Some(question);
+        }
+        reply
+    }
+
+    /// Takes out the open questions of which nobody knows whether they belong to this call, which is over.
+    pub(crate) fn unsettled(&mut self) -> Vec<Request> {
+        let mut unsettled = Vec::new();
+        self.unanswered.retain_mut(|open| match open.guessed.take() {
+            Some(question) => {
+                open.withdraw.abort();
+                unsettled.push(question);
+                false
+            }
+            None => true,
+        });
+        unsettled
     }
 
     /// The server takes a question back: so does the client's side, and no answer will be sent.

@@ -28,6 +28,8 @@ mod asking;
 mod beyond;
 mod crowd;
 mod described;
+mod gathered;
+mod guessed;
 mod legs;
 mod old;
 mod pages;

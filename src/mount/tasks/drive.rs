@@ -255,8 +255,7 @@ impl Polling<'_> {
             }
             let params = request.get_object("params");
             if self.at.capabilities.answers(&method, params.as_ref()).is_err() {
-                let message = format!("the server asked `{method}`, which this client cannot answer");
-                return Ok(Err(Stop { message, cause: None }));
+                return Ok(Err(Stop::unanswerable(&method)));
             }
             let Some(claim) = self.claims.take(&key) else { continue };
             let asked = self.peer.ask(Question { method: method.clone(), params, key: Some(key.into_owned()) });
