@@ -21,7 +21,7 @@ use crate::{
 
 use super::{
     Answer, Answering, Attempt, BoxFuture, Call, Caller, Description, Fault, Filter, GatewayFault, Health, Link,
-    Listening, Mount, Outcome, Question, Reason, Refusal,
+    Listening, Mount, Outcome, Question, QuestionEnd, Reason, Refusal,
 };
 
 /// How often one call may be answered with questions.
@@ -203,6 +203,7 @@ async fn ask_all(call: &Call, requests: &RawObject) -> Result<Result<RawObject, 
             return Err(Fault::gateway(Reason::UpstreamProtocol, "the server asked something that no client answers"));
         }
         if !call.caller.can_be_asked(&method, params.as_ref()) {
+            call.life.question_ended(&method, QuestionEnd::Undeclared);
             return Ok(Err(Stop::unanswerable(&method)));
         }
         questions.push((key.into_owned(), method, params));
@@ -217,6 +218,7 @@ async fn ask_all(call: &Call, requests: &RawObject) -> Result<Result<RawObject, 
         open.push(async move { (key, method, asked.await) });
     }
     while let Some((key, method, answer)) = open.next().await {
+        call.life.question_ended(&method, QuestionEnd::of(&answer));
         match settle(&method, answer) {
             Ok(answer) => responses.set(&key, answer.to_raw()),
             // Dropping the other questions withdraws them.
