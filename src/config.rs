@@ -89,6 +89,9 @@ pub struct Config {
     pub seal_keys: Vec<Secret>,
     /// Who may come in.
     pub authentication: Authentication,
+    /// How long a modern client's retry whose stream was closed may come again and find its call running; zero unless the
+    /// file says otherwise.
+    pub reattach: Duration,
     /// Whether calls and requests are counted.
     pub metrics: bool,
     /// Whether the demo is served beside the servers: see [`DEMO`].
@@ -212,6 +215,7 @@ impl Default for Config {
             public_url: None,
             seal_keys: Vec::new(),
             authentication: Authentication::Unsaid,
+            reattach: Duration::ZERO,
             metrics: true,
             demo: false,
             servers: Vec::new(),

@@ -17,6 +17,7 @@ mod life;
 mod limit;
 mod mount;
 mod peer;
+mod questions;
 
 pub use call::{Attempt, Call, Outcome, RequestState};
 pub use caller::{Answering, Caller, Principal, Scope, WeakCaller};
@@ -34,3 +35,4 @@ pub use life::{Asking, Life, LifeLimits, TIMED_OUT, TimedOut};
 pub use limit::Limit;
 pub use mount::{BoxFuture, Description, Filter, Health, Link, Listening, Mount};
 pub use peer::{Answer, Peer, Question, Refusal, SilentPeer};
+pub use questions::{QuestionCounts, QuestionEnd};

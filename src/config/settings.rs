@@ -15,7 +15,8 @@ use super::tree::{Entry, Node};
 use super::{Config, DEMO, EraChoice, HostName, Kind, Secret, Server, Sessions, TaskChoice, auth, duration, listen};
 use crate::protocol::headers;
 
-const KEYS: [&str; 9] = ["listen", "hosts", "public_url", "seal_keys", "auth", "metrics", "demo", "servers", "routes"];
+const KEYS: [&str; 10] =
+    ["listen", "hosts", "public_url", "seal_keys", "auth", "reattach", "metrics", "demo", "servers", "routes"];
 const SERVER_KEYS: [&str; 6] = ["era", "sessions", "forward_headers", "poll_lists", "start_timeout", "tasks"];
 const TASK_KEYS: [&str; 3] = ["prefer", "drive_for_modern", "ttl"];
 
@@ -61,6 +62,7 @@ pub(super) fn read(reader: &mut Reader<'_>, rialto: Option<&Entry>, mut named: V
             "public_url" => config.public_url = read_public_url(reader, node, &key),
             "seal_keys" => config.seal_keys = read_seal_keys(reader, node, &key),
             "auth" => config.authentication = auth::read(reader, node, &key, &named),
+            "reattach" => config.reattach = read_duration(reader, node, &key).unwrap_or_default(),
             "metrics" => config.metrics = reader.bool(node, &key).unwrap_or(true),
             // Read before everything that names a mount.
             "demo" => {}

@@ -46,7 +46,7 @@ impl StateSeal {
     /// Accepts only what [`Self::state_for`] gave out for the same. Every other state gets the same error.
     pub(super) fn check(&self, state: &str, tool: &str, about: &impl Serialize) -> Result<(), ErrorData> {
         self.verify(state, tool, about)
-            .ok_or_else(|| ErrorData::invalid_params("invalid or expired requestState", None))
+            .ok_or_else(|| ErrorData::invalid_params("Invalid or expired requestState", None))
     }
 
     fn verify(&self, state: &str, tool: &str, about: &impl Serialize) -> Option<()> {

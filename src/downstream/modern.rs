@@ -129,7 +129,10 @@ impl Modern {
                 let capabilities = exchange.caller.capabilities.clone();
                 let answers = Answers { generation, answers, digest, capabilities };
                 let parking = &self.shared.settings.held.parking;
-                let attached = parking.attach(&call, answers, outlet.clone()).ok_or_else(state::invalid)?;
+                let attached = parking.attach(&call, answers, outlet.clone()).ok_or_else(|| {
+                    exchange.seals().refused("its call has ended");
+                    state::invalid()
+                })?;
                 Leg::later(exchange, attached, outlet)
             }
         };

@@ -6,8 +6,8 @@ use std::sync::{
 };
 
 use crate::{
-    jsonrpc::Raw,
-    protocol::{ClientCapabilities, Revision},
+    jsonrpc::{Raw, RawObject},
+    protocol::{ClientCapabilities, Revision, ladder::Plan},
 };
 
 use super::{Credentials, Peer, SilentPeer};
@@ -111,6 +111,14 @@ impl Caller {
             return self;
         }
         Arc::new(Self { credentials: credentials.clone(), ..(*self).clone() })
+    }
+
+    /// Whether this question of a modern server can be put to the client: it declared that it answers such questions, and its
+    /// revision has words for this one.
+    #[must_use]
+    pub fn can_be_asked(&self, method: &str, params: Option<&RawObject>) -> bool {
+        self.capabilities.answers(method, params).is_ok()
+            && Plan::between(self.revision, Revision::NEWEST_MODERN).can_ask(method, params)
     }
 
     /// The same caller for whoever must not keep its scope from ending.

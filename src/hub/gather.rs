@@ -11,12 +11,17 @@ use http::HeaderName;
 
 use crate::{
     jsonrpc::{ErrorObject, Notification, Raw, RawObject},
-    protocol::{Method, headers::ToolHeaders, meta, method::question},
+    protocol::{
+        Method,
+        headers::ToolHeaders,
+        meta,
+        method::{notification, question},
+    },
 };
 
 use super::{
     Answer, Answering, Attempt, BoxFuture, Call, Caller, Description, Fault, Filter, GatewayFault, Health, Link,
-    Listening, Mount, Outcome, Question, Reason, Refusal,
+    Listening, Mount, Outcome, Question, QuestionEnd, Reason, Refusal,
 };
 
 /// How often one call may be answered with questions.
@@ -98,13 +103,22 @@ pub(crate) async fn rounds(
     again: impl Fn(Call) -> BoxFuture<Result<Outcome, Fault>>,
 ) -> Result<Outcome, Fault> {
     let mut pace = PACE;
-    let mut first = Some(first);
-    for _ in 0..ROUNDS {
-        let leg = first.take().unwrap_or_else(|| again(call.clone()));
+    let mut pages = Vec::new();
+    let mut leg = first;
+    for round in 0..=ROUNDS {
         let (requests, state) = match leg.await? {
             Outcome::NeedsInput { requests, state } => (requests, state),
-            done => return Ok(done),
+            done => {
+                if matches!(done, Outcome::Complete(_)) {
+                    visited(&call, pages);
+                }
+                return Ok(done);
+            }
         };
+        // What a person would answer now could not be passed on any more.
+        if round == ROUNDS {
+            break;
+        }
         let responses = if requests.is_empty() {
             tokio::time::sleep(pace).await;
             pace = (pace * 2).min(SLOWEST);
@@ -116,18 +130,45 @@ pub(crate) async fn rounds(
                 Err(stop) => return stop.end(&call.method),
             }
         };
+        pages.extend(requests.iter().filter_map(|(_, request)| page_of(request)));
         call.attempt = Attempt::Answers { responses, state };
+        leg = again(call.clone());
     }
-    Stop { message: format!("the server asked for input more than {ROUNDS} times"), cause: None }.end(&call.method)
+    let message = format!("the server asked for input more than {ROUNDS} times");
+    Stop { message, cause: None, reason: Reason::InputRoundsExceeded }.end(&call.method)
+}
+
+/// The id under which a client was shown a page, if that is what it is asked.
+fn page_of(request: &Raw) -> Option<Raw> {
+    request.to_object()?.get_object("params")?.get("elicitationId").cloned()
+}
+
+/// The call is complete, and so is what the person was sent to pages for. A server of 2025-11-25 would say so
+/// (client/elicitation#completion-notifications-for-url-mode-elicitation); a modern one has no words for it.
+fn visited(call: &Call, pages: Vec<Raw>) {
+    for id in pages {
+        let params = Some(RawObject::from([("elicitationId", id)]));
+        call.caller.scope.peer().notify(Notification { method: notification::ELICITATION_COMPLETE.to_owned(), params });
+    }
 }
 
 /// Why the call cannot go on: a question that got no answer the server could be given.
 pub(crate) struct Stop {
     pub(crate) message: String,
     pub(crate) cause: Option<ErrorObject>,
+    pub(crate) reason: Reason,
 }
 
 impl Stop {
+    /// A question that this client cannot be asked, although the server was told.
+    pub(crate) fn unanswerable(method: &str) -> Self {
+        Self {
+            message: format!("the server asked `{method}`, which this client cannot answer"),
+            cause: None,
+            reason: Reason::UpstreamProtocol,
+        }
+    }
+
     /// The result of a tool that failed so.
     pub(crate) fn tool_result(&self) -> Raw {
         let block = RawObject::from([("type", Raw::from("text")), ("text", Raw::from(&*self.message))]);
@@ -141,7 +182,7 @@ impl Stop {
         }
         Err(Fault::Gateway(GatewayFault {
             cause: self.cause.map(|e| e.to_raw()),
-            ..GatewayFault::new(Reason::InputRoundsExceeded, self.message)
+            ..GatewayFault::new(self.reason, self.message)
         }))
     }
 }
@@ -150,8 +191,7 @@ async fn ask_all(call: &Call, requests: &RawObject) -> Result<Result<RawObject, 
     if requests.len() > QUESTIONS {
         return Err(Fault::gateway(Reason::UpstreamProtocol, "the server asked too many questions at once"));
     }
-    let mut open = FuturesUnordered::new();
-    let mut responses = RawObject::new();
+    let mut questions = Vec::with_capacity(requests.len());
     for (key, request) in requests.iter() {
         let request = request.to_object().unwrap_or_default();
         let method = request.get("method").and_then(Raw::as_text).unwrap_or_default().into_owned();
@@ -159,19 +199,23 @@ async fn ask_all(call: &Call, requests: &RawObject) -> Result<Result<RawObject, 
         if !matches!(&*method, question::ELICIT | question::SAMPLE | question::ROOTS) {
             return Err(Fault::gateway(Reason::UpstreamProtocol, "the server asked something that no client answers"));
         }
-        if call.caller.capabilities.answers(&method, params.as_ref()).is_err() {
-            return Ok(Err(Stop {
-                message: format!("the server asked `{method}`, which this client cannot answer"),
-                cause: None,
-            }));
+        if !call.caller.can_be_asked(&method, params.as_ref()) {
+            call.life.question_ended(&method, QuestionEnd::Undeclared);
+            return Ok(Err(Stop::unanswerable(&method)));
         }
+        questions.push((key.into_owned(), method, params));
+    }
+    // Nobody is asked anything before it is certain that all of it can be asked.
+    let mut open = FuturesUnordered::new();
+    let mut responses = RawObject::new();
+    for (key, method, params) in questions {
         // Keeps the place, so that the answers stand in the order of the questions.
         responses.set(&key, Raw::null());
-        let key = key.into_owned();
         let asked = call.peer.ask(Question { method: method.clone(), params, key: None });
         open.push(async move { (key, method, asked.await) });
     }
     while let Some((key, method, answer)) = open.next().await {
+        call.life.question_ended(&method, QuestionEnd::of(&answer));
         match settle(&method, answer) {
             Ok(answer) => responses.set(&key, answer.to_raw()),
             // Dropping the other questions withdraws them.
@@ -183,7 +227,7 @@ async fn ask_all(call: &Call, requests: &RawObject) -> Result<Result<RawObject, 
 
 /// What the server is told: there is no way to hand it an error, so a form that failed counts as cancelled.
 pub(crate) fn settle(method: &str, answer: Answer) -> Result<RawObject, Stop> {
-    let (why, cause) = match answer {
+    let (why, cause, reason) = match answer {
         Ok(mut answer) => {
             answer.remove(meta::META);
             return Ok(answer);
@@ -191,9 +235,12 @@ pub(crate) fn settle(method: &str, answer: Answer) -> Result<RawObject, Stop> {
         Err(Refusal::Answered(_)) if method == question::ELICIT => {
             return Ok(RawObject::from([("action", Raw::from("cancel"))]));
         }
-        Err(Refusal::Answered(error)) => (error.message.clone(), Some(error)),
-        Err(Refusal::Lapsed) => ("it was not answered in time".to_owned(), None),
-        Err(Refusal::Undeclared(_) | Refusal::NoOne) => ("there is nobody to answer it".to_owned(), None),
+        Err(Refusal::Answered(error)) => (error.message.clone(), Some(error), Reason::Policy),
+        Err(Refusal::Lapsed) => ("it was not answered in time".to_owned(), None, Reason::Timeout),
+        Err(Refusal::Undeclared(_) | Refusal::NoOne) => {
+            ("there is nobody to answer it".to_owned(), None, Reason::StreamLost)
+        }
     };
-    Err(Stop { message: format!("the server asked the client `{method}`, and got no answer: {why}"), cause })
+    let message = format!("the server asked the client `{method}`, and got no answer: {why}");
+    Err(Stop { message, cause, reason })
 }

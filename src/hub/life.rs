@@ -11,6 +11,8 @@ use std::{
 
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
+use super::{QuestionCounts, QuestionEnd};
+
 /// Why a call was abandoned whose time was over.
 pub const TIMED_OUT: &str = "timeout";
 
@@ -49,6 +51,8 @@ struct State {
     abandoned: Mutex<Option<String>>,
     /// Where it is counted that a person is asked.
     counter: OnceLock<Arc<AtomicUsize>>,
+    /// Where the questions are counted that have ended.
+    questions: OnceLock<Arc<QuestionCounts>>,
 }
 
 impl Default for Life {
@@ -71,6 +75,7 @@ impl Life {
             permit: Mutex::default(),
             abandoned: Mutex::default(),
             counter: OnceLock::new(),
+            questions: OnceLock::new(),
         }))
     }
 
@@ -100,6 +105,18 @@ impl Life {
     pub fn count_asking(&self, counter: Arc<AtomicUsize>) {
         // Only a call that passes the same layer twice could say it again, and it is one call.
         let _ = self.0.counter.set(counter);
+    }
+
+    /// Counts the questions of this call in `counts` as they end. To be said before the call runs, and once.
+    pub fn count_questions(&self, counts: Arc<QuestionCounts>) {
+        let _ = self.0.questions.set(counts);
+    }
+
+    /// A question of the server has ended.
+    pub(crate) fn question_ended(&self, question: &str, end: QuestionEnd) {
+        if let Some(counts) = self.0.questions.get() {
+            counts.count(question, end);
+        }
     }
 
     fn release(&self) {

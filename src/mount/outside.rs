@@ -129,7 +129,10 @@ impl Peer for Outside {
         }
         match self.client() {
             Some(client) => client.ask(question),
-            None => Box::pin(std::future::ready(Err(Refusal::NoOne))),
+            None => {
+                tracing::debug!(question = ?question.method, "a server asks outside every call, where nobody can be asked");
+                Box::pin(std::future::ready(Err(Refusal::NoOne)))
+            }
         }
     }
 }

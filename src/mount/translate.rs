@@ -24,6 +24,9 @@ impl Translated {
 
 impl Peer for Translated {
     fn notify(&self, notification: Notification) {
+        if !self.plan.can_tell(&notification.method) {
+            return;
+        }
         let params = self.plan.notification(&notification.method, notification.params);
         self.client.notify(Notification { method: notification.method, params });
     }

@@ -139,6 +139,12 @@ impl ClientCapabilities {
         }
     }
 
+    /// Whether something of `required`, an object of capabilities as `requiredCapabilities` has it, was not declared.
+    #[must_use]
+    pub fn lacks(&self, required: &RawObject) -> bool {
+        lacks(&self.0, required, 0) && !(wants_forms_alone(required) && self.elicits_by_form())
+    }
+
     /// The capabilities in one canonical form, so that declarations that mean the same compare as equal. Two clients share
     /// an upstream session only where this is equal.
     #[must_use]
@@ -167,6 +173,23 @@ impl ClientCapabilities {
         }
         parts.join(";")
     }
+}
+
+/// The deepest member of a capability that is looked at.
+const DEEPEST: usize = 8;
+
+fn lacks(declared: &RawObject, required: &RawObject, depth: usize) -> bool {
+    required.iter().any(|(name, wanted)| match (declared.get(&name), wanted.to_object()) {
+        (None, _) => true,
+        (Some(has), Some(wanted)) if depth < DEEPEST => lacks(&has.to_object().unwrap_or_default(), &wanted, depth + 1),
+        _ => false,
+    })
+}
+
+/// An empty `elicitation` declares forms, so the two spellings have to be taken as one.
+fn wants_forms_alone(required: &RawObject) -> bool {
+    let elicitation = required.get_object("elicitation");
+    required.len() == 1 && elicitation.is_some_and(|e| e.iter().all(|(mode, _)| mode == "form"))
 }
 
 fn mark(object: &RawObject, key: &str) -> String {

@@ -182,6 +182,12 @@ impl Plan {
         (!params.is_empty()).then_some(params)
     }
 
+    /// Whether the client's revision has words for this notification of a server. What no revision defines passes.
+    #[must_use]
+    pub fn can_tell(self, method: &str) -> bool {
+        rungs(self.server, self.client).all(|(rung, way)| rung.can_tell(way, method))
+    }
+
     /// Whether the client's revision has words for this question of a server. What it has none for is refused before it is
     /// shaped; whether the client declared the capability is another matter ([`ClientCapabilities::answers`]).
     #[must_use]

@@ -13,7 +13,10 @@ use http::HeaderName;
 use tokio::time::Instant;
 
 use crate::{
-    hub::{BoxFuture, Call, Caller, Description, Fault, Filter, Health, Link, Listening, Mount, Outcome, Reason},
+    hub::{
+        BoxFuture, Call, Caller, Description, Fault, Filter, Health, Link, Listening, Mount, Outcome, QuestionCounts,
+        Reason,
+    },
     jsonrpc::{Notification, Raw, code},
     protocol::{Method, headers::ToolHeaders},
 };
@@ -54,6 +57,7 @@ pub struct CallSeries {
     methods: Vec<OnceLock<Box<MethodSeries>>>,
     in_flight: AtomicUsize,
     asking: Arc<AtomicUsize>,
+    questions: Arc<QuestionCounts>,
 }
 
 /// The calls of one method.
@@ -75,6 +79,7 @@ impl CallSeries {
             methods: (0..=Method::KNOWN.len()).map(|_| OnceLock::new()).collect(),
             in_flight: AtomicUsize::new(0),
             asking: Arc::default(),
+            questions: Arc::default(),
         })
     }
 
@@ -90,6 +95,11 @@ impl CallSeries {
     /// Calls that run and for which a person is asked.
     pub(super) fn asking(&self) -> usize {
         self.asking.load(Ordering::Relaxed)
+    }
+
+    /// The questions of servers that ended, by what was asked and how it ended.
+    pub(super) fn questions(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
+        self.questions.show()
     }
 
     /// The methods that were called, by name.
@@ -237,6 +247,7 @@ impl<M: Mount> Mount for Measured<M> {
         let (series, method, began) = (self.series.clone(), number(&call.method), Instant::now());
         series.in_flight.fetch_add(1, Ordering::Relaxed);
         call.life.count_asking(series.asking.clone());
+        call.life.count_questions(series.questions.clone());
         Box::pin(Counted { call: self.below.call(call), method, began, series, is_over: false })
     }
 

@@ -130,6 +130,14 @@ impl Scrape {
                 }
             }
         }
+        let help = "Questions of servers in the middle of calls that ended, by how they did.";
+        let mut family = encoder.encode_descriptor("rialto_questions", help, None, MetricType::Counter)?;
+        for series in &seen {
+            for (question, ending, count) in series.questions() {
+                let labels = [("mount", series.mount()), ("question", question), ("ending", ending)];
+                family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&count, None)?;
+            }
+        }
         let help = "How long calls took from their arrival at the mount to their end, the time of questions included.";
         let name = "rialto_call_duration";
         let mut family = encoder.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Histogram)?;

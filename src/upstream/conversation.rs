@@ -10,7 +10,7 @@ use futures_util::{
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use crate::{
-    hub::{Answer, BoxFuture, Fault, Life, Peer, Question, Refusal},
+    hub::{Answer, BoxFuture, Fault, Life, Peer, Question, QuestionEnd, Refusal},
     jsonrpc::{ErrorObject, Notification, Raw, RawObject, Request, RequestId, code},
     protocol::{
         ClientCapabilities, meta,
@@ -62,8 +62,8 @@ pub(crate) struct Conversation {
     refused: Option<Raw>,
 }
 
-/// A reply, and the capability that turned out to be missing.
-type Replied = (Reply, Option<Raw>);
+/// A reply, the capability that turned out to be missing, and how the question ended.
+type Replied = (Reply, Option<Raw>, QuestionEnd);
 
 /// A question that is open.
 struct Unanswered {
@@ -73,6 +73,8 @@ struct Unanswered {
     /// The token under which the server wants to hear that the question is worked on, and how often it heard so.
     token: Option<Raw>,
     told: u64,
+    /// The question itself, where it is only a guess that it belongs to this call.
+    guessed: Option<Request>,
 }
 
 impl Conversation {
@@ -99,15 +101,10 @@ impl Conversation {
         if !is_question(&method) {
             return Some(Reply { id, outcome: Err(ErrorObject::new(code::METHOD_NOT_FOUND, "Method not found")) });
         }
-        if !self.may_ask {
-            return Some(Reply { id, outcome: reply_to(&method, Err(Refusal::NoOne)) });
-        }
-        if self.open.len() >= OPEN_QUESTIONS {
-            return Some(Reply { id, outcome: reply_to(&method, Err(Refusal::Lapsed)) });
-        }
-        if let Err(missing) = self.capabilities.answers(&method, params.as_ref()) {
-            self.refused = Some(missing.clone());
-            return Some(Reply { id, outcome: reply_to(&method, Err(Refusal::Undeclared(missing))) });
+        if let Err(refusal) = self.takes(&method, params.as_ref()) {
+            let refused = Err(refusal);
+            self.life.question_ended(&method, QuestionEnd::of(&refused));
+            return Some(Reply { id, outcome: reply_to(&method, refused) });
         }
         let key =
             params.as_ref().and_then(|p| meta::get(p, meta::INPUT_KEY)).and_then(|k| Some(k.as_text()?.into_owned()));
@@ -122,7 +119,8 @@ impl Conversation {
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             self.ticks = Some(ticks);
         }
-        self.unanswered.push(Unanswered { id: id.clone(), method: method.clone(), withdraw, token, told: 0 });
+        let (id_of, method_of) = (id.clone(), method.clone());
+        self.unanswered.push(Unanswered { id: id_of, method: method_of, withdraw, token, told: 0, guessed: None });
         let replying: BoxFuture<Replied> = Box::pin(async move {
             let answer = asked.await;
             drop(asking);
@@ -130,16 +128,59 @@ impl Conversation {
                 Err(Refusal::Undeclared(missing)) => Some(missing.clone()),
                 _ => None,
             };
-            (Reply { id, outcome: reply_to(&method, answer) }, missing)
+            let end = QuestionEnd::of(&answer);
+            (Reply { id, outcome: reply_to(&method, answer) }, missing, end)
         });
         self.open.push(Abortable::new(replying, registration));
         None
     }
 
+    /// Whether a question can be put to the client at all.
+    fn takes(&mut self, method: &str, params: Option<&RawObject>) -> Result<(), Refusal> {
+        if !self.may_ask {
+            return Err(Refusal::NoOne);
+        }
+        if self.open.len() >= OPEN_QUESTIONS {
+            return Err(Refusal::Lapsed);
+        }
+        self.capabilities.answers(method, params).map_err(|missing| {
+            self.refused = Some(missing.clone());
+            Refusal::Undeclared(missing)
+        })
+    }
+
+    /// Counts the end of a question that got no answer.
+    fn ended(&self, open: &Unanswered, end: QuestionEnd) {
+        self.life.question_ended(&open.method, end);
+        open.withdraw.abort();
+    }
+
+    /// The same for a question that came outside the call's own stream, so that another call may have to take it over.
+    pub(crate) fn attributed(&mut self, request: Request) -> Option<Reply> {
+        let question = request.clone();
+        let reply = self.asked(request);
+        if reply.is_none()
+            && let Some(open) = self.unanswered.last_mut()
+        {
+            open.guessed = Some(question);
+        }
+        reply
+    }
+
+    /// Takes out the open questions of which nobody knows whether they belong to this call, which is over.
+    pub(crate) fn unsettled(&mut self) -> Vec<Request> {
+        let (unsettled, own) = self.unanswered.drain(..).partition(|open: &Unanswered| open.guessed.is_some());
+        self.unanswered = own;
+        let unsettled: Vec<_> = unsettled;
+        unsettled.iter().for_each(|open| self.ended(open, QuestionEnd::Withdrawn));
+        unsettled.into_iter().filter_map(|open| open.guessed).collect()
+    }
+
     /// The server takes a question back: so does the client's side, and no answer will be sent.
     pub(crate) fn withdraw(&mut self, id: RequestId) {
         if let Some(at) = self.unanswered.iter().position(|u| u.id == id) {
-            self.unanswered.swap_remove(at).withdraw.abort();
+            let open = self.unanswered.swap_remove(at);
+            self.ended(&open, QuestionEnd::Withdrawn);
         }
     }
 
@@ -153,8 +194,11 @@ impl Conversation {
                 biased;
                 replied = self.open.next(), if !self.open.is_empty() => {
                     // Otherwise it was withdrawn.
-                    if let Some(Ok((reply, missing))) = replied {
-                        self.unanswered.retain(|u| u.id != reply.id);
+                    if let Some(Ok((reply, missing, end))) = replied {
+                        if let Some(at) = self.unanswered.iter().position(|u| u.id == reply.id) {
+                            let open = self.unanswered.swap_remove(at);
+                            self.life.question_ended(&open.method, end);
+                        }
                         self.refused = missing.or(self.refused.take());
                         return Word::Reply(reply);
                     }
@@ -180,11 +224,10 @@ impl Conversation {
 
     /// Withdraws every question that is open, and returns what the server is told so that it does not wait for them.
     pub(crate) fn give_up(&mut self) -> Vec<Reply> {
-        let given_up = self.unanswered.drain(..).map(|Unanswered { id, method, withdraw, .. }| {
-            withdraw.abort();
-            Reply { id, outcome: reply_to(&method, Err(Refusal::Lapsed)) }
-        });
-        given_up.collect()
+        let given_up = std::mem::take(&mut self.unanswered);
+        given_up.iter().for_each(|open| self.ended(open, QuestionEnd::Lapsed));
+        let lapsed = |method: &str| reply_to(method, Err(Refusal::Lapsed));
+        given_up.into_iter().map(|open| Reply { outcome: lapsed(&open.method), id: open.id }).collect()
     }
 
     /// The error that ends the call. A server that asked for something undeclared, was refused and gave up because of it
@@ -194,6 +237,13 @@ impl Conversation {
             None => Fault::Answered(error),
             Some(required) => Fault::Undeclared { required: required.clone(), cause: error },
         }
+    }
+}
+
+impl Drop for Conversation {
+    fn drop(&mut self) {
+        let end = if self.life.abandoned().is_some() { QuestionEnd::Lapsed } else { QuestionEnd::Withdrawn };
+        self.unanswered.iter().for_each(|open| self.ended(open, end));
     }
 }
 

@@ -187,6 +187,8 @@ async fn a_call_that_asks_is_shown_as_asking_and_parked() {
         scrape.calls("old", "tools/call", "ok") + scrape.calls("old", "tools/call", "tool_error")
     );
     assert_eq!(scrape.sum("rialto_calls_total"), 1, "two requests, and one call");
+    let answered = [("mount", "old"), ("question", "elicitation/create"), ("ending", "answered")];
+    assert_eq!((scrape.value("rialto_questions_total", &answered), scrape.sum("rialto_questions_total")), (1, 1));
     client.close().await;
 }
 

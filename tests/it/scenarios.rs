@@ -30,6 +30,8 @@ mod codes;
 mod crowd;
 mod described;
 mod garbage;
+mod gathered;
+mod guessed;
 mod legs;
 mod old;
 mod pages;

@@ -230,7 +230,7 @@ async fn a_state_that_was_not_given_out_for_this_call_is_refused() {
         let request = rounds.request().with_request_state(wrong.clone());
         let result = rounds.send(request.with_input_responses(answer.clone())).await;
         let (code, message) = error_of(result);
-        assert_eq!((code, message.as_str()), (-32602, "invalid or expired requestState"), "{wrong}");
+        assert_eq!((code, message.as_str()), (-32602, "Invalid or expired requestState"), "{wrong}");
     }
     let other_call = call("recommend", json!({ "goal": "something else" }));
     let request = other_call.with_request_state(state).with_input_responses(answer);

@@ -19,7 +19,7 @@ use crate::{
         ErrorObject, Notification, Raw, RawObject, Request, RequestId, code, encode_error, encode_notification,
         encode_result,
     },
-    protocol::{Era, Method, meta, method::notification, tasks, trace},
+    protocol::{ClientCapabilities, Era, Method, meta, method::notification, tasks, trace},
 };
 
 use super::{
@@ -94,6 +94,7 @@ pub(super) fn begin(context: &Context<'_>, session: &Arc<Session>, request: Requ
         Err(Refused::Ended) => return fail(&ErrorObject::new(code::INVALID_REQUEST, "the session is over")),
     }
     let can_hear = post.can_stream() || session.listening().is_some();
+    let declared = (!can_hear).then(|| session.caller().capabilities.clone());
     let peer: Arc<dyn Peer> = calling.clone();
     let headers = forwarded::named(context.headers, context.mount.forwards());
     let caller = session.caller_of(&Credentials::of(&headers), can_hear);
@@ -117,7 +118,10 @@ pub(super) fn begin(context: &Context<'_>, session: &Arc<Session>, request: Requ
         // The id is free again before the client can know that it is.
         drop(leave);
         let Some(ended) = ended else { return false };
-        let ended = if can_hear { ended } else { ended.map_err(withheld) };
+        let ended = match declared {
+            Some(declared) => ended.map_err(|fault| withheld(fault, &declared)),
+            None => ended,
+        };
         post.answer(Some(&id), worded(&id, &method, ended));
         true
     }))
@@ -144,11 +148,14 @@ fn worded(id: &RequestId, method: &Method, ended: Result<Outcome, Fault>) -> Byt
     }
 }
 
-/// The error of a request during which nothing could be asked: a client that declared what it is said to lack would not
+/// The error of a request during which nothing could be asked: a client that `declared` what it is said to lack would not
 /// know why.
-fn withheld(fault: Fault) -> Fault {
+fn withheld(fault: Fault, declared: &ClientCapabilities) -> Fault {
+    let required = |error: &ErrorObject| error.data.as_ref()?.to_object()?.get_object("requiredCapabilities");
     match fault {
-        Fault::Answered(mut error) if error.code == code::MISSING_CAPABILITY => {
+        Fault::Answered(mut error)
+            if error.code == code::MISSING_CAPABILITY && required(&error).is_some_and(|r| !declared.lacks(&r)) =>
+        {
             error.message.push_str(" (nothing can be asked of a client that accepts no `text/event-stream`)");
             Fault::Answered(error)
         }

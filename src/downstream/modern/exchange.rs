@@ -39,16 +39,20 @@ impl Exchange {
         let fault = match reply {
             Reply::Done(outcome) => return self.conclude(outcome),
             Reply::Ask { generation, requests } => {
-                let state = State::Parked { call: call.to_owned(), generation };
+                let owner = self.shared.settings.held.parking.owner().to_owned();
+                let state = State::Parked { owner, call: call.to_owned(), generation };
                 return self.ask(&requests, Some(&state)).map_err(|fault| fault.to_error());
             }
-            Reply::Stale => return Err(state::invalid()),
+            Reply::Stale => {
+                self.seals().refused("its questions are not the ones to be answered now");
+                return Err(state::invalid());
+            }
             Reply::Useless(key) => {
                 let message = format!("the answer under `{key}` in `inputResponses` does not answer the question");
                 return Err(ErrorObject::new(code::INVALID_PARAMS, message));
             }
             Reply::Expired => Fault::gateway(Reason::Timeout, "the call took too long"),
-            Reply::Lost => Fault::gateway(Reason::SuspensionLost, "the call was lost while it waited for answers"),
+            Reply::Lost => lost(),
         };
         Err(fault.to_error())
     }
@@ -118,6 +122,11 @@ impl Exchange {
         }
         Ok(result.to_raw())
     }
+}
+
+/// The call that a state stands for is gone, with whatever the server did for it; it may be made anew.
+pub(super) fn lost() -> Fault {
+    Fault::gateway(Reason::SuspensionLost, "the call was lost while it waited for answers")
 }
 
 fn broken(message: &str) -> Fault {

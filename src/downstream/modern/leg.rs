@@ -8,6 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::Stream;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     hub::{BoxFuture, Fault, Life, Outcome, Refusal},
@@ -116,14 +117,14 @@ impl Leg {
             return;
         }
         let parking = &shared.settings.held.parking;
-        let place = match shared.settings.draining.is_cancelled() {
+        let ending = [shared.settings.stopping.clone(), shared.settings.draining.clone()];
+        let place = match ending.iter().any(CancellationToken::is_cancelled) {
             true => None,
             false => parking.place(&caller.principal),
         };
         match (place, std::mem::replace(&mut self.run, Run::Over)) {
             (Some(place), Run::Own { call, life, peer }) => {
-                let (outlet, draining) = (self.outlet.clone(), shared.settings.draining.clone());
-                let arrival = Arrival { place, call, life, peer, news, outlet, draining };
+                let arrival = Arrival { place, call, life, peer, news, outlet: self.outlet.clone(), ending };
                 self.run = Run::Attached(parking.park(caller, arrival));
             }
             // The server goes on without an answer.

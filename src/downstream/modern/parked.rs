@@ -37,6 +37,8 @@ pub(super) const REPLAY: Duration = Duration::from_secs(60);
 const STRIKES: u8 = 3;
 /// How many questions may be open.
 const QUESTIONS: usize = 64;
+/// Why a call ends whose stream was closed.
+const CLOSED: &str = "the client closed the stream";
 /// The longest key that a server may wish for, in bytes.
 const KEY: usize = 128;
 
@@ -63,6 +65,10 @@ pub(super) struct Parked<O> {
     waiters: Vec<u64>,
     /// The digest of the answers that the waiters brought; `None` for the first leg.
     brought: Option<Digest>,
+    /// How long a retry whose stream was closed may come again.
+    window: Duration,
+    /// Until when one may that was closed.
+    missed_until: Option<Instant>,
     capabilities: ClientCapabilities,
     /// When the oldest and the newest question came that nobody has seen.
     unseen: Option<(Instant, Instant)>,
@@ -75,8 +81,8 @@ pub(super) struct Parked<O> {
 enum Phase {
     /// The call runs, or its outcome waits to be fetched.
     Live,
-    /// It runs, and may not ask any more.
-    Draining,
+    /// It runs, and may not ask any more; what it has asked may be answered.
+    Stopping,
     /// Its outcome was delivered.
     Delivered,
     /// It was dropped.
@@ -84,8 +90,8 @@ enum Phase {
 }
 
 impl<O: Clone> Parked<O> {
-    /// A call whose first leg waits for it.
-    pub(super) fn new(now: Instant, waiter: u64, capabilities: ClientCapabilities) -> Self {
+    /// A call whose first leg waits for it. A retry whose stream is closed may come again within `window`.
+    pub(super) fn new(now: Instant, waiter: u64, capabilities: ClientCapabilities, window: Duration) -> Self {
         Self {
             created: now,
             seen: now,
@@ -95,6 +101,8 @@ impl<O: Clone> Parked<O> {
             used: HashSet::new(),
             waiters: vec![waiter],
             brought: None,
+            window,
+            missed_until: None,
             capabilities,
             unseen: None,
             finished: None,
@@ -108,7 +116,7 @@ impl<O: Clone> Parked<O> {
         let end = self.created + TOTAL;
         match self.phase {
             Phase::Delivered | Phase::Ended => self.seen + REPLAY,
-            _ if self.waiters.is_empty() => end.min(self.seen + IDLE),
+            _ if self.waiters.is_empty() => end.min(self.missed_until.unwrap_or(self.seen + IDLE)),
             _ => match self.unseen {
                 Some((oldest, newest)) => end.min(oldest + COALESCE_MOST).min(newest + COALESCE),
                 None => end,
@@ -133,6 +141,7 @@ impl<O: Clone> Parked<O> {
                 self.deliver(now, &mut actions);
             }
             (Event::Tick, _) => self.tick(now, &mut actions),
+            (Event::Stop, _) => self.stop(&mut actions),
             (Event::Drain, _) => self.drain(&mut actions),
             (Event::Lost, _) => self.end("the call was lost", &Reply::Lost, &mut actions),
         }
@@ -143,7 +152,7 @@ impl<O: Clone> Parked<O> {
         let waited_for = !self.waiters.is_empty();
         if waited_for && let Err(missing) = self.capabilities.answers(&question.method, question.params.as_ref()) {
             actions.push(Action::Refuse(serial, Refusal::Undeclared(missing)));
-        } else if self.phase == Phase::Draining || self.open.len() >= QUESTIONS {
+        } else if self.phase == Phase::Stopping || self.open.len() >= QUESTIONS {
             actions.push(Action::Refuse(serial, Refusal::Lapsed));
         } else {
             let key = self.key(question.key);
@@ -182,7 +191,10 @@ impl<O: Clone> Parked<O> {
         if self.waiters.len() < before {
             self.seen = now;
             if self.waiters.is_empty() {
-                self.end("the client closed the stream", &Reply::Lost, actions);
+                match self.brought {
+                    Some(_) if !self.window.is_zero() => self.missed_until = Some(now + self.window),
+                    _ => self.end(CLOSED, &Reply::Lost, actions),
+                }
             }
         }
     }
@@ -193,6 +205,8 @@ impl<O: Clone> Parked<O> {
         }
         if now >= self.created + TOTAL {
             self.end("the call took too long", &Reply::Expired, actions);
+        } else if self.missed_until.is_some() {
+            self.end(CLOSED, &Reply::Lost, actions);
         } else if self.waiters.is_empty() {
             self.end("the client did not return", &Reply::Expired, actions);
         } else {
@@ -200,30 +214,49 @@ impl<O: Clone> Parked<O> {
         }
     }
 
-    fn drain(&mut self, actions: &mut Vec<Action<O>>) {
-        if self.waiters.is_empty() {
-            self.end("the gateway stops", &Reply::Lost, actions);
-            return;
-        }
-        // Somebody waits: the call may finish, but a retry would find nobody here.
-        self.phase = Phase::Draining;
+    /// No question is shown any more that the client has not seen.
+    fn stop(&mut self, actions: &mut Vec<Action<O>>) {
+        self.phase = Phase::Stopping;
         self.unseen = None;
-        actions.extend(self.open.drain(..).map(|q| Action::Refuse(q.serial, Refusal::Lapsed)));
+        self.open.retain(|question| {
+            if !question.shown {
+                actions.push(Action::Refuse(question.serial, Refusal::Lapsed));
+            }
+            question.shown
+        });
+    }
+
+    fn drain(&mut self, actions: &mut Vec<Action<O>>) {
+        // Where somebody waits the call may finish, but a retry would find nobody here.
+        match self.waiters.is_empty() {
+            true => self.end("the gateway stops", &Reply::Lost, actions),
+            false => self.stop(actions),
+        }
     }
 
     fn retry(&mut self, retry: Retry, now: Instant, actions: &mut Vec<Action<O>>) {
         let Retry { waiter, generation, answers, digest, capabilities } = retry;
+        let runs = matches!(self.phase, Phase::Live | Phase::Stopping);
         if let Some(reply) = self.stored.find(generation, &digest, now) {
+            if runs {
+                self.seen = now;
+            }
             actions.push(Action::Reply(waiter, reply));
             return;
         }
-        let current = generation == self.generation && generation > 0 && self.phase == Phase::Live;
-        if !self.waiters.is_empty() && current && self.brought == Some(digest) {
+        let current = generation == self.generation && generation > 0 && runs;
+        // Its answers were taken already, from a retry that waits or whose stream broke.
+        if current && self.brought == Some(digest) {
             self.waiters.push(waiter);
             actions.push(Action::Accept(waiter));
+            if self.missed_until.take().is_some() {
+                self.seen = now;
+                self.capabilities = capabilities;
+                self.deliver(now, actions);
+            }
             return;
         }
-        if !current || !self.waiters.is_empty() {
+        if !current || self.brought.is_some() || !self.waiters.is_empty() {
             actions.push(Action::Reply(waiter, Reply::Stale));
             return;
         }
@@ -325,6 +358,7 @@ impl<O: Clone> Parked<O> {
         self.open.clear();
         self.finished = None;
         self.unseen = None;
+        self.missed_until = None;
         self.stored = Stored::default();
         self.phase = Phase::Ended;
         actions.push(Action::End(reason));

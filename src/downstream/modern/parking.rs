@@ -13,6 +13,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use tokio::{
@@ -46,8 +47,12 @@ type Outcomes = Result<Outcome, Fault>;
 /// All calls that wait for answers.
 #[derive(Debug)]
 pub(super) struct Parking {
+    /// Tells the calls that wait here from those that waited in another process.
+    owner: String,
     calls: Mutex<HashMap<String, Arc<Spot>>>,
     places: Arc<Quota>,
+    /// How long a retry whose stream was closed may come again.
+    window: Duration,
     kept: AtomicUsize,
 }
 
@@ -65,14 +70,21 @@ pub(super) struct Arrival {
     pub(super) news: News,
     /// Where its first request listens.
     pub(super) outlet: Arc<Outlet>,
-    /// Ends the stay when the gateway stops.
-    pub(super) draining: CancellationToken,
+    /// Fires when the gateway is about to stop, and when it does.
+    pub(super) ending: [CancellationToken; 2],
 }
 
 impl Parking {
-    /// Nothing waits yet, and no more than there are places ever will.
-    pub(super) fn new(places: Arc<Quota>) -> Self {
-        Self { calls: Mutex::default(), places, kept: AtomicUsize::new(0) }
+    /// Nothing waits yet, and no more than there are places ever will. A retry whose stream is closed may come again within
+    /// `window`.
+    pub(super) fn new(places: Arc<Quota>, window: Duration) -> Self {
+        let owner = random_token::<8>();
+        Self { owner, calls: Mutex::default(), places, window, kept: AtomicUsize::new(0) }
+    }
+
+    /// What the states of the calls here name as their place.
+    pub(super) fn owner(&self) -> &str {
+        &self.owner
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Spot>>> {
@@ -91,14 +103,14 @@ impl Parking {
 
     /// Moves a running call in. Its first request waits for it here from now on.
     pub(super) fn park(self: &Arc<Self>, caller: &Caller, arrival: Arrival) -> Attached {
-        let Arrival { place, call, life, peer, news, outlet, draining } = arrival;
+        let Arrival { place, call, life, peer, news, outlet, ending } = arrival;
         let (answer, reply) = oneshot::channel();
         let waiter = 0;
         let spot = Arc::new(Spot {
             id: random_token::<16>(),
             peer,
             inner: Mutex::new(Inner {
-                record: Parked::new(Instant::now(), waiter, caller.capabilities.clone()),
+                record: Parked::new(Instant::now(), waiter, caller.capabilities.clone(), self.window),
                 answers: HashMap::new(),
                 waiters: HashMap::from([(waiter, Waiting { outlet, answer })]),
                 waiter,
@@ -111,7 +123,7 @@ impl Parking {
         spot.take(news, &self.kept);
         self.lock().insert(spot.id.clone(), spot.clone());
         let tenant = Tenant { parking: self.clone(), spot: spot.clone() };
-        tokio::spawn(tenant.stay(call, life, draining));
+        tokio::spawn(tenant.stay(call, life, ending));
         Attached { parking: self.clone(), spot, waiter, reply: Some(reply) }
     }
 
@@ -267,10 +279,10 @@ struct Tenant {
 }
 
 impl Tenant {
-    async fn stay(self, call: Running, life: Life, draining: CancellationToken) {
+    async fn stay(self, call: Running, life: Life, [stopping, draining]: [CancellationToken; 2]) {
         let kept = &self.parking.kept;
         let mut call = Some(call);
-        let mut drained = false;
+        let (mut stopped, mut drained) = (false, false);
         let mut lingering = Lingering { parking: self.parking.clone(), length: 0 };
         loop {
             let (fate, deadline) = {
@@ -303,6 +315,10 @@ impl Tenant {
                 () = draining.cancelled(), if !drained => {
                     drained = true;
                     self.spot.on(Event::Drain, kept);
+                }
+                () = stopping.cancelled(), if !stopped => {
+                    stopped = true;
+                    self.spot.on(Event::Stop, kept);
                 }
                 outcome = outcome => {
                     call = None;

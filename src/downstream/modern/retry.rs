@@ -8,7 +8,7 @@ use crate::{
 
 use super::{
     digest::{INPUT_RESPONSES, REQUEST_STATE},
-    exchange::Exchange,
+    exchange::{self, Exchange},
     refused::Refused,
     state::{self, State},
 };
@@ -58,6 +58,10 @@ pub(super) fn read(exchange: &Exchange, params: &mut RawObject) -> Result<Next, 
         Some(State::Relay { upstream }) => {
             Ok(Next::Call(Attempt::Answers { responses, state: Some(RequestState(upstream)) }))
         }
-        Some(State::Parked { call, generation }) => Ok(Next::Attach { call, generation, answers: responses }),
+        // Whoever held the connection to the server has ended, and the call with it.
+        Some(State::Parked { owner, .. }) if owner != exchange.shared.settings.held.parking.owner() => {
+            Err(exchange::lost().into())
+        }
+        Some(State::Parked { call, generation, .. }) => Ok(Next::Attach { call, generation, answers: responses }),
     }
 }

@@ -22,6 +22,8 @@ const SKEW: u64 = 90;
 pub(super) enum State {
     /// A call that waits here.
     Parked {
+        /// The process that it waits in.
+        owner: String,
         /// Which one.
         call: String,
         /// Which of its questions the client has seen.
@@ -36,7 +38,7 @@ pub(super) enum State {
 
 /// The one answer to every state that does not open, belongs elsewhere or is too old: who made it up learns nothing.
 pub(super) fn invalid() -> ErrorObject {
-    ErrorObject::new(code::INVALID_PARAMS, "invalid or expired requestState")
+    ErrorObject::new(code::INVALID_PARAMS, "Invalid or expired requestState")
         .with_data(Raw::constant(r#"{"reason":"invalid_request_state"}"#))
 }
 
@@ -77,7 +79,8 @@ impl Seals<'_> {
             ("expires", Raw::of(&(now + LIFE.as_secs()))),
         ]);
         match state {
-            State::Parked { call, generation } => {
+            State::Parked { owner, call, generation } => {
+                payload.set("owner", Raw::from(&**owner));
                 payload.set("call", Raw::from(&**call));
                 payload.set("generation", Raw::of(generation));
             }
@@ -88,26 +91,51 @@ impl Seals<'_> {
         (sealed.len() <= MAX_HANDLE).then_some(sealed)
     }
 
-    /// Opens a state that was sealed for this call; `None` whatever is wrong with it.
+    /// Opens a state that was sealed for this call; `None` whatever is wrong with it, which only the log says.
     pub(super) fn open(&self, sealed: &Raw, digest: &Digest) -> Option<State> {
+        let opened = self.payload(sealed).ok_or("it does not open for this principal at this mount");
+        match opened.and_then(|payload| self.read(&payload, digest)) {
+            Ok(state) => Some(state),
+            Err(cause) => {
+                self.refused(cause);
+                None
+            }
+        }
+    }
+
+    /// Notes why a state is not taken.
+    pub(super) fn refused(&self, cause: &'static str) {
+        let Self { mount, principal, .. } = *self;
+        tracing::info!(event = "request_state_refused", mount, principal, cause);
+    }
+
+    fn payload(&self, sealed: &Raw) -> Option<RawObject> {
         let sealed = sealed.as_text()?;
         let payload = self.sealer.open(Purpose::RequestState, self.principal, self.mount, &sealed).ok()?;
-        let payload = Raw::scan(Bytes::from(payload), ScanLimits::ANSWER).ok()?.to_object()?;
-        let number = |key: &str| payload.get(key).and_then(|v| v.parse::<u64>().ok());
+        Raw::scan(Bytes::from(payload), ScanLimits::ANSWER).ok()?.to_object()
+    }
+
+    fn read(&self, payload: &RawObject, digest: &Digest) -> Result<State, &'static str> {
+        const MALFORMED: &str = "it holds something else";
+        let number = |key: &str| payload.get(key).and_then(|v| v.parse::<u64>().ok()).ok_or(MALFORMED);
+        let text = |key: &str| payload.get(key).and_then(Raw::as_text).ok_or(MALFORMED);
         let now = self.clock.now();
-        if number("expires")? <= now || number("issued")? > now + SKEW {
-            return None;
+        if number("expires")? <= now {
+            return Err("it has expired");
         }
-        if payload.get("digest")?.parse::<Digest>().ok()? != *digest {
-            return None;
+        if number("issued")? > now + SKEW {
+            return Err("it comes from the future");
         }
-        match (payload.get("call"), payload.get("upstream")) {
-            (Some(call), None) => Some(State::Parked {
-                call: call.as_text()?.into_owned(),
-                generation: u32::try_from(number("generation")?).ok()?,
+        if payload.get("digest").and_then(|digest| digest.parse::<Digest>().ok()) != Some(*digest) {
+            return Err("it belongs to another call");
+        }
+        match payload.get("upstream") {
+            Some(upstream) => Ok(State::Relay { upstream: upstream.clone() }),
+            None => Ok(State::Parked {
+                owner: text("owner")?.into_owned(),
+                call: text("call")?.into_owned(),
+                generation: u32::try_from(number("generation")?).map_err(|_| MALFORMED)?,
             }),
-            (None, Some(upstream)) => Some(State::Relay { upstream: upstream.clone() }),
-            _ => None,
         }
     }
 }
@@ -120,8 +148,10 @@ mod tests {
     async fn a_state_opens_for_its_call_until_it_expires() {
         let (sealer, clock) = (Sealer::random(), Clock::new());
         let seals = Seals { sealer: &sealer, clock: &clock, principal: "alice", mount: "docs" };
-        let states =
-            [State::Parked { call: "c".to_owned(), generation: 3 }, State::Relay { upstream: Raw::from("step=2;\"é") }];
+        let states = [
+            State::Parked { owner: "o".to_owned(), call: "c".to_owned(), generation: 3 },
+            State::Relay { upstream: Raw::from("step=2;\"é") },
+        ];
         for state in states {
             let sealed = Raw::from(&*seals.seal(&state, &[1; 32]).unwrap());
             assert_eq!(seals.open(&sealed, &[1; 32]), Some(state.clone()));
@@ -142,7 +172,7 @@ mod tests {
         let far_ahead = Clock { epoch: Duration::from_secs(1_000_200), started: Instant::now() };
         let behind = Clock { epoch: Duration::from_secs(1_000_000), started: Instant::now() };
         let seals = |clock| Seals { sealer: &sealer, clock, principal: "a", mount: "m" };
-        let state = State::Parked { call: "c".to_owned(), generation: 1 };
+        let state = State::Parked { owner: "o".to_owned(), call: "c".to_owned(), generation: 1 };
         let sealed = |clock| Raw::from(&*seals(clock).seal(&state, &[0; 32]).unwrap());
         assert!(seals(&behind).open(&sealed(&ahead), &[0; 32]).is_some());
         assert!(seals(&behind).open(&sealed(&far_ahead), &[0; 32]).is_none());

@@ -129,12 +129,18 @@ impl Inner {
                 Err(Fault::Answered(error))
             }
             Err(Fault::Answered(error)) => self.failed(hop, &server, error),
-            // In its era there is no error for that: it gets what the server said.
-            Err(Fault::Undeclared { cause, .. }) if !call.caller.revision.is_modern() => {
+            Err(Fault::Undeclared { required, cause }) if !self.names_missing(&call.caller, &required) => {
                 self.failed(hop, &server, cause)
             }
             Err(fault) => Err(fault),
         }
+    }
+
+    /// Whether a caller has to hear that it did not declare what a server asked for. In the legacy era there is no error for
+    /// that; and what it did declare, and what was withheld in a session of everybody, it cannot declare again.
+    fn names_missing(&self, caller: &Caller, required: &Raw) -> bool {
+        let declared = || required.to_object().is_some_and(|required| !caller.capabilities.lacks(&required));
+        caller.revision.is_modern() && !(self.share == Share::Everybody && declared())
     }
 
     /// What the caller can be asked in a session.

@@ -11,7 +11,7 @@ use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
-    hub::{Answer, BoxFuture, Fault, Life, Peer, Question, Reason, Refusal, Stop, settle},
+    hub::{Answer, BoxFuture, Fault, Life, Peer, Question, QuestionEnd, Reason, Refusal, Stop, settle},
     jsonrpc::{ErrorObject, Raw, RawObject, code},
     protocol::{
         method::question,
@@ -285,8 +285,7 @@ impl Polling<'_> {
             }
             let params = request.get_object("params");
             if self.at.capabilities.answers(&method, params.as_ref()).is_err() {
-                let message = format!("the server asked `{method}`, which this client cannot answer");
-                return Ok(Err(Stop { message, cause: None }));
+                return Ok(Err(Stop::unanswerable(&method)));
             }
             let Some(claim) = self.claims.take(&key) else { continue };
             let asked = self.peer.ask(Question { method: method.clone(), params, key: Some(key.into_owned()) });
@@ -302,6 +301,7 @@ impl Polling<'_> {
 
     /// Hands an answer to the server.
     async fn told(&self, (mut claim, method, answer): Told) -> Result<Option<Stop>, Fault> {
+        self.life.question_ended(&method, QuestionEnd::of(&answer));
         // Whoever waits is gone or has no time; the task waits on for somebody who has.
         if self.owned == Owned::ByClient && matches!(answer, Err(Refusal::NoOne | Refusal::Lapsed)) {
             return Err(Fault::gateway(Reason::Timeout, "a question of the task was not answered"));

@@ -107,22 +107,7 @@ fn is_missing(error: &ErrorObject, declared: Option<&ClientCapabilities>) -> boo
     let required =
         error.data.as_ref().and_then(Raw::to_object).and_then(|data| data.get_object("requiredCapabilities"));
     let Some(required) = required else { return false };
-    let Some(declared) = declared else { return true };
-    lacks(declared.declared(), &required, 0) && !(asks_for_form_alone(&required) && declared.elicits_by_form())
-}
-
-fn lacks(declared: &RawObject, required: &RawObject, depth: usize) -> bool {
-    required.iter().any(|(name, wanted)| match (declared.get(&name), wanted.to_object()) {
-        (None, _) => true,
-        (Some(has), Some(wanted)) if depth < 8 => lacks(&has.to_object().unwrap_or_default(), &wanted, depth + 1),
-        _ => false,
-    })
-}
-
-/// An empty `elicitation` declares forms, so the two spellings have to be taken as one.
-fn asks_for_form_alone(required: &RawObject) -> bool {
-    let elicitation = required.get_object("elicitation");
-    required.len() == 1 && elicitation.is_some_and(|e| e.iter().all(|(mode, _)| mode == "form"))
+    declared.is_none_or(|declared| declared.lacks(&required))
 }
 
 /// Capability families are objects. Where a server sends a scalar instead, one that says no leaves the family out, and any

@@ -2,7 +2,12 @@
 
 use crate::{
     jsonrpc::{ErrorObject, Raw, RawObject, code},
-    protocol::{Method, Revision, meta::RELATED_TASK, method::question, tasks::TASK},
+    protocol::{
+        Method, Revision,
+        meta::RELATED_TASK,
+        method::{notification, question},
+        tasks::TASK,
+    },
 };
 
 use super::{
@@ -61,6 +66,11 @@ impl Rung for Rung20251125 {
         }
         let text = text_block(&told(error)).to_raw();
         Some(RawObject::from([("content", Raw::array(&[text])), ("isError", Raw::of(&true))]))
+    }
+
+    /// Who cannot be sent to a page does not hear that it was visited.
+    fn can_tell(&self, way: Way, method: &str) -> bool {
+        way != Way::Older || method != notification::ELICITATION_COMPLETE
     }
 
     /// A page for the person and a model with tools have no older form.

@@ -53,6 +53,10 @@ pub(super) trait Rung: Sync {
 
     fn notification(&self, _way: Way, _method: &str, _params: &mut RawObject) {}
 
+    fn can_tell(&self, _way: Way, _method: &str) -> bool {
+        true
+    }
+
     fn can_ask(&self, _way: Way, _method: &str, _params: Option<&RawObject>) -> bool {
         true
     }

@@ -16,6 +16,7 @@ const JSON: &str = r#"{
   "rialto": {
     "listen": "127.0.0.1:9000", "hosts": ["gw.example"], "public_url": "https://gw.example",
     "seal_keys": ["${SEAL}"],
+    "reattach": "5s",
     "servers": {
       "docs": { "era": "legacy", "sessions": "per-request", "start_timeout": "5m", "forward_headers": ["X-Tenant"], "poll_lists": true },
       "My Files": { "sessions": "shared" },
@@ -34,6 +35,7 @@ rialto:
   hosts: [gw.example]
   public_url: https://gw.example
   seal_keys: ["${SEAL}"]
+  reattach: 5s
   servers:
     docs:
       era: legacy
@@ -60,6 +62,7 @@ listen = "127.0.0.1:9000"
 hosts = ["gw.example"]
 public_url = "https://gw.example"
 seal_keys = ["${SEAL}"]
+reattach = "5s"
 
 [rialto.servers.docs]
 era = "legacy"
@@ -87,6 +90,7 @@ fn every_format_says_the_same() {
         assert_eq!(config.listen.to_string(), "127.0.0.1:9000");
         assert_eq!(config.hosts, ["gw.example".parse().unwrap()]);
         assert_eq!(config.public_url.unwrap().as_str(), "https://gw.example/");
+        assert_eq!(config.reattach, Duration::from_secs(5));
         assert_eq!(config.seal_keys[0].expose(), b"0123456789abcdef0123456789abcdef");
 
         let [docs, files] = &config.servers[..] else {

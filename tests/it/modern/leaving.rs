@@ -6,7 +6,10 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use rialto::hub::{Call, Life};
+use rialto::{
+    downstream::{Held, HeldLimits, Settings},
+    hub::{Call, Life},
+};
 use serde_json::{Value, json};
 use tokio::{sync::Notify, time::Instant};
 
@@ -75,6 +78,51 @@ async fn era_221_222_sec_091_closing_the_stream_of_a_retry_ends_the_call_at_once
     assert_eq!(lives.lock().unwrap()[0].abandoned().as_deref(), Some("the client closed the stream"));
     let error = call().retry(&asked, accept()).error(&gateway, 200, -32602).await;
     assert_eq!(error["data"]["reason"], "invalid_request_state");
+    assert_eq!(gateway.settings.held.parked(), 0);
+}
+
+#[tokio::test]
+async fn era_221_222_where_the_operator_wants_it_a_retry_may_come_again() {
+    let gate = Arc::new(Notify::new());
+    let opened = gate.clone();
+    let mount = Arc::new(Scripted::new(move |call: Call| {
+        let opened = opened.clone();
+        async move {
+            let answer = elicit(&call, "Who?").await;
+            progress(&call, 1);
+            opened.notified().await;
+            says(told(&answer))
+        }
+    }));
+    let limits = HeldLimits { reattach: Duration::from_secs(5), ..HeldLimits::default() };
+    let settings = Settings { held: Arc::new(Held::new(limits)), ..Settings::default() };
+    tokio::time::pause();
+    let gateway = Gateway::with(&[&mount], settings);
+    let asked = call().response(&gateway, 200).await;
+    let retry = call().retry(&asked, accept());
+    let leave = async || {
+        let mut open = retry.open(&gateway).await;
+        open.next().await.unwrap();
+        drop(open);
+    };
+    leave().await;
+    tokio::time::advance(Duration::from_secs(4)).await;
+    // Nothing but the same retry is taken, and the server gets no second answer.
+    call().retry(&asked, json!({"i1": {"action": "decline"}})).error(&gateway, 200, -32602).await;
+    gate.notify_one();
+    let done = retry.response(&gateway, 200).await;
+    assert_eq!(done["result"]["content"][0]["text"], accept()["i1"].to_string());
+    assert_eq!((mount.counts().begun, mount.counts().finished), (1, 1));
+
+    let asked = call().response(&gateway, 200).await;
+    let retry = call().retry(&asked, accept());
+    let mut open = retry.open(&gateway).await;
+    open.next().await.unwrap();
+    drop(open);
+    let before = Instant::now();
+    mount.until(|counts| counts.dropped == 1).await;
+    assert_eq!(before.elapsed().as_secs(), 5);
+    retry.error(&gateway, 200, -32602).await;
     assert_eq!(gateway.settings.held.parked(), 0);
 }
 
@@ -191,6 +239,23 @@ async fn era_234_a_gateway_that_stops_lets_go_of_calls_that_wait() {
     gate.notify_one();
     let late = call().response(&gateway, 200).await;
     assert_eq!(late["result"]["content"][0]["text"], "Lapsed Lapsed");
+}
+
+#[tokio::test]
+async fn era_234_until_a_gateway_stops_what_was_asked_may_be_answered() {
+    let mount = Arc::new(Scripted::new(|call: Call| async move {
+        let first = told(&elicit(&call, "a").await);
+        says(format!("{first} {}", told(&elicit(&call, "b").await)))
+    }));
+    let gateway = Gateway::in_memory(&[&mount]);
+    let asked = call().response(&gateway, 200).await;
+    gateway.settings.stopping.cancel();
+    // Nobody may find the gateway again to answer more.
+    let done = call().response(&gateway, 200).await;
+    assert_eq!(done["result"]["content"][0]["text"], "Lapsed Lapsed");
+    let done = call().retry(&asked, accept()).response(&gateway, 200).await;
+    assert_eq!(done["result"]["content"][0]["text"], format!("{} Lapsed", accept()["i1"]));
+    assert_eq!((mount.counts().finished, gateway.settings.held.parked()), (2, 0));
 }
 
 #[tokio::test]

@@ -42,7 +42,7 @@ fn call() -> Sent {
 
 fn refused() -> Value {
     let data = json!({"reason": "invalid_request_state"});
-    json!({"code": -32602, "message": "invalid or expired requestState", "data": data})
+    json!({"code": -32602, "message": "Invalid or expired requestState", "data": data})
 }
 
 #[tokio::test]

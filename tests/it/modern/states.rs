@@ -37,7 +37,7 @@ fn with_state(sent: Sent, state: impl Into<Value>) -> Sent {
 async fn assert_refused(gateway: &Gateway, sent: Sent) {
     let error = sent.error(gateway, 200, -32602).await;
     let data = json!({"reason": "invalid_request_state"});
-    assert_eq!(error, json!({"code": -32602, "message": "invalid or expired requestState", "data": data}));
+    assert_eq!(error, json!({"code": -32602, "message": "Invalid or expired requestState", "data": data}));
 }
 
 async fn assert_done(gateway: &Gateway, asked: &Value) {
@@ -136,6 +136,21 @@ async fn era_446_sec_029_states_outlive_the_rotation_of_keys() {
     assert_refused(&Gateway::with(&[&mount], only_new), call().retry(&asked, accept())).await;
     let both = Settings { sealer: Arc::new(Sealer::new(&[new, old]).unwrap()), ..settings };
     assert_done(&Gateway::with(&[&mount], both), &asked).await;
+}
+
+#[tokio::test]
+async fn a_call_that_waited_in_a_process_that_ended_is_lost_and_says_so() {
+    let mount = Arc::new(Scripted::new(one_form));
+    let sealer = Arc::new(Sealer::new(&[[7_u8; 32]]).unwrap());
+    let process = || Gateway::with(&[&mount], Settings { sealer: sealer.clone(), ..Settings::default() });
+    let asked = call().response(&process(), 200).await;
+    let after = process();
+    let error = call().retry(&asked, accept()).error(&after, 200, -32603).await;
+    assert_eq!((&error["data"]["reason"], &error["data"]["retryable"]), (&json!("suspension_lost"), &json!(true)));
+    // To everybody else it is as good as any other.
+    assert_refused(&after, call().principal("bob").retry(&asked, accept())).await;
+    assert_refused(&after, with_state(tool("other", json!({})), asked["result"]["requestState"].clone())).await;
+    assert_eq!(mount.counts().begun, 1, "nothing runs twice");
 }
 
 #[tokio::test(start_paused = true)]

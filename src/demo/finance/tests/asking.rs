@@ -111,7 +111,7 @@ async fn a_yes_holds_for_one_invoice_and_one_tool() {
         [(pay(LARGE), other.as_str()), (pay("2026-0032"), &state), (pay(LARGE), ""), (pay(LARGE), "0.A")]
     {
         let (code, message) = error_of(send(&session, with(request, state)).await);
-        assert_eq!((code, message.as_str()), (-32602, "invalid or expired requestState"));
+        assert_eq!((code, message.as_str()), (-32602, "Invalid or expired requestState"));
     }
     assert_eq!(status(&fixture, LARGE).await, "overdue");
 

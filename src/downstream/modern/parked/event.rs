@@ -22,6 +22,8 @@ pub(in crate::downstream::modern) enum Event<O> {
     Finished(O, usize),
     /// Time has passed.
     Tick,
+    /// The gateway is about to stop: questions that nobody has seen are not shown any more.
+    Stop,
     /// The gateway stops.
     Drain,
     /// Nobody drives the call any more.

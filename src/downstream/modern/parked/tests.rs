@@ -5,6 +5,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::{jsonrpc::Kind, protocol::method::question};
 
+mod generations;
+
 type Record = Parked<&'static str>;
 
 fn capable() -> ClientCapabilities {
@@ -48,8 +50,13 @@ fn told(actions: &[Action<&'static str>]) -> Vec<String> {
 
 /// Plays events, each after so many milliseconds, and expects what they lead to.
 fn play(script: &[(u64, Event<&'static str>, &[&str])]) {
+    play_with(Duration::ZERO, script);
+}
+
+/// The same where a retry may come again within `window`.
+fn play_with(window: Duration, script: &[(u64, Event<&'static str>, &[&str])]) {
     let mut now = Instant::now();
-    let mut record = Record::new(now, 0, capable());
+    let mut record = Record::new(now, 0, capable(), window);
     for (n, (after, event, expected)) in script.iter().enumerate() {
         now += Duration::from_millis(*after);
         assert_eq!(told(&record.on(event.clone(), now)), *expected, "step {n}: {event:?}");
@@ -124,7 +131,7 @@ fn era_214_215_216_234_the_ways_a_wait_ends() {
         let mut script: Vec<_> = asked.to_vec();
         script.extend_from_slice(rest);
         let mut now = Instant::now();
-        let mut record = Record::new(now, 0, capable());
+        let mut record = Record::new(now, 0, capable(), Duration::ZERO);
         for (after, event, expected) in script {
             now += Duration::from_millis(after);
             assert_eq!(told(&record.on(event.clone(), now)), expected, "{event:?}");
@@ -154,27 +161,100 @@ fn era_214_215_216_234_the_ways_a_wait_ends() {
     ]);
 }
 
+#[test]
+fn era_221_222_a_retry_whose_stream_broke_may_come_again_within_the_window() {
+    let window = Duration::from_secs(5);
+    let begun: [(u64, Event<&'static str>, &[&str]); 4] = [
+        (0, Event::Asked(1, form()), &[]),
+        (25, Event::Tick, &["0 asked 1 i1"]),
+        (0, retry(1, 1, YES), &["accept 1", "answer 1"]),
+        (0, Event::Left(1), &[]),
+    ];
+    let with = |rest: &[(u64, Event<&'static str>, &[&str])]| {
+        let mut script = begun.to_vec();
+        script.extend_from_slice(rest);
+        play_with(window, &script);
+    };
+    with(&[(4_999, Event::Tick, &[]), (1, Event::Tick, &["end: the client closed the stream"])]);
+    // Only the same retry; what it brought was passed on before.
+    with(&[
+        (0, retry(2, 1, MAYBE), &["2 Stale"]),
+        (4_000, retry(3, 1, YES), &["accept 3"]),
+        (9_000, Event::Tick, &[]),
+        (0, Event::Finished("done", 4), &["3 Done(\"done\")", "linger"]),
+    ]);
+    // Meanwhile the server may ask, or be done.
+    with(&[
+        (0, Event::Asked(2, form()), &[]),
+        (1_000, Event::Tick, &[]),
+        (0, retry(2, 1, YES), &["accept 2"]),
+        (0, Event::Tick, &["2 asked 2 i2"]),
+        (599_999, Event::Tick, &[]),
+        (1, Event::Tick, &["end: the client did not return"]),
+    ]);
+    with(&[(0, Event::Finished("done", 4), &[]), (0, retry(2, 1, YES), &["accept 2", "2 Done(\"done\")", "linger"])]);
+    with(&[(0, Event::Drain, &["end: the gateway stops"])]);
+    // It is for retries: who closes the first stream cancels the call.
+    play_with(window, &[(0, Event::Left(0), &["end: the client closed the stream"])]);
+}
+
+#[test]
+fn era_234_before_the_end_what_was_asked_may_be_answered_and_nothing_more_is_asked() {
+    play(&[
+        (0, Event::Asked(1, form()), &[]),
+        (0, Event::Asked(2, form()), &[]),
+        (25, Event::Tick, &["0 asked 1 i1,i2"]),
+        (0, Event::Asked(3, form()), &[]),
+        (0, Event::Stop, &["refuse 3 Lapsed"]),
+        (0, Event::Asked(4, form()), &["refuse 4 Lapsed"]),
+        (0, retry(1, 1, YES), &["accept 1", "answer 1", "1 asked 2 i2"]),
+        (0, retry(2, 2, SECOND), &["accept 2", "answer 2"]),
+        (0, Event::Asked(5, form()), &["refuse 5 Lapsed"]),
+        (0, Event::Drain, &[]),
+        (0, Event::Finished("done", 4), &["2 Done(\"done\")", "linger"]),
+    ]);
+}
+
+#[test]
+fn a_client_that_asks_again_for_what_it_lost_is_there() {
+    play(&[
+        (0, Event::Asked(1, form()), &[]),
+        (25, Event::Tick, &["0 asked 1 i1"]),
+        (0, retry(1, 1, YES), &["accept 1", "answer 1"]),
+        (0, Event::Asked(2, form()), &[]),
+        (25, Event::Tick, &["1 asked 2 i2"]),
+        (50_000, retry(2, 1, YES), &["2 asked 2 i2"]),
+        (599_999, Event::Tick, &[]),
+        (1, Event::Tick, &["end: the client did not return"]),
+    ]);
+}
+
 /// One step of a random history.
 #[derive(Clone, Debug)]
 enum Step {
-    Ask,
+    /// With a key that the server wishes for, or none.
+    Ask(Option<&'static str>),
     Withdraw(usize),
-    /// Which generation, counted back from the newest, and how each open question is answered: well, badly, not at all.
-    Retry(u32, u8, u8),
+    /// Which generation, counted back from the newest; how each open question is answered: well, badly, not at all; and
+    /// whether the client still declares anything.
+    Retry(u32, u8, u8, bool),
     Leave(usize),
     Finish(usize),
     Wait(u64),
+    Stop,
     Drain,
 }
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        6 => Just(Step::Ask),
+        6 => prop_oneof![Just(None), Just(Some("name")), Just(Some("i2")), Just(Some(""))].prop_map(Step::Ask),
         2 => any::<usize>().prop_map(Step::Withdraw),
-        8 => (0..3_u32, any::<u8>(), 0..3_u8).prop_map(|(back, how, digest)| Step::Retry(back, how, digest)),
+        8 => (0..3_u32, any::<u8>(), 0..3_u8, prop::bool::weighted(0.9))
+            .prop_map(|(back, how, digest, able)| Step::Retry(back, how, digest, able)),
         1 => any::<usize>().prop_map(Step::Leave),
         1 => prop_oneof![Just(10_usize), Just(2 << 20)].prop_map(Step::Finish),
         8 => prop_oneof![Just(25_u64), Just(100), 0..2_000_000_u64].prop_map(Step::Wait),
+        1 => Just(Step::Stop),
         1 => Just(Step::Drain),
     ]
 }
@@ -233,20 +313,24 @@ impl Watch {
 
 proptest! {
     #[test]
-    fn nothing_is_answered_twice_and_nobody_waits_for_ever(steps in prop::collection::vec(step(), 1..60)) {
+    fn nothing_is_answered_twice_and_nobody_waits_for_ever(
+        steps in prop::collection::vec(step(), 1..60),
+        window in prop_oneof![Just(0_u64), Just(5)],
+    ) {
         let mut now = Instant::now();
-        let mut record = Record::new(now, 0, capable());
+        let begun = now;
+        let mut record = Record::new(now, 0, capable(), Duration::from_secs(window));
         let mut watch = Watch { waiting: HashSet::from([0]), ..Watch::default() };
         let (mut serial, mut waiter) = (0, 0);
         for step in steps {
             let over = watch.ended || watch.finished;
             let mut replayed = false;
             let event = match step {
-                Step::Ask if !over => {
+                Step::Ask(wish) if !over => {
                     serial += 1;
                     watch.open.insert(serial);
                     let params = RawObject::from([("serial", Raw::of(&serial))]);
-                    Event::Asked(serial, Question { params: Some(params), ..form() })
+                    Event::Asked(serial, Question { params: Some(params), key: wish.map(str::to_owned), ..form() })
                 }
                 Step::Withdraw(n) if !over && !watch.open.is_empty() => {
                     let mut open: Vec<_> = watch.open.iter().copied().collect();
@@ -255,7 +339,7 @@ proptest! {
                     watch.open.remove(&serial);
                     Event::Withdrawn(serial)
                 }
-                Step::Retry(back, how, digest) => {
+                Step::Retry(back, how, digest, able) => {
                     waiter += 1;
                     watch.waiting.insert(waiter);
                     let generation = watch.newest.saturating_sub(back);
@@ -269,7 +353,8 @@ proptest! {
                         }
                     }
                     let digest = [digest; 32];
-                    Event::Retry(Retry { waiter, generation, answers: given, digest, capabilities: capable() })
+                    let capabilities = if able { capable() } else { ClientCapabilities::default() };
+                    Event::Retry(Retry { waiter, generation, answers: given, digest, capabilities })
                 }
                 Step::Leave(n) if !watch.waiting.is_empty() => {
                     let mut waiting: Vec<_> = watch.waiting.iter().copied().collect();
@@ -287,12 +372,14 @@ proptest! {
                     now += Duration::from_millis(time);
                     Event::Tick
                 }
+                Step::Stop => Event::Stop,
                 Step::Drain => Event::Drain,
                 _ => continue,
             };
             let actions = record.on(event, now);
             watch.see(&actions, replayed);
             prop_assert!(record.open.len() <= QUESTIONS);
+            prop_assert!(record.deadline() <= begun.max(now) + TOTAL, "there is always a time at which it ends");
             prop_assert!(watch.ended || record.open.len() == watch.open.len(), "the same questions are open");
         }
         // Left alone, every call comes to an end, and by then everybody has an answer.
@@ -316,7 +403,7 @@ proptest! {
 #[test]
 fn the_answers_kept_are_objects() {
     // An answer reaches the server as the client wrote it.
-    let mut record = Record::new(Instant::now(), 0, capable());
+    let mut record = Record::new(Instant::now(), 0, capable(), Duration::ZERO);
     let now = Instant::now();
     record.on(Event::Asked(1, form()), now);
     record.on(Event::Tick, now + COALESCE);

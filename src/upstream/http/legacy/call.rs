@@ -11,12 +11,12 @@ use http::{HeaderMap, HeaderValue};
 use tokio::sync::mpsc::OwnedPermit;
 
 use crate::{
-    hub::{Fault, Life, Reason, TIMED_OUT},
-    jsonrpc::{Message, Notification, Raw, RequestId, code, encode_request},
+    hub::{Fault, Life, Reason, Refusal, TIMED_OUT},
+    jsonrpc::{Message, Notification, Raw, Request, RequestId, code, encode_request},
     protocol::{method::notification, tasks},
     upstream::{
         Outgoing,
-        conversation::{Conversation, Reply as Answered},
+        conversation::{Conversation, Reply as Answered, reply_to},
         pending::{Ended, Inbox, Incoming, call_of_progress, own, task_of},
     },
 };
@@ -111,6 +111,39 @@ impl Running {
 
     /// Sends the request and sees the call through.
     pub(super) async fn run(mut self, body: Bytes) -> Result<Raw, Failed> {
+        let ended = self.see_through(body).await;
+        // What the server is told to abandon, it needs no answers in.
+        if self.abandon.is_none() {
+            self.settle_questions().await;
+        }
+        ended
+    }
+
+    /// The call is over while questions are open that came on the standing stream. It is only a guess that they belonged to
+    /// this call: each is put to another that can answer it, and only then refused.
+    async fn settle_questions(&mut self) {
+        let pending = &self.epoch.pending;
+        pending.leave(self.id);
+        let mut unsettled = self.conversation.unsettled();
+        while let Ok(incoming) = self.inbox.messages.try_recv() {
+            if let Incoming::Question(question) = incoming {
+                unsettled.push(question);
+            }
+        }
+        for question in unsettled {
+            let other = pending.attribute(&question.method, question.params.as_ref());
+            let left = match other {
+                Some(other) => pending.deliver(other, Incoming::Question(question)).err(),
+                None => Some(Incoming::Question(question)),
+            };
+            if let Some(Incoming::Question(Request { id, method, .. })) = left {
+                let outcome = reply_to(&method, Err(Refusal::Lapsed));
+                writer::reply(&self.handle.core, &self.epoch, Answered { id, outcome }).await;
+            }
+        }
+    }
+
+    async fn see_through(&mut self, body: Bytes) -> Result<Raw, Failed> {
         let handle = self.handle.clone();
         let server = &handle.core.server;
         let request = server.post(self.headers.clone(), body);
@@ -172,7 +205,7 @@ impl Running {
                 Some(incoming) = self.inbox.messages.recv() => match incoming {
                     Incoming::Notification(said) => self.conversation.notified(said),
                     Incoming::Question(question) => {
-                        if let Some(reply) = self.conversation.asked(question) {
+                        if let Some(reply) = self.conversation.attributed(question) {
                             self.reply(reply).await;
                         }
                     }
@@ -292,7 +325,7 @@ impl Running {
         }
     }
 
-    fn end(mut self, outcome: Result<Raw, crate::jsonrpc::ErrorObject>) -> Result<Raw, Failed> {
+    fn end(&mut self, outcome: Result<Raw, crate::jsonrpc::ErrorObject>) -> Result<Raw, Failed> {
         self.abandon = None;
         outcome.map_err(|error| Failed::Final(self.conversation.failed(error)))
     }
