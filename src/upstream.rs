@@ -65,6 +65,11 @@ pub trait Connector: Send + Sync + 'static {
     /// Whether the server can be used, by what happened last.
     fn health(&self) -> Health;
 
+    /// How many sessions it can have at once that are not for everybody, as far as that is bounded at its end of the wire.
+    fn most_sessions(&self) -> usize {
+        usize::MAX
+    }
+
     /// The same server, spoken to in the legacy era, where its era is found by probing and the other one can be had too.
     fn legacy(&self) -> Option<Arc<dyn Connector>> {
         None
@@ -82,6 +87,8 @@ pub struct Opening {
     pub caller: Arc<Caller>,
     /// Who hears what belongs to no call, in the shape of the server's revision.
     pub outside: Arc<dyn Peer>,
+    /// Whether it is for one request alone, so that the next request will want another one of the same kind.
+    pub alone: bool,
 }
 
 /// A conversation with a server. When the last holder drops it, it is closed.

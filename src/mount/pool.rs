@@ -16,8 +16,11 @@ use crate::{
 
 use super::beside::Beside;
 
-/// How many sessions one server may have.
-const SESSIONS: usize = 1000;
+mod room;
+
+use room::Room;
+pub(super) use room::Seat;
+
 /// How long a session that nobody uses stays open, unless it is a client's own.
 const IDLE: Duration = Duration::from_secs(600);
 /// How often idle sessions are looked for.
@@ -74,6 +77,8 @@ pub(super) struct Opened {
 }
 
 struct Slot {
+    /// Whose it is.
+    owner: Principal,
     session: Mutex<Option<Opened>>,
     /// Held while the session is opened, so that it is opened once.
     opening: tokio::sync::Mutex<()>,
@@ -89,10 +94,14 @@ impl Slot {
         Some(session)
     }
 
-    fn is_idle(&self) -> bool {
+    fn is_unused(&self) -> bool {
         let unused =
             lock(&self.session).as_ref().is_none_or(|s| Arc::strong_count(&s.session) == 1 || !s.session.is_open());
-        unused && self.opening.try_lock().is_ok() && lock(&self.used).elapsed() > IDLE
+        unused && self.opening.try_lock().is_ok()
+    }
+
+    fn is_idle(&self) -> bool {
+        self.is_unused() && lock(&self.used).elapsed() > IDLE
     }
 }
 
@@ -100,13 +109,15 @@ impl Slot {
 pub(super) struct Pool {
     connector: Arc<dyn Connector>,
     share: Share,
+    room: Room,
     slots: Arc<Mutex<HashMap<Key, Arc<Slot>>>>,
     sweeping: Mutex<bool>,
 }
 
 impl Pool {
     pub(super) fn new(connector: Arc<dyn Connector>, share: Share) -> Self {
-        Self { connector, share, slots: Arc::default(), sweeping: Mutex::new(false) }
+        let room = Room::new(connector.name(), connector.most_sessions());
+        Self { connector, share, room, slots: Arc::default(), sweeping: Mutex::new(false) }
     }
 
     /// The session of this caller, where it is open already.
@@ -132,25 +143,32 @@ impl Pool {
             return Ok(session);
         }
         let sharing = self.connector.sharing().await?;
-        let beside = Beside::of(caller, self.share == Share::Everybody);
         if self.share == Share::Nobody && sharing != Sharing::Everybody && !caller.scope.is_session() {
+            let seat = {
+                let mut ended = Vec::new();
+                self.room.alone(&mut lock(&self.slots), caller, &mut ended)?
+            };
+            let beside = Beside::of(caller, false, Some(seat));
             let outside = beside.around(outside(None));
-            let session = self.connector.open(Opening { caller: caller.clone(), outside }).await?;
+            let session = self.connector.open(Opening { caller: caller.clone(), outside, alone: true }).await?;
             return Ok(Opened { session, beside });
         }
+        let beside = Beside::of(caller, self.share == Share::Everybody, None);
         let key = Key::of(caller, sharing, self.share);
         let slot = self.slot(&key, caller)?;
         self.sweep();
         let (connector, outside) = (self.connector.clone(), beside.around(outside(Some(&key))));
         let caller =
             if self.share == Share::Everybody { Caller::gateway(Principal::new("everybody")) } else { caller.clone() };
+        // A stranger's scope is one request.
+        let alone = caller.principal.is_anonymous() && !caller.scope.is_session();
         // In a task of its own: a client that loses patience must not keep a slow server from ever coming up.
         let opened = tokio::spawn(async move {
             let _opening = slot.opening.lock().await;
             if let Some(session) = slot.ready() {
                 return Ok(session);
             }
-            let session = connector.open(Opening { caller, outside }).await?;
+            let session = connector.open(Opening { caller, outside, alone }).await?;
             let opened = Opened { session, beside };
             *lock(&slot.session) = Some(opened.clone());
             *lock(&slot.used) = Instant::now();
@@ -160,22 +178,18 @@ impl Pool {
     }
 
     fn slot(&self, key: &Key, caller: &Arc<Caller>) -> Result<Arc<Slot>, Fault> {
+        // Dropped after the lock: closing a session takes locks of its own.
+        let mut ended = Vec::new();
         let mut slots = lock(&self.slots);
         if let Some(slot) = slots.get(key) {
             return Ok(slot.clone());
         }
-        if slots.len() >= SESSIONS {
-            let idle = slots.iter().filter(|(_, s)| s.is_idle()).min_by_key(|(_, s)| *lock(&s.used));
-            match idle.map(|(key, _)| key.clone()) {
-                Some(idle) => drop(slots.remove(&idle)),
-                None => {
-                    let message = format!("it has {SESSIONS} sessions, which is all it may have");
-                    return Err(Fault::upstream(Reason::Busy, self.connector.name(), message));
-                }
-            }
+        if key.scope != 0 {
+            self.room.kept(&mut slots, caller, &mut ended)?;
         }
         let own = key.scope != 0 && caller.scope.is_session();
         let slot = Arc::new(Slot {
+            owner: caller.principal.clone(),
             session: Mutex::default(),
             opening: tokio::sync::Mutex::default(),
             used: Mutex::new(Instant::now()),

@@ -118,7 +118,7 @@ impl LegacySession {
         detector: Arc<Detector>,
         opening: Opening,
     ) -> Result<Self, NoSession> {
-        let Opening { caller, outside } = opening;
+        let Opening { caller, outside, alone: _ } = opening;
         let identity = Identity::of(&caller);
         let capabilities = caller.capabilities.clone();
         // The caller holds its scope, and the end of the scope closes this session.

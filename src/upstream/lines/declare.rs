@@ -22,7 +22,7 @@ pub(super) fn discover(revision: Revision) -> RawObject {
 }
 
 /// What a legacy session declares for a caller.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Declaration {
     revision: Revision,
     client_info: Raw,
