@@ -130,6 +130,10 @@ pub struct Server {
     pub start_timeout: Duration,
     /// Headers of inbound requests that are passed on to it.
     pub forward_headers: Vec<HeaderName>,
+    /// The key of `_meta` by which the conversations of one principal have sessions of their own.
+    pub affinity: Option<String>,
+    /// Whether what it lists and says about itself is the same for everybody.
+    pub public_lists: bool,
     /// What becomes of calls that are, or could be, tasks.
     pub tasks: TaskChoice,
 }

@@ -41,6 +41,9 @@ pub enum EraChoice {
 pub enum Sharing {
     /// Everybody: the server keeps nothing between requests.
     Everybody,
+    /// Everybody but the sessions of legacy clients, which are opened as their client would: the server is a legacy one that
+    /// gives out no sessions, so that there is nothing that could be shared, and nothing that it could ask.
+    Sessionless,
     /// The calls of one scope.
     Scope,
     /// The calls of one scope whose clients declare the same capabilities.

@@ -113,6 +113,8 @@ pub struct Proxy {
     era: EraChoice,
     share: Share,
     tasking: Tasking,
+    public: bool,
+    affinity: Option<String>,
     forwards: Vec<HeaderName>,
     layers: Vec<Box<dyn FnOnce(Arc<str>) -> MountLayer + Send>>,
     unidentified: Option<Unidentified>,
@@ -197,6 +199,8 @@ impl Proxy {
             era: EraChoice::default(),
             share: Share::default(),
             tasking: Tasking::default(),
+            public: false,
+            affinity: None,
             forwards: Vec::new(),
             layers: Vec::new(),
             unidentified: None,
@@ -274,6 +278,21 @@ impl Proxy {
     /// Who shares the sessions that a server needs and a client lacks; the calls of one principal unless said.
     pub fn sessions(mut self, share: Share) -> Self {
         self.share = share;
+        self
+    }
+
+    /// Says that what a legacy server lists and says about itself is the same for everybody: it is kept for everybody, here and
+    /// by caches on the way to the clients. A modern server says so itself. Not where hooks, layers or the server show different things to different callers.
+    pub fn public_lists(mut self) -> Self {
+        self.public = true;
+        self
+    }
+
+    /// Tells the conversations of one principal's modern clients apart by what they say under this key of `_meta`, such as
+    /// `example.com/conversation`: each has sessions of its own with a server that keeps sessions. Otherwise a principal's
+    /// conversations share one, and whatever the server keeps in it.
+    pub fn affinity(mut self, key: impl Into<String>) -> Self {
+        self.affinity = Some(key.into());
         self
     }
 
@@ -381,6 +400,8 @@ impl Proxy {
             Single::new(name, self.target.connector(name, era, process), self.share, sealer.clone())
                 .forwarding(self.forwards.clone())
                 .tasking(self.tasking)
+                .public(self.public)
+                .affinity(self.affinity.as_deref())
         };
         let mount: Arc<dyn Mount> = match self.era {
             EraChoice::Auto => Arc::new(single(Era::Auto)),

@@ -13,10 +13,11 @@ use super::route::read_routes;
 use super::server::Named;
 use super::tree::{Entry, Node};
 use super::{Config, DEMO, EraChoice, HostName, Kind, Secret, Server, Sessions, TaskChoice, auth, duration, listen};
-use crate::protocol::headers;
+use crate::protocol::{headers, meta};
 
 const KEYS: [&str; 9] = ["listen", "hosts", "public_url", "seal_keys", "auth", "metrics", "demo", "servers", "routes"];
-const SERVER_KEYS: [&str; 5] = ["era", "sessions", "forward_headers", "start_timeout", "tasks"];
+const SERVER_KEYS: [&str; 7] =
+    ["era", "sessions", "affinity", "public_lists", "forward_headers", "start_timeout", "tasks"];
 const TASK_KEYS: [&str; 3] = ["prefer", "drive_for_modern", "ttl"];
 
 const ERAS: [(&str, EraChoice); 4] = [
@@ -185,6 +186,8 @@ fn read_server_settings(reader: &mut Reader<'_>, node: &Node, key: &Key, named: 
 struct ServerSettings {
     era: Option<EraChoice>,
     sessions: Option<Sessions>,
+    affinity: Option<String>,
+    public_lists: bool,
     forward_headers: Vec<HeaderName>,
     start_timeout: Option<Duration>,
     tasks: TaskChoice,
@@ -201,6 +204,8 @@ impl ServerSettings {
             match entry.key.as_str() {
                 "era" => settings.era = reader.choice(node, &key, &ERAS),
                 "sessions" => settings.sessions = reader.choice(node, &key, &SESSIONS),
+                "affinity" => settings.affinity = read_affinity(reader, node, &key),
+                "public_lists" => settings.public_lists = reader.bool(node, &key).unwrap_or_default(),
                 "forward_headers" => settings.forward_headers = read_forwarded(reader, node, &key),
                 "start_timeout" => settings.start_timeout = read_duration(reader, node, &key),
                 "tasks" => settings.tasks = read_tasks(reader, node, &key),
@@ -214,6 +219,8 @@ impl ServerSettings {
         server.era = self.era.unwrap_or(server.era);
         server.sessions = self.sessions.unwrap_or(server.sessions);
         server.start_timeout = self.start_timeout.unwrap_or(server.start_timeout);
+        server.affinity = self.affinity;
+        server.public_lists = self.public_lists;
         server.forward_headers = self.forward_headers;
         server.tasks = self.tasks;
     }
@@ -232,6 +239,17 @@ fn read_tasks(reader: &mut Reader<'_>, node: &Node, key: &Key) -> TaskChoice {
         }
     }
     tasks
+}
+
+fn read_affinity(reader: &mut Reader<'_>, node: &Node, key: &Key) -> Option<String> {
+    let text = reader.text(node, key)?.value;
+    if text.is_empty() || meta::is_reserved(&text) {
+        reader
+            .fault(node.at, key, format!("`{}` is the protocol's own word, or none", text.escape_debug()))
+            .hint("name a key of `_meta` that your clients set, such as `example.com/conversation`");
+        return None;
+    }
+    Some(text)
 }
 
 fn read_forwarded(reader: &mut Reader<'_>, node: &Node, key: &Key) -> Vec<HeaderName> {
@@ -283,6 +301,8 @@ impl Server {
             sessions: Sessions::default(),
             start_timeout: DEFAULT_START,
             forward_headers: Vec::new(),
+            affinity: None,
+            public_lists: false,
             tasks: TaskChoice::default(),
         }
     }

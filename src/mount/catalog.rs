@@ -145,11 +145,12 @@ pub(super) struct Catalog {
 }
 
 impl Catalog {
-    /// The view of a caller, of its own where its session is open.
-    pub(super) fn view(self: &Arc<Self>, caller: &Caller, own_session: bool) -> Arc<View> {
-        let session = (own_session && caller.scope.is_session()).then(|| caller.scope.id());
+    /// The view of a caller, of its own where its session is open. What is `public` is the same for all principals.
+    pub(super) fn view(self: &Arc<Self>, caller: &Caller, own_session: bool, public: bool) -> Arc<View> {
+        let is_own = own_session && caller.scope.is_session() || caller.scope.is_part();
+        let session = is_own.then(|| caller.scope.id());
         let key = Key {
-            principal: caller.principal.clone(),
+            principal: if public { Principal::anonymous() } else { caller.principal.clone() },
             fingerprint: caller.fingerprint.clone(),
             revision: caller.revision,
             session,

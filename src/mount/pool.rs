@@ -23,6 +23,8 @@ pub(super) use room::Seat;
 
 /// How long a session that nobody uses stays open, unless it is a client's own.
 const IDLE: Duration = Duration::from_secs(600);
+/// How often a session is opened for one call whose server turns out to be another than it was.
+const ATTEMPTS: usize = 3;
 /// How often idle sessions are looked for.
 const SWEEP: Duration = Duration::from_secs(30);
 
@@ -56,11 +58,21 @@ impl Key {
         }
         let (scope, fingerprint) = match sharing {
             Sharing::Everybody => return Self { scope: 0, fingerprint: None, revision: None },
+            Sharing::Sessionless if !caller.scope.is_session() => {
+                return Self { scope: 0, fingerprint: None, revision: None };
+            }
+            Sharing::Sessionless | Sharing::ScopeAndCapabilities => {
+                (caller.scope.id(), Some(caller.fingerprint.clone()))
+            }
             Sharing::Scope => (caller.scope.id(), None),
-            Sharing::ScopeAndCapabilities => (caller.scope.id(), Some(caller.fingerprint.clone())),
         };
         let own = caller.scope.is_session() && caller.revision.era() == Era::Legacy;
         Self { scope, fingerprint, revision: own.then_some(caller.revision) }
+    }
+
+    /// Whether everybody shares it.
+    pub(super) fn is_everybodys(&self) -> bool {
+        self.scope == 0
     }
 
     /// Whether it is the session of one legacy client alone.
@@ -137,42 +149,64 @@ impl Pool {
     pub(super) async fn session(
         &self,
         caller: &Arc<Caller>,
-        outside: impl FnOnce(Option<&Key>) -> Arc<dyn Peer>,
+        outside: impl Fn(Option<&Key>) -> Arc<dyn Peer>,
     ) -> Result<Opened, Fault> {
         if let Some(session) = self.ready(caller) {
             return Ok(session);
         }
-        let sharing = self.connector.sharing().await?;
-        if self.share == Share::Nobody && sharing != Sharing::Everybody && !caller.scope.is_session() {
-            let seat = {
-                let mut ended = Vec::new();
-                self.room.alone(&mut lock(&self.slots), caller, &mut ended)?
-            };
-            let beside = Beside::of(caller, false, Some(seat));
-            let outside = beside.around(outside(None));
-            let session = self.connector.open(Opening { caller: caller.clone(), outside, alone: true }).await?;
-            return Ok(Opened { session, beside });
+        for _ in 0..ATTEMPTS {
+            let key = Key::of(caller, self.connector.sharing().await?, self.share);
+            if self.share == Share::Nobody && !key.is_everybodys() && !caller.scope.is_session() {
+                return self.open_alone(caller, outside(None)).await;
+            }
+            let outside = outside(Some(&key));
+            if let Some(opened) = self.open(caller, key, outside).await? {
+                return Ok(opened);
+            }
         }
-        let beside = Beside::of(caller, self.share == Share::Everybody, None);
-        let key = Key::of(caller, sharing, self.share);
+        let message = "it changes who may share its sessions again and again";
+        Err(Fault::upstream(Reason::UpstreamProtocol, self.connector.name(), message))
+    }
+
+    /// Opens a session for one request.
+    async fn open_alone(&self, caller: &Arc<Caller>, outside: Arc<dyn Peer>) -> Result<Opened, Fault> {
+        let seat = {
+            let mut ended = Vec::new();
+            self.room.alone(&mut lock(&self.slots), caller, &mut ended)?
+        };
+        let beside = Beside::of(caller, false, Some(seat));
+        let outside = beside.around(outside);
+        let session = self.connector.open(Opening { caller: caller.clone(), outside, alone: true }).await?;
+        Ok(Opened { session, beside })
+    }
+
+    /// Opens a session that is found by `key`. `None` when it turned out that fewer may share it than was thought.
+    async fn open(&self, caller: &Arc<Caller>, key: Key, outside: Arc<dyn Peer>) -> Result<Option<Opened>, Fault> {
+        let beside = Beside::of(caller, key.is_everybodys(), None);
         let slot = self.slot(&key, caller)?;
         self.sweep();
-        let (connector, outside) = (self.connector.clone(), beside.around(outside(Some(&key))));
-        let caller =
-            if self.share == Share::Everybody { Caller::gateway(Principal::new("everybody")) } else { caller.clone() };
+        let (connector, outside, share) = (self.connector.clone(), beside.around(outside), self.share);
         // A stranger's scope is one request.
         let alone = caller.principal.is_anonymous() && !caller.scope.is_session();
+        let caller = match key.is_everybodys() {
+            true => Caller::gateway(Principal::new("everybody")),
+            false => caller.clone(),
+        };
         // In a task of its own: a client that loses patience must not keep a slow server from ever coming up.
         let opened = tokio::spawn(async move {
             let _opening = slot.opening.lock().await;
             if let Some(session) = slot.ready() {
-                return Ok(session);
+                return Ok(Some(session));
             }
             let session = connector.open(Opening { caller, outside, alone }).await?;
+            let for_all = |sharing| matches!(sharing, Sharing::Everybody | Sharing::Sessionless);
+            if key.is_everybodys() && share != Share::Everybody && !connector.known_sharing().is_some_and(for_all) {
+                return Ok(None);
+            }
             let opened = Opened { session, beside };
             *lock(&slot.session) = Some(opened.clone());
             *lock(&slot.used) = Instant::now();
-            Ok(opened)
+            Ok(Some(opened))
         });
         opened.await.unwrap_or_else(|_| Err(Fault::gateway(Reason::Internal, "opening a session failed")))
     }

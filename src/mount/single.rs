@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use aws_lc_rs::digest;
 use http::HeaderName;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -19,6 +20,7 @@ use crate::{
         Family, Method,
         headers::{self, ToolHeaders},
         ladder::{Envelope, Plan},
+        meta,
         method::notification,
         tasks::{TASK_ID, offered_by_legacy},
     },
@@ -57,6 +59,8 @@ const DESCRIBED: Duration = Duration::from_secs(300);
 pub struct Single {
     inner: Arc<Inner>,
     forwards: Arc<[HeaderName]>,
+    /// The key of `_meta` by which a principal's conversations are told apart.
+    affinity: Option<Arc<str>>,
     legs: Arc<Legs>,
     /// Ends whatever goes on at this mount without a call, when the last handle is gone.
     _closed: Arc<DropGuard>,
@@ -67,6 +71,8 @@ pub(super) struct Inner {
     connector: Arc<dyn Connector>,
     pool: Pool,
     share: Share,
+    /// Whether what it lists and says about itself is the same for everybody.
+    public: bool,
     catalog: Arc<Catalog>,
     pub(super) changes: Arc<Changes>,
     /// What is subscribed to in each session of a legacy server.
@@ -93,6 +99,7 @@ impl Single {
             name: name.into(),
             pool: Pool::new(connector.clone(), share),
             share,
+            public: false,
             connector,
             changes: Changes::new(catalog.clone()),
             catalog,
@@ -106,7 +113,8 @@ impl Single {
             unasked_level: Raw::from("info"),
         };
         let closed = Arc::new(closing.drop_guard());
-        Self { inner: Arc::new(inner), forwards: Arc::default(), legs: Arc::default(), _closed: closed }
+        let (forwards, legs) = (Arc::default(), Arc::default());
+        Self { inner: Arc::new(inner), forwards, affinity: None, legs, _closed: closed }
     }
 
     /// The same server in the legacy era.
@@ -116,8 +124,42 @@ impl Single {
         let mut other = Self::new(&inner.name, connector, inner.share, inner.sealer.clone());
         if let Some(other) = Arc::get_mut(&mut other.inner) {
             other.tasks = inner.tasks.clone();
+            other.public = inner.public;
         }
         Some(Self { forwards: self.forwards.clone(), ..other })
+    }
+
+    /// Says whether what a legacy server lists and says about itself is the same for everybody, so that it may be kept for
+    /// everybody: here, and by caches on the way to the clients. A modern server says so itself. For a mount that nobody uses
+    /// yet.
+    #[must_use]
+    pub fn public(mut self, public: bool) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.inner) {
+            inner.public = public;
+        }
+        self
+    }
+
+    /// Tells the conversations of one principal's modern clients apart by what they say under this key of `_meta`: each has
+    /// upstream sessions of its own. Without it, or where a request says nothing, they share.
+    #[must_use]
+    pub fn affinity(self, key: Option<&str>) -> Self {
+        Self { affinity: key.map(Into::into), ..self }
+    }
+
+    /// The call in the part of its caller's scope that it names.
+    fn refined(&self, mut call: Call) -> Call {
+        let caller = &call.caller;
+        let named = self.affinity.as_ref().and_then(|key| meta::get(&call.params, key)).filter(|name| !name.is_null());
+        if let Some(name) = named
+            && !caller.scope.is_session()
+            && !caller.principal.is_anonymous()
+        {
+            let mut digest = [0; 32];
+            digest.copy_from_slice(digest::digest(&digest::SHA256, name.as_bytes()).as_ref());
+            call.caller = Arc::new(Caller { scope: caller.scope.part(digest), ..(**caller).clone() });
+        }
+        call
     }
 
     /// Treats tasks so. For a mount that nobody uses yet.
@@ -160,6 +202,7 @@ impl Mount for Single {
     }
 
     fn call(&self, call: Call) -> BoxFuture<Result<Outcome, Fault>> {
+        let call = self.refined(call);
         let other = match call.method.is_about_tasks() {
             true => self.other_of_task(&call),
             false => self.legs.other(&call, || self.legacy()),
@@ -259,9 +302,14 @@ impl Inner {
         Ok(opened)
     }
 
+    /// Whether what the server lists may be shown to anybody.
+    pub(super) fn is_public(&self) -> bool {
+        self.public && self.catalog.spoken().is_some_and(|revision| !revision.is_modern())
+    }
+
     fn view(&self, caller: &Arc<Caller>) -> Arc<View> {
         let own = caller.scope.is_session() && self.pool.ready(caller).is_some();
-        self.catalog.view(caller, own)
+        self.catalog.view(caller, own, self.is_public())
     }
 
     async fn describe(&self, caller: &Arc<Caller>) -> Result<Arc<Description>, Fault> {
@@ -273,10 +321,10 @@ impl Inner {
         let server = session.description();
         let mut capabilities = plan.capabilities(server.capabilities.clone());
         self.advertise_tasks(caller, &server, plan, &mut capabilities);
-        let description = Arc::new(Description { capabilities, ..(*server).clone() });
+        let description = Arc::new(Description { capabilities, public: self.is_public(), ..(*server).clone() });
         let ttl = session.description_ttl_ms().map_or(DESCRIBED, Duration::from_millis);
         // Kept for everybody who would see the same, and for the session that is open now.
-        self.catalog.view(caller, false).keep_description(&description, ttl);
+        self.catalog.view(caller, false, self.is_public()).keep_description(&description, ttl);
         self.view(caller).keep_description(&description, ttl);
         Ok(description)
     }

@@ -1,6 +1,9 @@
 //! Servers over streamable HTTP, both eras.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use http::{HeaderName, HeaderValue};
 use tokio_util::task::TaskTracker;
@@ -122,9 +125,10 @@ impl std::fmt::Debug for HttpConnector {
     }
 }
 
-fn sharing(verdict: &Verdict) -> Sharing {
+fn sharing(server: &Server, verdict: &Verdict) -> Sharing {
     match verdict {
         Verdict::Modern(_) => Sharing::Everybody,
+        Verdict::Legacy if server.stateless.load(Ordering::Relaxed) => Sharing::Sessionless,
         Verdict::Legacy => Sharing::ScopeAndCapabilities,
     }
 }
@@ -135,12 +139,12 @@ impl Connector for HttpConnector {
     }
 
     fn sharing(&self) -> BoxFuture<Result<Sharing, Fault>> {
-        let detector = self.detector.clone();
-        Box::pin(async move { detector.detect().await.map(|verdict| sharing(&verdict)) })
+        let (server, detector) = (self.server.clone(), self.detector.clone());
+        Box::pin(async move { detector.detect().await.map(|verdict| sharing(&server, &verdict)) })
     }
 
     fn known_sharing(&self) -> Option<Sharing> {
-        self.detector.known().as_ref().map(sharing)
+        self.detector.known().map(|verdict| sharing(&self.server, &verdict))
     }
 
     fn open(&self, opening: Opening) -> BoxFuture<Result<Arc<dyn Session>, Fault>> {

@@ -166,6 +166,7 @@ impl Inner {
             wrapped_output: hop.tool.is_some_and(|t| t.wrapped),
             capabilities: Some(&hop.call.caller.capabilities),
             upstream: Some(&self.name),
+            public: self.is_public(),
             ..Facts::default()
         }
     }

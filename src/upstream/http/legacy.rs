@@ -279,8 +279,9 @@ impl Core {
                 return Err(self.changed());
             }
         };
-        if epoch.revision != before.revision {
-            // Messages were translated for the other revision: whoever holds the session has to open a new one.
+        if epoch.revision != before.revision || epoch.session.is_some() != before.session.is_some() {
+            // Messages were translated for the other revision, or others share this than may share that: whoever holds the
+            // session has to open a new one.
             self.close(&before);
             if let Some(session) = epoch.session.clone() {
                 self.server.delete(session, None).await;

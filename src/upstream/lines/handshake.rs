@@ -360,5 +360,6 @@ fn describe(result: &RawObject, server_info: Option<Raw>) -> Description {
         server_info,
         capabilities: result.get_object("capabilities").unwrap_or_default(),
         instructions: result.get("instructions").filter(|i| !i.is_null()).cloned(),
+        public: false,
     }
 }
