@@ -235,3 +235,54 @@ fn canonical(value: &Raw) -> String {
         Err(_) => String::from_utf8_lossy(value.as_bytes()).into_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::jsonrpc::scan::ScanLimits;
+
+    use super::*;
+
+    fn of(text: &'static str) -> ClientCapabilities {
+        ClientCapabilities::new(Raw::scan(text.into(), ScanLimits::REQUEST).unwrap().to_object().unwrap())
+    }
+
+    /// Whatever is declared for others to share is told apart, so that nobody declares what somebody else can do.
+    #[test]
+    fn what_is_declared_in_common_is_what_is_told_apart() {
+        let same = [
+            r"{}",
+            r#"{"roots":{}}"#,
+            r#"{"roots":{"listChanged":true}}"#,
+            r#"{"sampling":{}}"#,
+            r#"{"sampling":{"magic":{}}}"#,
+            r#"{"sampling":{"tools":{"x":1},"context":{}}}"#,
+            r#"{"sampling":{"context":{},"tools":{}}}"#,
+            r#"{"elicitation":{}}"#,
+            r#"{"elicitation":{"form":{"x":1}}}"#,
+            r#"{"elicitation":{"url":{}}}"#,
+            r#"{"elicitation":{"url":{},"form":{}}}"#,
+            r#"{"experimental":{}}"#,
+            r#"{"experimental":5}"#,
+            r#"{"experimental":{"a":{"n":1e999}}}"#,
+            r#"{"experimental":{"a":{"n":1e998}}}"#,
+            r#"{"extensions":{"a/b":{"x":1}}}"#,
+            r#"{"extensions":{"a/b":{"x":2}}}"#,
+            r#"{"acme":{"x":1}}"#,
+            r#"{"acme":{}}"#,
+            r#"{"acme;roots":{}}"#,
+            r#"{"tasks":{"list":{}}}"#,
+        ];
+        for one in same {
+            for other in same {
+                let equal = of(one).fingerprint() == of(other).fingerprint();
+                assert_eq!(equal, of(one).shared() == of(other).shared(), "{one} {other}");
+            }
+        }
+        let shared = |text| String::from_utf8(of(text).shared().to_raw().as_bytes().to_vec()).unwrap();
+        assert_eq!(shared(r#"{"elicitation":{},"tasks":{},"roots":{}}"#), r#"{"roots":{},"elicitation":{"form":{}}}"#);
+        // Tasks are not declared, and yet told apart: who knows them is shown other things.
+        let knows = r#"{"extensions":{"io.modelcontextprotocol/tasks":{}}}"#;
+        assert_eq!(shared(knows), "{}");
+        assert_ne!(of(knows).fingerprint(), of("{}").fingerprint());
+    }
+}

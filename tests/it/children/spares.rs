@@ -113,8 +113,9 @@ async fn a_process_that_ends_while_it_waits_is_replaced() {
         spare = server.started(count).await;
     }
     assert!(since.elapsed() >= Duration::from_millis(1500), "half a second, then one: {:?}", since.elapsed());
-    // One that is killed is nobody's trouble.
+    // One that has just ended is nobody's trouble.
     kill(spare);
+    gone(spare).await;
     ask(&*server.alone(json!({})).await, "echo", json!({})).await.expect("an echo");
     assert_eq!(server.connector.health(), Health::Up);
 }

@@ -159,13 +159,17 @@ fn what_becomes_of_tasks_is_a_setting_of_the_server() {
 #[test]
 fn conversations_and_public_lists_are_settings_of_a_server() {
     let with = |settings: &str| {
-        format!(r#"{{ "mcpServers": {{ "docs": {{ "url": "http://a/" }} }}, "rialto": {{ "servers": {{ "docs": {{ {settings} }} }} }} }}"#)
+        format!(
+            r#"{{ "mcpServers": {{ "docs": {{ "url": "http://a/" }} }}, "rialto": {{ "servers": {{ "docs": {{ {settings} }} }} }} }}"#
+        )
     };
     let server = &parse(&with(r#""affinity": "example.com/chat", "public_lists": true"#)).servers[0];
     assert_eq!((server.affinity.as_deref(), server.public_lists), (Some("example.com/chat"), true));
     let server = &parse(&with("")).servers[0];
     assert_eq!((server.affinity.as_deref(), server.public_lists), (None, false));
-    for key in ["", "progressToken", "traceparent", "io.modelcontextprotocol/clientInfo", "dev.mcp/x", "rialto/input-key"] {
+    for key in
+        ["", "progressToken", "traceparent", "io.modelcontextprotocol/clientInfo", "dev.mcp/x", "rialto/input-key"]
+    {
         let message = faults(&with(&format!(r#""affinity": "{key}""#)));
         assert!(message.contains("the protocol's own word"), "{key}: {message}");
     }

@@ -368,8 +368,11 @@ async fn a_question_on_the_standing_stream_reaches_the_call_that_can_answer_it()
     let server = standing(calls).await;
     let connector = connector(&server.url(), settings());
     let (outside, mut outside_hears) = Client::new(Some(json!({"roots": []})));
-    let opening =
-        Opening { caller: shared(&json!({"elicitation": {"form": {}}, "roots": {}})), outside: outside.clone(), alone: false };
+    let opening = Opening {
+        caller: shared(&json!({"elicitation": {"form": {}}, "roots": {}})),
+        outside: outside.clone(),
+        alone: false,
+    };
     let session = within(connector.open(opening)).await.unwrap();
     let (get, standing) = within(streams.recv()).await.unwrap();
     assert_eq!(get.verb, http::Method::GET);

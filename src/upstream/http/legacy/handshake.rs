@@ -39,11 +39,7 @@ impl Identity {
             let info = caller.client_info.clone().unwrap_or_else(gateway_info);
             return Self { revision: caller.revision, info, capabilities };
         }
-        Self {
-            revision: Revision::NEWEST_LEGACY,
-            info: gateway_info(),
-            capabilities: caller.capabilities.shared(),
-        }
+        Self { revision: Revision::NEWEST_LEGACY, info: gateway_info(), capabilities: caller.capabilities.shared() }
     }
 
     /// The same, declaring nothing: a server without sessions has nowhere to receive answers.
