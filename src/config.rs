@@ -134,6 +134,10 @@ pub struct Server {
     pub affinity: Option<String>,
     /// Whether what it lists and says about itself is the same for everybody.
     pub public_lists: bool,
+    /// Whether what its tools say about themselves is true.
+    pub trust_hints: bool,
+    /// Whether calls whose answer was lost are sent again, of tools that say that this does no harm.
+    pub reissue_idempotent_tools: bool,
     /// What becomes of calls that are, or could be, tasks.
     pub tasks: TaskChoice,
 }

@@ -115,6 +115,7 @@ pub struct Proxy {
     tasking: Tasking,
     public: bool,
     affinity: Option<String>,
+    reissues: bool,
     forwards: Vec<HeaderName>,
     layers: Vec<Box<dyn FnOnce(Arc<str>) -> MountLayer + Send>>,
     unidentified: Option<Unidentified>,
@@ -201,6 +202,7 @@ impl Proxy {
             tasking: Tasking::default(),
             public: false,
             affinity: None,
+            reissues: false,
             forwards: Vec::new(),
             layers: Vec::new(),
             unidentified: None,
@@ -285,6 +287,13 @@ impl Proxy {
     /// by caches on the way to the clients. A modern server says so itself. Not where hooks, layers or the server show different things to different callers.
     pub fn public_lists(mut self) -> Self {
         self.public = true;
+        self
+    }
+
+    /// Sends the call of a tool once more whose answer was lost on its way, where the server annotates the tool with
+    /// `readOnlyHint` or `idempotentHint`. Annotations are nothing but the server's word: only for servers that you trust.
+    pub fn reissue_idempotent_tools(mut self) -> Self {
+        self.reissues = true;
         self
     }
 
@@ -402,6 +411,7 @@ impl Proxy {
                 .tasking(self.tasking)
                 .public(self.public)
                 .affinity(self.affinity.as_deref())
+                .reissuing(self.reissues)
         };
         let mount: Arc<dyn Mount> = match self.era {
             EraChoice::Auto => Arc::new(single(Era::Auto)),

@@ -16,8 +16,17 @@ use super::{Config, DEMO, EraChoice, HostName, Kind, Secret, Server, Sessions, T
 use crate::protocol::{headers, meta};
 
 const KEYS: [&str; 9] = ["listen", "hosts", "public_url", "seal_keys", "auth", "metrics", "demo", "servers", "routes"];
-const SERVER_KEYS: [&str; 7] =
-    ["era", "sessions", "affinity", "public_lists", "forward_headers", "start_timeout", "tasks"];
+const SERVER_KEYS: [&str; 9] = [
+    "era",
+    "sessions",
+    "affinity",
+    "public_lists",
+    "trust_hints",
+    "reissue_idempotent_tools",
+    "forward_headers",
+    "start_timeout",
+    "tasks",
+];
 const TASK_KEYS: [&str; 3] = ["prefer", "drive_for_modern", "ttl"];
 
 const ERAS: [(&str, EraChoice); 4] = [
@@ -188,6 +197,8 @@ struct ServerSettings {
     sessions: Option<Sessions>,
     affinity: Option<String>,
     public_lists: bool,
+    trust_hints: bool,
+    reissue_idempotent_tools: bool,
     forward_headers: Vec<HeaderName>,
     start_timeout: Option<Duration>,
     tasks: TaskChoice,
@@ -206,11 +217,24 @@ impl ServerSettings {
                 "sessions" => settings.sessions = reader.choice(node, &key, &SESSIONS),
                 "affinity" => settings.affinity = read_affinity(reader, node, &key),
                 "public_lists" => settings.public_lists = reader.bool(node, &key).unwrap_or_default(),
+                "trust_hints" => settings.trust_hints = reader.bool(node, &key).unwrap_or_default(),
+                "reissue_idempotent_tools" => {
+                    settings.reissue_idempotent_tools = reader.bool(node, &key).unwrap_or_default();
+                }
                 "forward_headers" => settings.forward_headers = read_forwarded(reader, node, &key),
                 "start_timeout" => settings.start_timeout = read_duration(reader, node, &key),
                 "tasks" => settings.tasks = read_tasks(reader, node, &key),
                 _ => unknown(reader, entry, &key, &SERVER_KEYS),
             }
+        }
+        if settings.reissue_idempotent_tools && !settings.trust_hints {
+            reader
+                .fault(
+                    node.at,
+                    &key.child("reissue_idempotent_tools"),
+                    "nobody but the server says which tools these are",
+                )
+                .hint("where you trust it, say `\"trust_hints\": true` as well");
         }
         settings
     }
@@ -221,6 +245,8 @@ impl ServerSettings {
         server.start_timeout = self.start_timeout.unwrap_or(server.start_timeout);
         server.affinity = self.affinity;
         server.public_lists = self.public_lists;
+        server.trust_hints = self.trust_hints;
+        server.reissue_idempotent_tools = self.reissue_idempotent_tools;
         server.forward_headers = self.forward_headers;
         server.tasks = self.tasks;
     }
@@ -303,6 +329,8 @@ impl Server {
             forward_headers: Vec::new(),
             affinity: None,
             public_lists: false,
+            trust_hints: false,
+            reissue_idempotent_tools: false,
             tasks: TaskChoice::default(),
         }
     }

@@ -188,6 +188,7 @@ impl Pool {
         let (connector, outside, share) = (self.connector.clone(), beside.around(outside), self.share);
         // A stranger's scope is one request.
         let alone = caller.principal.is_anonymous() && !caller.scope.is_session();
+        let asks = caller.clone();
         let caller = match key.is_everybodys() {
             true => Caller::gateway(Principal::new("everybody")),
             false => caller.clone(),
@@ -199,11 +200,14 @@ impl Pool {
                 return Ok(Some(session));
             }
             let session = connector.open(Opening { caller, outside, alone }).await?;
-            let for_all = |sharing| matches!(sharing, Sharing::Everybody | Sharing::Sessionless);
-            if key.is_everybodys() && share != Share::Everybody && !connector.known_sharing().is_some_and(for_all) {
-                return Ok(None);
-            }
             let opened = Opened { session, beside };
+            match connector.known_sharing().map(|sharing| Key::of(&asks, sharing, share)) {
+                // More may share it than was thought: it is of use for this once, and the next one is for them all.
+                Some(other) if other != key && !key.is_everybodys() => return Ok(Some(opened)),
+                Some(other) if other != key => return Ok(None),
+                None if key.is_everybodys() && share != Share::Everybody => return Ok(None),
+                _ => {}
+            }
             *lock(&slot.session) = Some(opened.clone());
             *lock(&slot.used) = Instant::now();
             Ok(Some(opened))

@@ -6,7 +6,6 @@ use std::{
     time::Duration,
 };
 
-use aws_lc_rs::digest;
 use http::HeaderName;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -20,7 +19,6 @@ use crate::{
         Family, Method,
         headers::{self, ToolHeaders},
         ladder::{Envelope, Plan},
-        meta,
         method::notification,
         tasks::{TASK_ID, offered_by_legacy},
     },
@@ -30,6 +28,7 @@ use crate::{
 
 mod legs;
 mod lists;
+mod marks;
 mod sending;
 mod shared;
 mod subscriptions;
@@ -73,6 +72,8 @@ pub(super) struct Inner {
     share: Share,
     /// Whether what it lists and says about itself is the same for everybody.
     public: bool,
+    /// Whether calls of tools whose answer was lost are sent again where the tool says that this does no harm.
+    reissues: bool,
     catalog: Arc<Catalog>,
     pub(super) changes: Arc<Changes>,
     /// What is subscribed to in each session of a legacy server.
@@ -100,6 +101,7 @@ impl Single {
             pool: Pool::new(connector.clone(), share),
             share,
             public: false,
+            reissues: false,
             connector,
             changes: Changes::new(catalog.clone()),
             catalog,
@@ -125,41 +127,9 @@ impl Single {
         if let Some(other) = Arc::get_mut(&mut other.inner) {
             other.tasks = inner.tasks.clone();
             other.public = inner.public;
+            other.reissues = inner.reissues;
         }
         Some(Self { forwards: self.forwards.clone(), ..other })
-    }
-
-    /// Says whether what a legacy server lists and says about itself is the same for everybody, so that it may be kept for
-    /// everybody: here, and by caches on the way to the clients. A modern server says so itself. For a mount that nobody uses
-    /// yet.
-    #[must_use]
-    pub fn public(mut self, public: bool) -> Self {
-        if let Some(inner) = Arc::get_mut(&mut self.inner) {
-            inner.public = public;
-        }
-        self
-    }
-
-    /// Tells the conversations of one principal's modern clients apart by what they say under this key of `_meta`: each has
-    /// upstream sessions of its own. Without it, or where a request says nothing, they share.
-    #[must_use]
-    pub fn affinity(self, key: Option<&str>) -> Self {
-        Self { affinity: key.map(Into::into), ..self }
-    }
-
-    /// The call in the part of its caller's scope that it names.
-    fn refined(&self, mut call: Call) -> Call {
-        let caller = &call.caller;
-        let named = self.affinity.as_ref().and_then(|key| meta::get(&call.params, key)).filter(|name| !name.is_null());
-        if let Some(name) = named
-            && !caller.scope.is_session()
-            && !caller.principal.is_anonymous()
-        {
-            let mut digest = [0; 32];
-            digest.copy_from_slice(digest::digest(&digest::SHA256, name.as_bytes()).as_ref());
-            call.caller = Arc::new(Caller { scope: caller.scope.part(digest), ..(**caller).clone() });
-        }
-        call
     }
 
     /// Treats tasks so. For a mount that nobody uses yet.
@@ -302,11 +272,6 @@ impl Inner {
         Ok(opened)
     }
 
-    /// Whether what the server lists may be shown to anybody.
-    pub(super) fn is_public(&self) -> bool {
-        self.public && self.catalog.spoken().is_some_and(|revision| !revision.is_modern())
-    }
-
     fn view(&self, caller: &Arc<Caller>) -> Arc<View> {
         let own = caller.scope.is_session() && self.pool.ready(caller).is_some();
         self.catalog.view(caller, own, self.is_public())
@@ -390,7 +355,7 @@ impl Inner {
         };
         let own = own_headers(call);
         let tool = match &named {
-            Some(name) if session.mirrors_headers() || plan.crosses_eras() || runs_tasks(session) => {
+            Some(name) if session.mirrors_headers() || plan.crosses_eras() || runs_tasks(session) || self.reissues => {
                 self.tool(&call.caller, name, &own).await?
             }
             _ => None,

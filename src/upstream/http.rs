@@ -1,4 +1,8 @@
 //! Servers over streamable HTTP, both eras.
+//!
+//! The system watches over the connections (TCP keep-alive, and on Linux a limit for what is sent and not acknowledged):
+//! without that nothing is heard of a server that is gone without a word, as when a laptop slept or a router in between has
+//! forgotten the connection. A stream of events is opened again within a minute then, and a call fails with `stream_lost`.
 
 use std::{
     sync::{Arc, atomic::Ordering},

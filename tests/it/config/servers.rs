@@ -157,7 +157,7 @@ fn what_becomes_of_tasks_is_a_setting_of_the_server() {
 }
 
 #[test]
-fn conversations_and_public_lists_are_settings_of_a_server() {
+fn what_is_trusted_of_a_server_is_said_beside_it() {
     let with = |settings: &str| {
         format!(
             r#"{{ "mcpServers": {{ "docs": {{ "url": "http://a/" }} }}, "rialto": {{ "servers": {{ "docs": {{ {settings} }} }} }} }}"#
@@ -173,6 +173,10 @@ fn conversations_and_public_lists_are_settings_of_a_server() {
         let message = faults(&with(&format!(r#""affinity": "{key}""#)));
         assert!(message.contains("the protocol's own word"), "{key}: {message}");
     }
+    let server = &parse(&with(r#""trust_hints": true, "reissue_idempotent_tools": true"#)).servers[0];
+    assert!(server.trust_hints && server.reissue_idempotent_tools);
+    let message = faults(&with(r#""reissue_idempotent_tools": true"#));
+    assert!(message.contains(r#"say `"trust_hints": true` as well"#), "{message}");
     parse(&with(r#""affinity": "com.example.mcp/chat""#));
     parse(&with(r#""affinity": "chat""#));
 }
