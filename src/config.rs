@@ -135,6 +135,14 @@ pub struct Server {
     pub forward_headers: Vec<HeaderName>,
     /// Whether its lists are looked at now and then whose changes it does not announce.
     pub poll_lists: bool,
+    /// The key of `_meta` by which the conversations of one principal have sessions of their own.
+    pub affinity: Option<String>,
+    /// Whether what it lists and says about itself is the same for everybody.
+    pub public_lists: bool,
+    /// Whether what its tools say about themselves is true.
+    pub trust_hints: bool,
+    /// Whether calls whose answer was lost are sent again, of tools that say that this does no harm.
+    pub reissue_idempotent_tools: bool,
     /// What becomes of calls that are, or could be, tasks.
     pub tasks: TaskChoice,
 }

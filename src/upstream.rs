@@ -41,6 +41,9 @@ pub enum EraChoice {
 pub enum Sharing {
     /// Everybody: the server keeps nothing between requests.
     Everybody,
+    /// Everybody but the sessions of legacy clients, which are opened as their client would: the server is a legacy one that
+    /// gives out no sessions, so that there is nothing that could be shared, and nothing that it could ask.
+    Sessionless,
     /// The calls of one scope.
     Scope,
     /// The calls of one scope whose clients declare the same capabilities.
@@ -72,6 +75,11 @@ pub trait Connector: Send + Sync + 'static {
     /// Whether the server can be used, by what happened last.
     fn health(&self) -> Health;
 
+    /// How many sessions it can have at once that are not for everybody, as far as that is bounded at its end of the wire.
+    fn most_sessions(&self) -> usize {
+        usize::MAX
+    }
+
     /// The same server, spoken to in the legacy era, where its era is found by probing and the other one can be had too.
     fn legacy(&self) -> Option<Arc<dyn Connector>> {
         None
@@ -89,6 +97,8 @@ pub struct Opening {
     pub caller: Arc<Caller>,
     /// Who hears what belongs to no call, in the shape of the server's revision.
     pub outside: Arc<dyn Peer>,
+    /// Whether it is for one request alone, so that the next request will want another one of the same kind.
+    pub alone: bool,
 }
 
 /// A conversation with a server. When the last holder drops it, it is closed.

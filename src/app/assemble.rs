@@ -83,6 +83,12 @@ fn proxy(server: &Server) -> Proxy {
             Sessions::Shared => Share::Everybody,
             Sessions::PerRequest => Share::Nobody,
         });
+    let proxy = if server.public_lists { proxy.public_lists() } else { proxy };
+    let proxy = if server.reissue_idempotent_tools { proxy.reissue_idempotent_tools() } else { proxy };
+    let proxy = match &server.affinity {
+        Some(key) => proxy.affinity(key),
+        None => proxy,
+    };
     match &server.title {
         Some(title) => proxy.title(title),
         None => proxy,

@@ -113,6 +113,9 @@ pub struct Proxy {
     era: EraChoice,
     share: Share,
     tasking: Tasking,
+    public: bool,
+    affinity: Option<String>,
+    reissues: bool,
     forwards: Vec<HeaderName>,
     polls: bool,
     layers: Vec<Box<dyn FnOnce(Arc<str>) -> MountLayer + Send>>,
@@ -198,6 +201,9 @@ impl Proxy {
             era: EraChoice::default(),
             share: Share::default(),
             tasking: Tasking::default(),
+            public: false,
+            affinity: None,
+            reissues: false,
             forwards: Vec::new(),
             polls: false,
             layers: Vec::new(),
@@ -286,6 +292,28 @@ impl Proxy {
     /// Who shares the sessions that a server needs and a client lacks; the calls of one principal unless said.
     pub fn sessions(mut self, share: Share) -> Self {
         self.share = share;
+        self
+    }
+
+    /// Says that what a legacy server lists and says about itself is the same for everybody: it is kept for everybody, here and
+    /// by caches on the way to the clients. A modern server says so itself. Not where hooks, layers or the server show different things to different callers.
+    pub fn public_lists(mut self) -> Self {
+        self.public = true;
+        self
+    }
+
+    /// Sends the call of a tool once more whose answer was lost on its way, where the server annotates the tool with
+    /// `readOnlyHint` or `idempotentHint`. Annotations are nothing but the server's word: only for servers that you trust.
+    pub fn reissue_idempotent_tools(mut self) -> Self {
+        self.reissues = true;
+        self
+    }
+
+    /// Tells the conversations of one principal's modern clients apart by what they say under this key of `_meta`, such as
+    /// `example.com/conversation`: each has sessions of its own with a server that keeps sessions. Otherwise a principal's
+    /// conversations share one, and whatever the server keeps in it.
+    pub fn affinity(mut self, key: impl Into<String>) -> Self {
+        self.affinity = Some(key.into());
         self
     }
 
@@ -394,6 +422,9 @@ impl Proxy {
                 .forwarding(self.forwards.clone())
                 .polling(self.polls)
                 .tasking(self.tasking)
+                .public(self.public)
+                .affinity(self.affinity.as_deref())
+                .reissuing(self.reissues)
         };
         let mount: Arc<dyn Mount> = match self.era {
             EraChoice::Auto => Arc::new(single(Era::Auto)),

@@ -13,11 +13,22 @@ use super::route::read_routes;
 use super::server::Named;
 use super::tree::{Entry, Node};
 use super::{Config, DEMO, EraChoice, HostName, Kind, Secret, Server, Sessions, TaskChoice, auth, duration, listen};
-use crate::protocol::headers;
+use crate::protocol::{headers, meta};
 
 const KEYS: [&str; 10] =
     ["listen", "hosts", "public_url", "seal_keys", "auth", "reattach", "metrics", "demo", "servers", "routes"];
-const SERVER_KEYS: [&str; 6] = ["era", "sessions", "forward_headers", "poll_lists", "start_timeout", "tasks"];
+const SERVER_KEYS: [&str; 10] = [
+    "era",
+    "sessions",
+    "affinity",
+    "public_lists",
+    "poll_lists",
+    "trust_hints",
+    "reissue_idempotent_tools",
+    "forward_headers",
+    "start_timeout",
+    "tasks",
+];
 const TASK_KEYS: [&str; 3] = ["prefer", "drive_for_modern", "ttl"];
 
 const ERAS: [(&str, EraChoice); 4] = [
@@ -187,6 +198,10 @@ fn read_server_settings(reader: &mut Reader<'_>, node: &Node, key: &Key, named: 
 struct ServerSettings {
     era: Option<EraChoice>,
     sessions: Option<Sessions>,
+    affinity: Option<String>,
+    public_lists: bool,
+    trust_hints: bool,
+    reissue_idempotent_tools: bool,
     forward_headers: Vec<HeaderName>,
     poll_lists: bool,
     start_timeout: Option<Duration>,
@@ -204,12 +219,27 @@ impl ServerSettings {
             match entry.key.as_str() {
                 "era" => settings.era = reader.choice(node, &key, &ERAS),
                 "sessions" => settings.sessions = reader.choice(node, &key, &SESSIONS),
+                "affinity" => settings.affinity = read_affinity(reader, node, &key),
+                "public_lists" => settings.public_lists = reader.bool(node, &key).unwrap_or_default(),
+                "trust_hints" => settings.trust_hints = reader.bool(node, &key).unwrap_or_default(),
+                "reissue_idempotent_tools" => {
+                    settings.reissue_idempotent_tools = reader.bool(node, &key).unwrap_or_default();
+                }
                 "forward_headers" => settings.forward_headers = read_forwarded(reader, node, &key),
                 "poll_lists" => settings.poll_lists = reader.bool(node, &key).unwrap_or_default(),
                 "start_timeout" => settings.start_timeout = read_duration(reader, node, &key),
                 "tasks" => settings.tasks = read_tasks(reader, node, &key),
                 _ => unknown(reader, entry, &key, &SERVER_KEYS),
             }
+        }
+        if settings.reissue_idempotent_tools && !settings.trust_hints {
+            reader
+                .fault(
+                    node.at,
+                    &key.child("reissue_idempotent_tools"),
+                    "nobody but the server says which tools these are",
+                )
+                .hint("where you trust it, say `\"trust_hints\": true` as well");
         }
         settings
     }
@@ -218,6 +248,10 @@ impl ServerSettings {
         server.era = self.era.unwrap_or(server.era);
         server.sessions = self.sessions.unwrap_or(server.sessions);
         server.start_timeout = self.start_timeout.unwrap_or(server.start_timeout);
+        server.affinity = self.affinity;
+        server.public_lists = self.public_lists;
+        server.trust_hints = self.trust_hints;
+        server.reissue_idempotent_tools = self.reissue_idempotent_tools;
         server.forward_headers = self.forward_headers;
         server.poll_lists = self.poll_lists;
         server.tasks = self.tasks;
@@ -237,6 +271,17 @@ fn read_tasks(reader: &mut Reader<'_>, node: &Node, key: &Key) -> TaskChoice {
         }
     }
     tasks
+}
+
+fn read_affinity(reader: &mut Reader<'_>, node: &Node, key: &Key) -> Option<String> {
+    let text = reader.text(node, key)?.value;
+    if text.is_empty() || meta::is_reserved(&text) {
+        reader
+            .fault(node.at, key, format!("`{}` is the protocol's own word, or none", text.escape_debug()))
+            .hint("name a key of `_meta` that your clients set, such as `example.com/conversation`");
+        return None;
+    }
+    Some(text)
 }
 
 fn read_forwarded(reader: &mut Reader<'_>, node: &Node, key: &Key) -> Vec<HeaderName> {
@@ -289,6 +334,10 @@ impl Server {
             start_timeout: DEFAULT_START,
             forward_headers: Vec::new(),
             poll_lists: false,
+            affinity: None,
+            public_lists: false,
+            trust_hints: false,
+            reissue_idempotent_tools: false,
             tasks: TaskChoice::default(),
         }
     }

@@ -191,6 +191,9 @@ impl std::fmt::Debug for Caller {
     }
 }
 
+/// How many parts of one scope are known at once, the longest unused being forgotten first.
+const PARTS: usize = 256;
+
 static NEXT_SCOPE: AtomicU64 = AtomicU64::new(1);
 
 /// Who shares upstream sessions: one legacy session, or one principal of the modern era. When the last holder lets go of
@@ -201,10 +204,16 @@ pub struct Scope {
     peer: Arc<dyn Peer>,
     /// Whether the scope is one client's own session, whose upstream sessions end with it.
     own_session: bool,
+    /// Whether it is a part of another one.
+    is_part: bool,
+    /// The parts of it, the one that was used last at the end.
+    parts: Mutex<Vec<(PartName, Arc<Scope>)>>,
     /// What each holder does when the scope ends, by the holder's address.
     closing: Mutex<Vec<(usize, Closing)>>,
 }
 
+/// What a part of a scope is found by.
+type PartName = [u8; 32];
 type Closing = Box<dyn FnOnce() + Send>;
 
 impl Scope {
@@ -222,7 +231,33 @@ impl Scope {
 
     fn with(peer: Arc<dyn Peer>, own_session: bool) -> Arc<Self> {
         let id = NEXT_SCOPE.fetch_add(1, Ordering::Relaxed);
-        Arc::new(Self { id, peer, own_session, closing: Mutex::default() })
+        Arc::new(Self { id, peer, own_session, is_part: false, parts: Mutex::default(), closing: Mutex::default() })
+    }
+
+    /// The part of this scope that `name` names, for whom even this scope holds too many: it shares nothing with the others,
+    /// nor with the whole. It ends with the scope, or when too many others were used since.
+    #[must_use]
+    pub fn part(&self, name: PartName) -> Arc<Self> {
+        // Dropped after the lock: the end of a scope has consequences.
+        let _forgotten;
+        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        let part = match parts.iter().position(|(known, _)| *known == name) {
+            Some(at) => parts.remove(at).1,
+            None => {
+                let id = NEXT_SCOPE.fetch_add(1, Ordering::Relaxed);
+                let (parts, closing) = (Mutex::default(), Mutex::default());
+                Arc::new(Self { id, peer: self.peer.clone(), own_session: false, is_part: true, parts, closing })
+            }
+        };
+        _forgotten = (parts.len() >= PARTS).then(|| parts.remove(0));
+        parts.push((name, part.clone()));
+        part
+    }
+
+    /// Whether it is a part of another scope.
+    #[must_use]
+    pub fn is_part(&self) -> bool {
+        self.is_part
     }
 
     /// A number that no other scope of this process has.
@@ -281,6 +316,33 @@ mod tests {
     use std::sync::atomic::AtomicUsize;
 
     use super::*;
+
+    #[test]
+    fn parts_of_a_scope_are_kept_as_long_as_they_are_used() {
+        let scope = Scope::shared(Arc::new(SilentPeer));
+        let (first, ended) = (scope.part([0; 32]), Arc::new(AtomicUsize::new(0)));
+        assert_ne!(first.id(), scope.id());
+        first.on_close(&ended, |n| {
+            n.fetch_add(1, Ordering::Relaxed);
+        });
+        let id = first.id();
+        drop(first);
+        let fill = |with: u8| {
+            for n in 1..PARTS {
+                let mut name = [with; 32];
+                name[..2].copy_from_slice(&u16::try_from(n).unwrap().to_be_bytes());
+                drop(scope.part(name));
+            }
+        };
+        fill(1);
+        assert_eq!(scope.part([0; 32]).id(), id, "it was used last of all");
+        fill(2);
+        assert_eq!(ended.load(Ordering::Relaxed), 0);
+        drop(scope.part([9; 32]));
+        assert_eq!(ended.load(Ordering::Relaxed), 1);
+        assert_ne!(scope.part([0; 32]).id(), id);
+        assert_eq!(scope.parts.lock().unwrap().len(), PARTS);
+    }
 
     #[test]
     fn a_scope_keeps_one_hook_a_holder_and_none_for_those_that_are_gone() {

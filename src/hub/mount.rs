@@ -24,6 +24,8 @@ pub struct Description {
     pub capabilities: RawObject,
     /// What the server wants a model to know about it.
     pub instructions: Option<Raw>,
+    /// Whether it is the same for everybody, by the word of the operator.
+    pub public: bool,
 }
 
 impl Description {

@@ -9,6 +9,8 @@ use crate::{
     protocol::method::{notification, question},
 };
 
+use super::pool::Seat;
+
 mod levels;
 mod roots;
 mod visits;
@@ -28,14 +30,16 @@ pub(super) struct Beside {
     pub(super) visits: Visits,
     /// Whether principals share the session: what is said of a call of one of them must not be taken for another's.
     is_everybodys: bool,
+    /// The right to the session, where that is for one request.
+    _seat: Option<Seat>,
 }
 
 impl Beside {
     /// For a session that is opened for `caller`, who may be asked for roots only where nobody else shares the session.
-    pub(super) fn of(caller: &Caller, everybody: bool) -> Arc<Self> {
+    pub(super) fn of(caller: &Caller, everybody: bool, seat: Option<Seat>) -> Arc<Self> {
         let adopts =
             !everybody && !caller.scope.is_session() && caller.revision.is_modern() && caller.capabilities.has_roots();
-        Arc::new(Self { roots: adopts.then(Arc::default), is_everybodys: everybody, ..Self::default() })
+        Arc::new(Self { roots: adopts.then(Arc::default), is_everybodys: everybody, _seat: seat, ..Self::default() })
     }
 
     /// `outside`, with what the session says for this first looked at.

@@ -59,6 +59,15 @@ pub(super) struct Tool {
     pub(super) wrapped: bool,
     /// How it may be a task, by the word of a legacy server.
     pub(super) tasks: Support,
+    /// Whether running it twice does no more than running it once, by the word of the server.
+    pub(super) repeatable: bool,
+}
+
+/// Whether a tool is annotated as one that changes nothing, or nothing more when it is called again (2025-11-25,
+/// server/tools#tool: `ToolAnnotations`).
+fn is_repeatable(tool: &RawObject) -> bool {
+    let annotations = tool.get_object("annotations").unwrap_or_default();
+    ["readOnlyHint", "idempotentHint"].iter().any(|hint| annotations.get(hint).and_then(Raw::as_bool) == Some(true))
 }
 
 impl Tools {
@@ -75,7 +84,7 @@ impl Tools {
                     Some(schema) => ToolHeaders::read(schema).map_or_else(|_| no_headers.clone(), Arc::new),
                     None => no_headers.clone(),
                 };
-                Some((name(&tool)?, Tool { headers, wrapped: false, tasks: Support::Forbidden }))
+                Some((name(&tool)?, Tool { headers, wrapped: false, tasks: Support::Forbidden, repeatable: false }))
             })
             .collect();
         for tool in server.iter().filter(|t| memchr::memmem::find(t.as_bytes(), b"outputSchema").is_some()) {
@@ -90,6 +99,13 @@ impl Tools {
                 && let Some(known) = name(&tool).and_then(|n| tools.get_mut(&n))
             {
                 known.tasks = Support::of(&tool);
+            }
+        }
+        for tool in server.iter().filter(|t| memchr::memmem::find(t.as_bytes(), b"Hint").is_some()) {
+            if let Some(tool) = tool.to_object()
+                && let Some(known) = name(&tool).and_then(|n| tools.get_mut(&n))
+            {
+                known.repeatable = is_repeatable(&tool);
             }
         }
         let left_out = match server.len() > client.len() {
@@ -146,11 +162,12 @@ pub(super) struct Catalog {
 }
 
 impl Catalog {
-    /// The view of a caller, of its own where its session is open.
-    pub(super) fn view(self: &Arc<Self>, caller: &Caller, own_session: bool) -> Arc<View> {
-        let session = (own_session && caller.scope.is_session()).then(|| caller.scope.id());
+    /// The view of a caller, of its own where its session is open. What is `public` is the same for all principals.
+    pub(super) fn view(self: &Arc<Self>, caller: &Caller, own_session: bool, public: bool) -> Arc<View> {
+        let is_own = own_session && caller.scope.is_session() || caller.scope.is_part();
+        let session = is_own.then(|| caller.scope.id());
         let key = Key {
-            principal: caller.principal.clone(),
+            principal: if public { Principal::anonymous() } else { caller.principal.clone() },
             credentials: caller.credentials.clone(),
             fingerprint: caller.fingerprint.clone(),
             revision: caller.revision,

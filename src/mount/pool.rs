@@ -16,14 +16,15 @@ use crate::{
 
 use super::beside::Beside;
 
-/// How many sessions one server may have.
-const SESSIONS: usize = 1000;
-/// How many of them the calls of one principal, and those of one client's own session, may have that differ in the headers
-/// that are sent along.
-const OF_SCOPE: usize = 256;
-const OF_CLIENT: usize = 16;
+mod room;
+
+use room::Room;
+pub(super) use room::Seat;
+
 /// How long a session that nobody uses stays open, unless it is a client's own.
 const IDLE: Duration = Duration::from_secs(600);
+/// How often a session is opened for one call whose server turns out to be another than it was.
+const ATTEMPTS: usize = 3;
 /// How often idle sessions are looked for.
 const SWEEP: Duration = Duration::from_secs(30);
 
@@ -55,16 +56,25 @@ pub(super) struct Key {
 impl Key {
     fn of(caller: &Caller, sharing: Sharing, share: Share) -> Self {
         let credentials = caller.credentials.clone();
-        if share == Share::Everybody {
+        let is_everybodys = match sharing {
+            Sharing::Everybody => true,
+            Sharing::Sessionless => !caller.scope.is_session(),
+            Sharing::Scope | Sharing::ScopeAndCapabilities => false,
+        };
+        if share == Share::Everybody || is_everybodys {
             return Self { scope: 0, credentials, fingerprint: None, revision: None };
         }
         let (scope, fingerprint) = match sharing {
-            Sharing::Everybody => return Self { scope: 0, credentials, fingerprint: None, revision: None },
             Sharing::Scope => (caller.scope.id(), None),
-            Sharing::ScopeAndCapabilities => (caller.scope.id(), Some(caller.fingerprint.clone())),
+            _ => (caller.scope.id(), Some(caller.fingerprint.clone())),
         };
         let own = caller.scope.is_session() && caller.revision.era() == Era::Legacy;
         Self { scope, credentials, fingerprint, revision: own.then_some(caller.revision) }
+    }
+
+    /// Whether everybody shares it.
+    pub(super) fn is_everybodys(&self) -> bool {
+        self.scope == 0
     }
 
     /// Whether it is the session of one legacy client alone.
@@ -81,6 +91,8 @@ pub(super) struct Opened {
 }
 
 struct Slot {
+    /// Whose it is; nobody's where everybody shares it.
+    owner: Option<Principal>,
     session: Mutex<Option<Opened>>,
     /// Held while the session is opened, so that it is opened once.
     opening: tokio::sync::Mutex<()>,
@@ -94,6 +106,10 @@ impl Slot {
         let session = lock(&self.session).clone().filter(|s| s.session.is_open())?;
         *lock(&self.used) = Instant::now();
         Some(session)
+    }
+
+    fn is_of(&self, principal: &Principal) -> bool {
+        self.owner.as_ref() == Some(principal)
     }
 
     fn is_unused(&self) -> bool {
@@ -111,13 +127,15 @@ impl Slot {
 pub(super) struct Pool {
     connector: Arc<dyn Connector>,
     share: Share,
+    room: Room,
     slots: Arc<Mutex<HashMap<Key, Arc<Slot>>>>,
     sweeping: Mutex<bool>,
 }
 
 impl Pool {
     pub(super) fn new(connector: Arc<dyn Connector>, share: Share) -> Self {
-        Self { connector, share, slots: Arc::default(), sweeping: Mutex::new(false) }
+        let room = Room::new(connector.name(), connector.most_sessions());
+        Self { connector, share, room, slots: Arc::default(), sweeping: Mutex::new(false) }
     }
 
     /// The server as this caller reaches it.
@@ -142,65 +160,85 @@ impl Pool {
     pub(super) async fn session(
         &self,
         caller: &Arc<Caller>,
-        outside: impl FnOnce(Option<&Key>) -> Arc<dyn Peer>,
+        outside: impl Fn(Option<&Key>) -> Arc<dyn Peer>,
     ) -> Result<Opened, Fault> {
         if let Some(session) = self.ready(caller) {
             return Ok(session);
         }
         let connector = self.connector(caller);
-        let sharing = connector.sharing().await?;
-        let beside = Beside::of(caller, self.share == Share::Everybody);
-        if self.share == Share::Nobody && sharing != Sharing::Everybody && !caller.scope.is_session() {
-            let outside = beside.around(outside(None));
-            let session = connector.open(Opening { caller: caller.clone(), outside }).await?;
-            return Ok(Opened { session, beside });
+        for _ in 0..ATTEMPTS {
+            let key = Key::of(caller, connector.sharing().await?, self.share);
+            if self.share == Share::Nobody && !key.is_everybodys() && !caller.scope.is_session() {
+                return self.open_alone(caller, outside(None)).await;
+            }
+            let outside = outside(Some(&key));
+            if let Some(opened) = self.open(caller, key, outside).await? {
+                return Ok(opened);
+            }
         }
-        let key = Key::of(caller, sharing, self.share);
+        let message = "it changes who may share its sessions again and again";
+        Err(Fault::upstream(Reason::UpstreamProtocol, self.connector.name(), message))
+    }
+
+    /// Opens a session for one request.
+    async fn open_alone(&self, caller: &Arc<Caller>, outside: Arc<dyn Peer>) -> Result<Opened, Fault> {
+        let seat = {
+            let mut ended = Vec::new();
+            self.room.alone(&mut lock(&self.slots), caller, &mut ended)?
+        };
+        let beside = Beside::of(caller, false, Some(seat));
+        let outside = beside.around(outside);
+        let opening = Opening { caller: caller.clone(), outside, alone: true };
+        let session = self.connector(caller).open(opening).await?;
+        Ok(Opened { session, beside })
+    }
+
+    /// Opens a session that is found by `key`. `None` when it turned out that fewer may share it than was thought.
+    async fn open(&self, caller: &Arc<Caller>, key: Key, outside: Arc<dyn Peer>) -> Result<Option<Opened>, Fault> {
+        let beside = Beside::of(caller, key.is_everybodys(), None);
         let slot = self.slot(&key, caller)?;
         self.sweep();
-        let outside = beside.around(outside(Some(&key)));
-        let caller = match self.share {
-            Share::Everybody => Caller::gateway(Principal::new("everybody")).sending(&caller.credentials),
-            _ => caller.clone(),
+        let (connector, outside, share) = (self.connector(caller), beside.around(outside), self.share);
+        // A stranger's scope is one request.
+        let alone = caller.principal.is_anonymous() && !caller.scope.is_session();
+        let asks = caller.clone();
+        let caller = match key.is_everybodys() {
+            true => Caller::gateway(Principal::new("everybody")).sending(&caller.credentials),
+            false => caller.clone(),
         };
         // In a task of its own: a client that loses patience must not keep a slow server from ever coming up.
         let opened = tokio::spawn(async move {
             let _opening = slot.opening.lock().await;
             if let Some(session) = slot.ready() {
-                return Ok(session);
+                return Ok(Some(session));
             }
-            let session = connector.open(Opening { caller, outside }).await?;
+            let session = connector.open(Opening { caller, outside, alone }).await?;
             let opened = Opened { session, beside };
+            match connector.known_sharing().map(|sharing| Key::of(&asks, sharing, share)) {
+                // More may share it than was thought: it is of use for this once, and the next one is for them all.
+                Some(other) if other != key && !key.is_everybodys() => return Ok(Some(opened)),
+                Some(other) if other != key => return Ok(None),
+                None if key.is_everybodys() && share != Share::Everybody => return Ok(None),
+                _ => {}
+            }
             *lock(&slot.session) = Some(opened.clone());
             *lock(&slot.used) = Instant::now();
-            Ok(opened)
+            Ok(Some(opened))
         });
         opened.await.unwrap_or_else(|_| Err(Fault::gateway(Reason::Internal, "opening a session failed")))
     }
 
     fn slot(&self, key: &Key, caller: &Arc<Caller>) -> Result<Arc<Slot>, Fault> {
-        // Dropped after the lock is given back: closing a session takes locks of its own.
-        let _replaced;
+        // Dropped after the lock: closing a session takes locks of its own.
+        let mut ended = Vec::new();
         let mut slots = lock(&self.slots);
         if let Some(slot) = slots.get(key) {
             return Ok(slot.clone());
         }
-        _replaced = match key.credentials.is_empty() {
-            true => None,
-            false => self.make_room(&mut slots, key)?,
-        };
-        if slots.len() >= SESSIONS {
-            let idle = slots.iter().filter(|(_, s)| s.is_idle()).min_by_key(|(_, s)| *lock(&s.used));
-            match idle.map(|(key, _)| key.clone()) {
-                Some(idle) => drop(slots.remove(&idle)),
-                None => {
-                    let message = format!("it has {SESSIONS} sessions, which is all it may have");
-                    return Err(Fault::upstream(Reason::Busy, self.connector.name(), message));
-                }
-            }
-        }
-        let own = key.scope != 0 && caller.scope.is_session();
+        self.room.kept(&mut slots, key, caller, &mut ended)?;
+        let own = !key.is_everybodys() && caller.scope.is_session();
         let slot = Arc::new(Slot {
+            owner: (!key.is_everybodys()).then(|| caller.principal.clone()),
             session: Mutex::default(),
             opening: tokio::sync::Mutex::default(),
             used: Mutex::new(Instant::now()),
@@ -216,29 +254,6 @@ impl Pool {
             });
         }
         Ok(slot)
-    }
-
-    /// A client may send something else along with each request, and must not crowd out others by that: of the sessions that
-    /// one scope has for it, the longest unused is closed for another.
-    fn make_room(&self, slots: &mut HashMap<Key, Arc<Slot>>, key: &Key) -> Result<Option<Arc<Slot>>, Fault> {
-        let most = match () {
-            () if key.scope == 0 => SESSIONS - 1,
-            () if key.is_own() => OF_CLIENT,
-            () => OF_SCOPE,
-        };
-        let same = || slots.iter().filter(|(k, _)| k.scope == key.scope && !k.credentials.is_empty());
-        if same().count() < most {
-            return Ok(None);
-        }
-        let unused = same().filter(|(_, slot)| slot.is_unused()).min_by_key(|(_, slot)| *lock(&slot.used));
-        match unused.map(|(key, _)| key.clone()) {
-            Some(unused) => Ok(slots.remove(&unused)),
-            None => {
-                let message =
-                    format!("it has {most} sessions for different headers of one client, which all are in use");
-                Err(Fault::upstream(Reason::Busy, self.connector.name(), message))
-            }
-        }
     }
 
     /// Starts the task that closes idle sessions, once there is something to close. It ends with the pool.

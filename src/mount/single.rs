@@ -28,6 +28,7 @@ use crate::{
 
 mod legs;
 mod lists;
+mod marks;
 mod sending;
 mod shared;
 mod subscriptions;
@@ -57,6 +58,8 @@ const DESCRIBED: Duration = Duration::from_secs(300);
 pub struct Single {
     inner: Arc<Inner>,
     forwards: Arc<[HeaderName]>,
+    /// The key of `_meta` by which a principal's conversations are told apart.
+    affinity: Option<Arc<str>>,
     legs: Arc<Legs>,
     /// Ends whatever goes on at this mount without a call, when the last handle is gone.
     _closed: Arc<DropGuard>,
@@ -67,6 +70,10 @@ pub(super) struct Inner {
     connector: Arc<dyn Connector>,
     pool: Pool,
     share: Share,
+    /// Whether what it lists and says about itself is the same for everybody.
+    public: bool,
+    /// Whether calls of tools whose answer was lost are sent again where the tool says that this does no harm.
+    reissues: bool,
     catalog: Arc<Catalog>,
     pub(super) parties: Arc<Parties>,
     /// What is subscribed to in each session of a legacy server.
@@ -93,6 +100,8 @@ impl Single {
             name: name.into(),
             pool: Pool::new(connector.clone(), share),
             share,
+            public: false,
+            reissues: false,
             connector,
             parties: Parties::new(catalog.clone(), Caller::gateway(Principal::new("gateway"))),
             catalog,
@@ -106,7 +115,8 @@ impl Single {
             polls: false,
         };
         let closed = Arc::new(closing.drop_guard());
-        Self { inner: Arc::new(inner), forwards: Arc::default(), legs: Arc::default(), _closed: closed }
+        let (forwards, legs) = (Arc::default(), Arc::default());
+        Self { inner: Arc::new(inner), forwards, affinity: None, legs, _closed: closed }
     }
 
     /// The same server in the legacy era.
@@ -117,6 +127,8 @@ impl Single {
         if let Some(other) = Arc::get_mut(&mut other.inner) {
             other.tasks = inner.tasks.clone();
             other.polls = inner.polls;
+            other.public = inner.public;
+            other.reissues = inner.reissues;
         }
         Some(Self { forwards: self.forwards.clone(), ..other })
     }
@@ -151,7 +163,7 @@ impl Single {
     /// by them.
     fn known_as(&self, caller: &Arc<Caller>) -> Arc<Caller> {
         match self.inner.connector.transport() {
-            "http" => caller.clone(),
+            HTTP => caller.clone(),
             _ => caller.clone().sending(&Credentials::default()),
         }
     }
@@ -184,6 +196,7 @@ impl Mount for Single {
 
     fn call(&self, mut call: Call) -> BoxFuture<Result<Outcome, Fault>> {
         call.caller = self.known_as(&call.caller);
+        let call = self.refined(call);
         let other = match call.method.is_about_tasks() {
             true => self.other_of_task(&call),
             false => self.legs.other(&call, || self.legacy()),
@@ -295,7 +308,7 @@ impl Inner {
 
     fn view(&self, caller: &Arc<Caller>) -> Arc<View> {
         let own = caller.scope.is_session() && self.pool.ready(caller).is_some();
-        self.catalog.view(caller, own)
+        self.catalog.view(caller, own, self.is_public())
     }
 
     async fn describe(&self, caller: &Arc<Caller>) -> Result<Arc<Description>, Fault> {
@@ -313,10 +326,10 @@ impl Inner {
             offered.set("listChanged", Raw::constant("true"));
             capabilities.set(family, offered.to_raw());
         }
-        let description = Arc::new(Description { capabilities, ..(*server).clone() });
+        let description = Arc::new(Description { capabilities, public: self.is_public(), ..(*server).clone() });
         let ttl = session.description_ttl_ms().map_or(DESCRIBED, Duration::from_millis);
         // Kept for everybody who would see the same, and for the session that is open now.
-        self.catalog.view(caller, false).keep_description(&description, ttl);
+        self.catalog.view(caller, false, self.is_public()).keep_description(&description, ttl);
         self.view(caller).keep_description(&description, ttl);
         Ok(description)
     }
@@ -385,7 +398,7 @@ impl Inner {
         };
         let own = own_headers(call);
         let tool = match &named {
-            Some(name) if session.mirrors_headers() || plan.crosses_eras() || runs_tasks(session) => {
+            Some(name) if session.mirrors_headers() || plan.crosses_eras() || runs_tasks(session) || self.reissues => {
                 self.tool(&call.caller, name, &own).await?
             }
             _ => None,

@@ -1,8 +1,10 @@
 //! Capabilities of clients and servers, kept raw and asked about by name.
 
+use std::collections::BTreeMap;
+
 use crate::jsonrpc::{Raw, RawObject};
 
-use super::{Revision, method::question};
+use super::{Revision, method::question, tasks};
 
 /// A family of server features, as the server's capabilities name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -145,33 +147,87 @@ impl ClientCapabilities {
         lacks(&self.0, required, 0) && !(wants_forms_alone(required) && self.elicits_by_form())
     }
 
+    /// What is declared to a legacy server for a session that others may share: exactly what [`fingerprint`](Self::fingerprint)
+    /// tells apart, so that nobody's session declares what somebody else can do. Modes of elicitation are spelled out, as
+    /// there are servers that look for `form` and take an empty object for nothing. Tasks are bridged, and not declared.
+    #[must_use]
+    pub fn shared(&self) -> RawObject {
+        let nothing = || Raw::constant("{}");
+        let mut shared = RawObject::new();
+        if self.has_roots() {
+            shared.set("roots", nothing());
+        }
+        for (key, modes) in self.modes() {
+            let modes: RawObject = modes.into_iter().map(|mode| (mode.to_owned(), nothing())).collect();
+            shared.set(key, modes.to_raw());
+        }
+        for (key, value) in self.others() {
+            shared.set(&key, value.to_raw());
+        }
+        if let Some(mut extensions) = shared.get_object("extensions")
+            && extensions.remove(tasks::EXTENSION).is_some()
+        {
+            match extensions.is_empty() {
+                true => drop(shared.remove("extensions")),
+                false => shared.set("extensions", extensions.to_raw()),
+            }
+        }
+        shared
+    }
+
+    /// What is declared to a legacy server for the session of this client alone: its own words in its own revision, without
+    /// tasks, which are bridged.
+    #[must_use]
+    pub fn own(&self, revision: Revision) -> RawObject {
+        let mut own = self.0.clone();
+        own.remove("tasks");
+        // Older revisions have no names for the modes.
+        if revision >= Revision::R2025_11_25 && self.object("elicitation").is_some_and(|e| e.is_empty()) {
+            own.set("elicitation", Raw::constant(r#"{"form":{}}"#));
+        }
+        own
+    }
+
     /// The capabilities in one canonical form, so that declarations that mean the same compare as equal. Two clients share
-    /// an upstream session only where this is equal.
+    /// an upstream session, and what a server listed, only where this is equal.
     #[must_use]
     pub fn fingerprint(&self) -> String {
         let mut parts = Vec::new();
         if self.has_roots() {
             parts.push("roots".to_owned());
         }
-        if let Some(sampling) = self.object("sampling") {
-            parts.push(format!("sampling{}{}", mark(&sampling, "tools"), mark(&sampling, "context")));
+        for (key, modes) in self.modes() {
+            parts.push(modes.iter().fold(key.to_owned(), |part, mode| part + "+" + mode));
         }
-        if self.elicits_by_form() {
-            parts.push("elicitation+form".to_owned());
-        }
-        if self.elicits_by_url() {
-            parts.push("elicitation+url".to_owned());
-        }
-        for key in ["extensions", "experimental"] {
-            if let Some(value) = self.0.get(key).and_then(|v| v.parse::<serde_json::Value>().ok()) {
-                let mut value = value;
-                value.sort_all_objects();
-                if value.as_object().is_none_or(|o| !o.is_empty()) {
-                    parts.push(format!("{key}{value}"));
-                }
-            }
+        for (key, value) in self.others() {
+            parts.push(format!("{key:?}{}", canonical(&value.to_raw())));
         }
         parts.join(";")
+    }
+
+    /// The capabilities whose modes are known, with those that were declared.
+    fn modes(&self) -> Vec<(&'static str, Vec<&'static str>)> {
+        let mut known = Vec::new();
+        if let Some(sampling) = self.object("sampling") {
+            known.push(("sampling", ["tools", "context"].into_iter().filter(|mode| sampling.has(mode)).collect()));
+        }
+        let elicitation: Vec<_> = [("form", self.elicits_by_form()), ("url", self.elicits_by_url())]
+            .into_iter()
+            .filter_map(|(mode, is_there)| is_there.then_some(mode))
+            .collect();
+        if !elicitation.is_empty() {
+            known.push(("elicitation", elicitation));
+        }
+        known
+    }
+
+    /// The capabilities of which only their owner knows what they mean, by their names. An object of extensions or experiments
+    /// that is empty means as much as none. `tasks` is the word of 2025-11-25 for what is bridged.
+    fn others(&self) -> BTreeMap<String, RawObject> {
+        let known = ["roots", "sampling", "elicitation", "tasks"];
+        let others = self.0.iter().filter(|(key, _)| !known.contains(&&**key));
+        let objects = others.filter_map(|(key, value)| Some((key.into_owned(), value.to_object()?)));
+        objects.filter(|(key, object)| !object.is_empty() || !matches!(&**key, "extensions" | "experimental")).collect()
     }
 }
 
@@ -192,6 +248,64 @@ fn wants_forms_alone(required: &RawObject) -> bool {
     required.len() == 1 && elicitation.is_some_and(|e| e.iter().all(|(mode, _)| mode == "form"))
 }
 
-fn mark(object: &RawObject, key: &str) -> String {
-    if object.has(key) { format!("+{key}") } else { String::new() }
+/// A value in the one order of its members; as it is, where it is beyond what can be ordered.
+fn canonical(value: &Raw) -> String {
+    match value.parse::<serde_json::Value>() {
+        Ok(mut parsed) => {
+            parsed.sort_all_objects();
+            parsed.to_string()
+        }
+        Err(_) => String::from_utf8_lossy(value.as_bytes()).into_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::jsonrpc::scan::ScanLimits;
+
+    use super::*;
+
+    fn of(text: &'static str) -> ClientCapabilities {
+        ClientCapabilities::new(Raw::scan(text.into(), ScanLimits::REQUEST).unwrap().to_object().unwrap())
+    }
+
+    /// Whatever is declared for others to share is told apart, so that nobody declares what somebody else can do.
+    #[test]
+    fn what_is_declared_in_common_is_what_is_told_apart() {
+        let same = [
+            r"{}",
+            r#"{"roots":{}}"#,
+            r#"{"roots":{"listChanged":true}}"#,
+            r#"{"sampling":{}}"#,
+            r#"{"sampling":{"magic":{}}}"#,
+            r#"{"sampling":{"tools":{"x":1},"context":{}}}"#,
+            r#"{"sampling":{"context":{},"tools":{}}}"#,
+            r#"{"elicitation":{}}"#,
+            r#"{"elicitation":{"form":{"x":1}}}"#,
+            r#"{"elicitation":{"url":{}}}"#,
+            r#"{"elicitation":{"url":{},"form":{}}}"#,
+            r#"{"experimental":{}}"#,
+            r#"{"experimental":5}"#,
+            r#"{"experimental":{"a":{"n":1e999}}}"#,
+            r#"{"experimental":{"a":{"n":1e998}}}"#,
+            r#"{"extensions":{"a/b":{"x":1}}}"#,
+            r#"{"extensions":{"a/b":{"x":2}}}"#,
+            r#"{"acme":{"x":1}}"#,
+            r#"{"acme":{}}"#,
+            r#"{"acme;roots":{}}"#,
+            r#"{"tasks":{"list":{}}}"#,
+        ];
+        for one in same {
+            for other in same {
+                let equal = of(one).fingerprint() == of(other).fingerprint();
+                assert_eq!(equal, of(one).shared() == of(other).shared(), "{one} {other}");
+            }
+        }
+        let shared = |text| String::from_utf8(of(text).shared().to_raw().as_bytes().to_vec()).unwrap();
+        assert_eq!(shared(r#"{"elicitation":{},"tasks":{},"roots":{}}"#), r#"{"roots":{},"elicitation":{"form":{}}}"#);
+        // Tasks are not declared, and yet told apart: who knows them is shown other things.
+        let knows = r#"{"extensions":{"io.modelcontextprotocol/tasks":{}}}"#;
+        assert_eq!(shared(knows), "{}");
+        assert_ne!(of(knows).fingerprint(), of("{}").fingerprint());
+    }
 }

@@ -27,6 +27,19 @@ pub const INPUT_KEY: &str = "rialto/input-key";
 pub const HOP_LOCAL: [&str; 6] =
     [PROTOCOL_VERSION, CLIENT_CAPABILITIES, CLIENT_INFO, LOG_LEVEL, SERVER_INFO, SUBSCRIPTION_ID];
 
+/// Whether a key is the protocol's own: one without a prefix that it uses itself, or one of a prefix that it keeps for
+/// itself (2025-11-25, basic/index#meta: the second label of the prefix is `modelcontextprotocol` or `mcp`).
+#[must_use]
+pub fn is_reserved(key: &str) -> bool {
+    match key.split_once('/') {
+        Some((prefix, _)) => {
+            let second = prefix.split('.').nth(1).unwrap_or(prefix);
+            matches!(second, "modelcontextprotocol" | "mcp") || key == INPUT_KEY
+        }
+        None => matches!(key, PROGRESS_TOKEN | "traceparent" | "tracestate" | "baggage"),
+    }
+}
+
 /// `_meta` of params or a result, split.
 #[must_use]
 pub fn of(object: &RawObject) -> Option<RawObject> {

@@ -12,7 +12,7 @@ use crate::hub::{BoxFuture, Fault, Health};
 
 use super::{
     Connector, EraChoice, Opening, Session, Sharing,
-    lines::{LineSettings, Opener},
+    lines::{Door, LineSettings},
 };
 
 mod guardian;
@@ -87,37 +87,48 @@ impl ChildSettings {
 }
 
 /// A server that is a program on this machine.
-pub struct ChildConnector(Arc<Opener<launch::Launcher>>);
+pub struct ChildConnector {
+    door: Door<launch::Launcher>,
+    max_processes: usize,
+}
 
 impl ChildConnector {
     /// A server called `name`. Nothing is started before it is needed.
     #[must_use]
     pub fn new(name: impl Into<Arc<str>>, target: CommandTarget, settings: ChildSettings) -> Self {
         let name = name.into();
-        let lines = settings.lines();
-        Self(Opener::new(name.clone(), lines, launch::Launcher::new(name, target, settings)))
+        let (lines, max_processes) = (settings.lines(), settings.max_processes);
+        Self { door: Door::new(name.clone(), lines, launch::Launcher::new(name, target, settings)), max_processes }
     }
 }
 
 impl Connector for ChildConnector {
     fn name(&self) -> &Arc<str> {
-        self.0.name()
+        self.door.name()
     }
 
     fn sharing(&self) -> BoxFuture<Result<Sharing, Fault>> {
-        Box::pin(self.0.clone().sharing())
+        Box::pin(self.door.clone().sharing())
     }
 
     fn known_sharing(&self) -> Option<Sharing> {
-        self.0.known_sharing()
+        self.door.known_sharing()
     }
 
     fn open(&self, opening: Opening) -> BoxFuture<Result<Arc<dyn Session>, Fault>> {
-        Box::pin(self.0.clone().open(opening))
+        Box::pin(self.door.clone().open(opening))
     }
 
     fn health(&self) -> Health {
-        self.0.health()
+        self.door.health()
+    }
+
+    fn most_sessions(&self) -> usize {
+        self.max_processes
+    }
+
+    fn legacy(&self) -> Option<Arc<dyn Connector>> {
+        Some(Arc::new(Self { door: self.door.legacy()?, ..*self }))
     }
 
     fn transport(&self) -> &'static str {

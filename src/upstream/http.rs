@@ -1,8 +1,12 @@
 //! Servers over streamable HTTP, both eras.
+//!
+//! The system watches over the connections (TCP keep-alive, and on Linux a limit for what is sent and not acknowledged):
+//! without that nothing is heard of a server that is gone without a word, as when a laptop slept or a router in between has
+//! forgotten the connection. A stream of events is opened again within a minute then, and a call fails with `stream_lost`.
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
@@ -137,9 +141,10 @@ impl std::fmt::Debug for HttpConnector {
     }
 }
 
-fn sharing(verdict: &Verdict) -> Sharing {
+fn sharing(server: &Server, verdict: &Verdict) -> Sharing {
     match verdict {
         Verdict::Modern(_) => Sharing::Everybody,
+        Verdict::Legacy if server.stateless.load(Ordering::Relaxed) => Sharing::Sessionless,
         Verdict::Legacy => Sharing::ScopeAndCapabilities,
     }
 }
@@ -150,12 +155,12 @@ impl Connector for HttpConnector {
     }
 
     fn sharing(&self) -> BoxFuture<Result<Sharing, Fault>> {
-        let detector = self.detector.clone();
-        Box::pin(async move { detector.detect().await.map(|verdict| sharing(&verdict)) })
+        let (server, detector) = (self.server.clone(), self.detector.clone());
+        Box::pin(async move { detector.detect().await.map(|verdict| sharing(&server, &verdict)) })
     }
 
     fn known_sharing(&self) -> Option<Sharing> {
-        self.detector.known().as_ref().map(sharing)
+        self.detector.known().map(|verdict| sharing(&self.server, &verdict))
     }
 
     fn open(&self, opening: Opening) -> BoxFuture<Result<Arc<dyn Session>, Fault>> {

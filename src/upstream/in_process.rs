@@ -8,7 +8,7 @@ use crate::hub::{BoxFuture, Fault, Health, Reason};
 
 use super::{
     Connector, Opening, Session, Sharing,
-    lines::{Launch, LineSettings, Opener, Pipe},
+    lines::{Door, Launch, LineSettings, Pipe},
 };
 
 /// How much may be on its way in each direction, in bytes.
@@ -18,8 +18,10 @@ const END: Duration = Duration::from_secs(5);
 
 type Serve = dyn Fn(DuplexStream) -> BoxFuture<()> + Send + Sync;
 
-/// A server in this process. A panic ends the session it happens in, and nothing else.
-pub struct InProcessConnector(Arc<Opener<Spawn>>);
+/// A server in this process. A panic of what it runs as ends the session it happens in, and nothing else. Frameworks that
+/// run their handlers as tasks of their own take the panics of those for themselves: with rmcp such a call has no answer, and
+/// ends when its time is over.
+pub struct InProcessConnector(Door<Spawn>);
 
 impl InProcessConnector {
     /// A server called `name`: `serve` runs it over the stream it is given until the stream ends.
@@ -39,7 +41,7 @@ impl InProcessConnector {
     {
         let serve: Arc<Serve> = Arc::new(move |stream| Box::pin(serve(stream)));
         let name: Arc<str> = name.into();
-        Self(Opener::new(name.clone(), settings, Spawn { name, serve }))
+        Self(Door::new(name.clone(), settings, Spawn { name, serve }))
     }
 }
 
@@ -64,11 +66,16 @@ impl Connector for InProcessConnector {
         self.0.health()
     }
 
+    fn legacy(&self) -> Option<Arc<dyn Connector>> {
+        Some(Arc::new(Self(self.0.legacy()?)))
+    }
+
     fn transport(&self) -> &'static str {
         "in-process"
     }
 }
 
+#[derive(Clone)]
 struct Spawn {
     name: Arc<str>,
     serve: Arc<Serve>,

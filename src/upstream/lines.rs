@@ -24,8 +24,9 @@ mod inbound;
 mod outbound;
 mod reader;
 mod session;
+mod spare;
 
-pub(crate) use connect::{Launch, Opener};
+pub(crate) use connect::{Door, Launch};
 
 /// The bounds of sessions over byte streams.
 #[derive(Clone, Debug)]

@@ -23,6 +23,8 @@ use crate::{
 
 mod endings;
 mod guardian;
+mod hung;
+mod spares;
 mod speech;
 mod starts;
 
@@ -89,8 +91,12 @@ async fn until(over: impl Fn() -> bool) -> Duration {
 }
 
 fn kill(pid: i32) {
+    signal(pid, rustix::process::Signal::KILL);
+}
+
+fn signal(pid: i32, signal: rustix::process::Signal) {
     let pid = rustix::process::Pid::from_raw(pid).expect("a pid");
-    rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("killed");
+    rustix::process::kill_process(pid, signal).expect("signalled");
 }
 
 /// The lines of a file that a fixture writes.

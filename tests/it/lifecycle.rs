@@ -111,6 +111,28 @@ async fn sec_113_no_child_outlives_a_kill() {
     assert!(killed.elapsed() < A_FEW_SECONDS, "they lived on for {:?}", killed.elapsed());
 }
 
+/// A process that waits for the next request is ended with everything else.
+#[tokio::test]
+async fn sec_112_113_no_process_that_waits_outlives_the_program() {
+    for signal in [Signal::TERM, Signal::KILL] {
+        let tag = format!("waits-{signal:?}-{}", std::process::id());
+        let near = fixture_command(&["--revision", "2025-11-25", "--stubborn", "--tag", &tag]);
+        let config = json!({ "mcpServers": { "near": near }, "rialto": { "servers": { "near": { "sessions": "per-request" } } } });
+        let mut rialto = Rialto::start_file("mcp.json", &config.to_string()).await;
+        let client = Client::connect(&rialto.mount("near"), MODERN).await;
+        assert_eq!(client.call("echo", json!({ "text": "one" })).await.said(), "one");
+        // What the call had ends, and one that it never had is left.
+        until("the one that waits", || async { processes_with(&tag).len() == 1 }).await;
+        let waits = processes_with(&tag);
+        assert_eq!(client.call("echo", json!({ "text": "two" })).await.said(), "two");
+        until("the next", || async { processes_with(&tag).len() == 1 && processes_with(&tag) != waits }).await;
+        drop(client);
+        rialto.signal(signal);
+        rialto.ended().await;
+        until("the end of all children", || async { processes_with(&tag).is_empty() }).await;
+    }
+}
+
 #[tokio::test]
 async fn a_faulty_config_is_refused_before_anything_listens() {
     let text = r#"{

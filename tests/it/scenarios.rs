@@ -38,6 +38,7 @@ mod pages;
 mod pairs;
 mod rows;
 mod scopes;
+mod shares;
 mod traffic;
 
 use old::{Arrived, Like, Old, text};

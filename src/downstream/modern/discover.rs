@@ -11,7 +11,7 @@ use super::envelope;
 /// For how long a client may keep the description, in milliseconds.
 const TTL_MS: u64 = 300_000;
 
-/// What a mount says about itself. It may depend on who asks, so nobody else may keep it.
+/// What a mount says about itself. It may depend on who asks, so nobody else may keep it unless the operator knows better.
 pub(super) fn result(description: &Description) -> Raw {
     let mut capabilities = description.capabilities.clone();
     // The word of 2025-11-25 for what is an extension now.
@@ -25,7 +25,7 @@ pub(super) fn result(description: &Description) -> Raw {
         result.set("instructions", instructions.clone());
     }
     result.set("ttlMs", Raw::of(&TTL_MS));
-    result.set("cacheScope", Raw::from("private"));
+    result.set("cacheScope", Raw::from(if description.public { "public" } else { "private" }));
     if let Some(server_info) = &description.server_info {
         result.set(meta::META, RawObject::from([(meta::SERVER_INFO, server_info.clone())]).to_raw());
     }

@@ -84,7 +84,7 @@ impl Inner {
     fn owner<'a>(&'a self, caller: &'a Caller, method: &Method) -> Owner<'a> {
         Owner {
             sealer: &self.sealer,
-            principal: caller.principal.as_str(),
+            principal: if self.is_public() { "" } else { caller.principal.as_str() },
             mount: &self.name,
             view: format!("{method} {} {}", caller.revision, caller.fingerprint),
             credentials: &caller.credentials,
@@ -178,6 +178,7 @@ impl Inner {
             server_info: server.server_info.as_ref(),
             http: session.mirrors_headers(),
             ttl_ms: ttl,
+            public: self.is_public(),
             tasks: session.revision().is_modern() && tasks::extended(&server.capabilities),
             ..Facts::default()
         };

@@ -55,7 +55,11 @@ impl Inner {
     /// Sends a call. Where the server disputes the headers it has not run the call, which is sent once more with what the
     /// server lists by now.
     pub(super) async fn attempt(&self, hop: Hop<'_>, wish: &Wish) -> Result<Outcome, Fault> {
-        let sent = self.send_visiting(hop, wish).await;
+        let mut sent = self.send_visiting(hop, wish).await;
+        if self.may_reissue(hop, wish, &sent) {
+            tracing::debug!(mount = &*self.name, tool = hop.name, "the answer was lost, the call is sent once more");
+            sent = self.send_visiting(hop, wish).await;
+        }
         let disputed = |sent: &Result<_, Fault>| matches!(sent, Err(Fault::Answered(e)) if is_disputed(hop.session, e));
         if !disputed(&sent) {
             return sent;
@@ -73,6 +77,16 @@ impl Inner {
             return Err(Fault::upstream(Reason::UpstreamHeaderMismatch, &self.name, message));
         }
         retried
+    }
+
+    /// Whether the answer of a call was lost that does no harm when it is sent again, as the operator believes.
+    fn may_reissue(&self, hop: Hop<'_>, wish: &Wish, sent: &Result<Outcome, Fault>) -> bool {
+        let is_lost = || sent.as_ref().is_err_and(|fault| fault.reason() == Some(Reason::StreamLost));
+        self.reissues
+            && is_lost()
+            && matches!(wish, Wish::Plain)
+            && matches!(hop.call.attempt, Attempt::First)
+            && hop.tool.is_some_and(|tool| tool.repeatable)
     }
 
     pub(super) async fn send(&self, hop: Hop<'_>, wish: &Wish) -> Result<Outcome, Fault> {
@@ -172,6 +186,7 @@ impl Inner {
             wrapped_output: hop.tool.is_some_and(|t| t.wrapped),
             capabilities: Some(&hop.call.caller.capabilities),
             upstream: Some(&self.name),
+            public: self.is_public(),
             ..Facts::default()
         }
     }

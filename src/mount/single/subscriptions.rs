@@ -86,7 +86,7 @@ impl Inner {
         topics.retain(|_, topics| topics.strong_count() > 0);
         let used = match () {
             () if key.is_own() => Use::Own,
-            () if self.share == Share::Everybody || caller.scope.is_session() => Use::Several,
+            () if key.is_everybodys() || caller.scope.is_session() => Use::Several,
             () => Use::Principal,
         };
         let new = Topics::new(used);

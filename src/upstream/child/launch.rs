@@ -17,10 +17,13 @@ use super::{ChildSettings, CommandTarget, os, process::Process, restarts::Restar
 /// How many processes are started at once, of all servers together: many that ended at the same time shall not take the
 /// machine down with their return.
 static STARTS: Semaphore = Semaphore::const_new(8);
+/// How long a start waits for a place: as long as a process that is not needed any more takes to end, and a little.
+const PLACE: Duration = Duration::from_secs(6);
 /// How long one start counts.
 const START: Duration = Duration::from_millis(250);
 
 /// Starts the processes of one server.
+#[derive(Clone)]
 pub(super) struct Launcher(Arc<State>);
 
 struct State {
@@ -45,6 +48,14 @@ impl Launch for Launcher {
         Box::pin(async move { state.launch().await })
     }
 
+    fn is_full(&self) -> bool {
+        self.0.places.available_permits() == 0
+    }
+
+    fn has_room(&self) -> bool {
+        self.0.places.available_permits() > 1
+    }
+
     fn up(&self) {
         self.0.restarts.up();
     }
@@ -60,7 +71,7 @@ impl State {
     }
 
     async fn launch(&self) -> Result<Pipe, Fault> {
-        let Ok(place) = self.places.clone().try_acquire_owned() else {
+        let Ok(Ok(place)) = tokio::time::timeout(PLACE, self.places.clone().acquire_owned()).await else {
             let max = self.settings.max_processes;
             return Err(self.fault(
                 Reason::Busy,

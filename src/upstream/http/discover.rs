@@ -135,7 +135,7 @@ fn from_result(server: &Server, result: &Raw) -> Finding {
         Listed::Mutual => {
             let server_info = meta::get(&object, meta::SERVER_INFO).or_else(|| object.get("serverInfo").cloned());
             let instructions = object.get("instructions").cloned();
-            let description = Description { server_info, capabilities, instructions };
+            let description = Description { server_info, capabilities, instructions, public: false };
             Finding::Modern(Discovered { description, ttl_ms: object.get("ttlMs").and_then(|t| t.parse().ok()) })
         }
         Listed::Newer => Finding::Fault(no_common_revision(server)),

@@ -118,7 +118,7 @@ impl LegacySession {
         detector: Arc<Detector>,
         opening: Opening,
     ) -> Result<Self, NoSession> {
-        let Opening { caller, outside } = opening;
+        let Opening { caller, outside, alone: _ } = opening;
         let identity = Identity::of(&caller);
         let capabilities = caller.capabilities.clone();
         // The caller holds its scope, and the end of the scope closes this session.
@@ -279,8 +279,9 @@ impl Core {
                 return Err(self.changed());
             }
         };
-        if epoch.revision != before.revision {
-            // Messages were translated for the other revision: whoever holds the session has to open a new one.
+        if epoch.revision != before.revision || epoch.session.is_some() != before.session.is_some() {
+            // Messages were translated for the other revision, or others share this than may share that: whoever holds the
+            // session has to open a new one.
             self.close(&before);
             if let Some(session) = epoch.session.clone() {
                 self.server.delete(session, None).await;

@@ -20,6 +20,14 @@ use url::Url;
 
 /// How many addresses of a name are tried.
 const ADDRESSES: usize = 4;
+/// How long a connection may be quiet before the system asks the other end whether it is there, and how long it waits before
+/// it asks again.
+const QUIET: Duration = Duration::from_secs(15);
+/// How often it asks in vain before the connection is given up.
+const ASKED: u32 = 3;
+/// How long what was sent may go without being acknowledged, in milliseconds.
+#[cfg(target_os = "linux")]
+const UNACKNOWLEDGED: u32 = 30_000;
 
 /// Where a server is.
 pub(super) struct Place {
@@ -77,6 +85,7 @@ impl Place {
             match timeout(share, TcpStream::connect(address)).await {
                 Ok(Ok(stream)) => {
                     let _ = stream.set_nodelay(true);
+                    keep_alive(&stream);
                     return self.secure(stream).await;
                 }
                 Ok(Err(_)) => error = ConnectError::Refused,
@@ -95,6 +104,23 @@ impl Place {
             }
         }
     }
+}
+
+/// Has the system find out when the other end is gone without a word, as when a laptop slept or a router in between has
+/// forgotten the connection: nothing else tells, and streams of events and long calls would wait for ever on it. Questions
+/// of the system reach nobody but the system at the other end. Where it cannot be set, it is done without.
+fn keep_alive(stream: &TcpStream) {
+    use rustix::net::sockopt;
+    let _ = sockopt::set_socket_keepalive(stream, true);
+    #[cfg(not(target_os = "openbsd"))]
+    {
+        let _ = sockopt::set_tcp_keepidle(stream, QUIET);
+        let _ = sockopt::set_tcp_keepintvl(stream, QUIET);
+        let _ = sockopt::set_tcp_keepcnt(stream, ASKED);
+    }
+    // The system asks nothing while something it sent is under way: without this it would go on for a quarter of an hour.
+    #[cfg(target_os = "linux")]
+    let _ = sockopt::set_tcp_user_timeout(stream, UNACKNOWLEDGED);
 }
 
 /// The one TLS configuration of the process: reading the system's certificates is slow and happens once.
@@ -164,5 +190,27 @@ impl AsyncWrite for Wire {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         on_wire!(self, stream => stream.poll_shutdown(cx))
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use rustix::net::sockopt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_system_watches_over_connections() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a socket");
+        let url = format!("http://{}/mcp", listener.local_addr().expect("an address"));
+        let place = Place::of(&url.parse().expect("a URL"), None).expect("a place");
+        let Wire::Plain(stream) = place.connect(Duration::from_secs(5)).await.expect("a connection") else {
+            panic!("no TLS")
+        };
+        assert!(sockopt::socket_keepalive(&stream).expect("an option"));
+        assert_eq!(sockopt::tcp_keepidle(&stream).expect("an option"), QUIET);
+        assert_eq!(sockopt::tcp_keepintvl(&stream).expect("an option"), QUIET);
+        assert_eq!(sockopt::tcp_keepcnt(&stream).expect("an option"), ASKED);
+        assert_eq!(sockopt::tcp_user_timeout(&stream).expect("an option"), UNACKNOWLEDGED);
     }
 }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use tokio::time::Instant;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
     hub::{BoxFuture, Fault, Health, Reason},
@@ -18,6 +19,7 @@ use super::{
     declare::Declaration,
     handshake::{Agreed, Finding, Wire},
     session::LineSession,
+    spare::{Greeted, Spares},
 };
 
 /// How long a server counts as legacy before it is probed again at its next start.
@@ -25,8 +27,19 @@ const LEGACY_FOR: Duration = Duration::from_secs(3600);
 
 /// Starts servers to talk to over a pipe.
 pub(crate) trait Launch: Send + Sync + 'static {
-    /// Starts one. Waits, or fails at once, where the last ones ended too soon.
+    /// Starts one. Waits, or fails at once, where the last ones ended too soon; waits a moment where as many run as may.
     fn launch(&self) -> BoxFuture<Result<Pipe, Fault>>;
+
+    /// Whether as many run as may.
+    fn is_full(&self) -> bool {
+        false
+    }
+
+    /// Whether one more is worth having that nobody asked for, and leaves room for those who ask. Not where starting costs
+    /// nothing.
+    fn has_room(&self) -> bool {
+        false
+    }
 
     /// A session was opened.
     fn up(&self);
@@ -45,15 +58,16 @@ enum Verdict {
 }
 
 /// A server that was probed, and nothing more.
-struct Spare {
-    wire: Wire,
-    finding: Finding,
-    started: Instant,
+pub(super) struct Probed {
+    pub(super) wire: Wire,
+    pub(super) finding: Finding,
+    pub(super) started: Instant,
 }
 
 struct State {
     verdict: Verdict,
-    spare: Option<Spare>,
+    /// What is left of finding out the era, for whoever opens the first session.
+    probed: Option<Probed>,
     health: Health,
 }
 
@@ -61,17 +75,54 @@ struct State {
 pub(crate) struct Opener<L> {
     name: Arc<str>,
     settings: LineSettings,
-    launch: L,
+    pub(super) launch: L,
     state: Mutex<State>,
     /// Held by whoever finds out the era.
     detecting: tokio::sync::Mutex<()>,
+    pub(super) spares: Spares,
+    /// Fires when nobody can open a session any more.
+    pub(super) closing: CancellationToken,
+}
+
+/// The handle of whoever opens sessions. When the last is gone, what waits to be used is ended.
+pub(crate) struct Door<L> {
+    opener: Arc<Opener<L>>,
+    _closing: DropGuard,
+}
+
+impl<L: Launch> Door<L> {
+    pub(crate) fn new(name: Arc<str>, settings: LineSettings, launch: L) -> Self {
+        let opener = Opener::new(name, settings, launch);
+        let _closing = opener.closing.clone().drop_guard();
+        Self { opener, _closing }
+    }
+
+    /// The same server, started in the same way and as often altogether, spoken to in the legacy era; where its own era is
+    /// found out by probing.
+    pub(crate) fn legacy(&self) -> Option<Self>
+    where
+        L: Clone,
+    {
+        let Opener { name, settings, launch, .. } = &*self.opener;
+        let other = LineSettings { era: EraChoice::Legacy, ..settings.clone() };
+        (settings.era == EraChoice::Auto).then(|| Self::new(name.clone(), other, launch.clone()))
+    }
+}
+
+impl<L> std::ops::Deref for Door<L> {
+    type Target = Arc<Opener<L>>;
+
+    fn deref(&self) -> &Arc<Opener<L>> {
+        &self.opener
+    }
 }
 
 impl<L: Launch> Opener<L> {
-    pub(crate) fn new(name: Arc<str>, settings: LineSettings, launch: L) -> Arc<Self> {
-        let state = State { verdict: Verdict::Unknown, spare: None, health: Health::Unknown };
+    fn new(name: Arc<str>, settings: LineSettings, launch: L) -> Arc<Self> {
+        let state = State { verdict: Verdict::Unknown, probed: None, health: Health::Unknown };
         let (state, detecting) = (Mutex::new(state), tokio::sync::Mutex::default());
-        Arc::new(Self { name, settings, launch, state, detecting })
+        let (spares, closing) = (Spares::default(), CancellationToken::new());
+        Arc::new(Self { name, settings, launch, state, detecting, spares, closing })
     }
 
     pub(crate) fn name(&self) -> &Arc<str> {
@@ -119,14 +170,14 @@ impl<L: Launch> Opener<L> {
     async fn detect(&self) -> Result<Sharing, Fault> {
         let started = Instant::now();
         let mut wire = self.wire().await?;
-        let (verdict, spare) = match wire.probe(self.settings.probe_timeout).await {
+        let (verdict, probed) = match wire.probe(self.settings.probe_timeout).await {
             Ok(finding) => {
                 let verdict = match &finding {
                     Finding::Modern(_) => Verdict::Modern,
                     Finding::Legacy => Verdict::Legacy(Instant::now()),
                     Finding::Silent => Verdict::Presumed,
                 };
-                (verdict, Some(Spare { wire, finding, started }))
+                (verdict, Some(Probed { wire, finding, started }))
             }
             // Some legacy servers end at anything but `initialize`.
             Err(fault) if has_exited(&fault) => (Verdict::Legacy(Instant::now()), None),
@@ -134,11 +185,15 @@ impl<L: Launch> Opener<L> {
         };
         let mut state = self.state();
         state.verdict = verdict;
-        state.spare = spare;
+        state.probed = probed;
         Ok(if matches!(verdict, Verdict::Modern) { Sharing::Everybody } else { Sharing::ScopeAndCapabilities })
     }
 
     async fn wire(&self) -> Result<Wire, Fault> {
+        if self.launch.is_full() {
+            // Nobody shall be refused for what only waits.
+            self.spares.clear();
+        }
         match self.launch.launch().await {
             Ok(pipe) => Ok(Wire::new(&self.name, pipe, &self.settings)),
             Err(fault) => {
@@ -152,7 +207,7 @@ impl<L: Launch> Opener<L> {
     }
 
     /// Notes that a server is of no use.
-    fn failed(&self, fault: Fault, started: Instant) -> Fault {
+    pub(super) fn failed(&self, fault: Fault, started: Instant) -> Fault {
         self.launch.down(&fault, started.elapsed());
         let mut state = self.state();
         state.health = Health::Down(fault.to_string());
@@ -165,19 +220,46 @@ impl<L: Launch> Opener<L> {
         if self.known_sharing().is_none() {
             self.clone().sharing().await?;
         }
-        let declared = Declaration::of(&opening.caller);
-        let outside = opening.outside;
+        let Opening { caller, outside, alone } = opening;
+        let declared = Declaration::of(&caller);
         // The caller holds its scope, and a session must not keep the scope it belongs to alive.
-        drop(opening.caller);
-        let mut spare = self.state().spare.take();
-        if spare.as_mut().is_some_and(|spare| !spare.wire.is_alive()) {
+        drop(caller);
+        let mut spare = match alone {
+            true => self.spares.take(&declared).await,
+            false => None,
+        };
+        // One that ended just now is no reason to fail.
+        if let Some(Greeted { wire, agreed, .. }) = &mut spare
+            && wire.confirm(agreed).await.is_err()
+        {
             spare = None;
+        }
+        let Greeted { wire, agreed, started } = match spare {
+            Some(greeted) => greeted,
+            None => {
+                let mut greeted = self.greeted(&declared).await?;
+                let confirmed = greeted.wire.confirm(&greeted.agreed).await;
+                confirmed.map_err(|fault| self.failed(fault, greeted.started))?;
+                greeted
+            }
+        };
+        if alone && !agreed.revision.is_modern() {
+            self.want_spare(&declared);
+        }
+        Ok(self.session(wire, agreed, (outside, declared), started))
+    }
+
+    /// Starts a server, or takes the one whose era was found out, and shakes hands.
+    pub(super) async fn greeted(&self, declared: &Declaration) -> Result<Greeted, Fault> {
+        let mut probed = self.state().probed.take();
+        if probed.as_mut().is_some_and(|probed| !probed.wire.is_alive()) {
+            probed = None;
         }
         let mut again = true;
         loop {
-            let of_old = spare.is_some();
-            let Spare { mut wire, finding, started } = match spare.take() {
-                Some(spare) => spare,
+            let of_old = probed.is_some();
+            let Probed { mut wire, finding, started } = match probed.take() {
+                Some(probed) => probed,
                 None => match self.start().await {
                     Ok(started) => started,
                     Err(Start::Failed(fault)) => return Err(fault),
@@ -189,8 +271,8 @@ impl<L: Launch> Opener<L> {
                     }
                 },
             };
-            match wire.settle(finding, &declared).await {
-                Ok(agreed) => return Ok(self.session(wire, agreed, (outside, declared), started)),
+            match wire.settle(finding, declared).await {
+                Ok(agreed) => return Ok(Greeted { wire, agreed, started }),
                 // It ended at the probe, or while it waited to be used: neither says that it cannot run.
                 Err(fault) if again && has_exited(&fault) && (of_old || wire.probed) => {
                     again = false;
@@ -204,7 +286,7 @@ impl<L: Launch> Opener<L> {
     }
 
     /// Starts a server and finds out what is left to find out.
-    async fn start(&self) -> Result<Spare, Start> {
+    async fn start(&self) -> Result<Probed, Start> {
         let started = Instant::now();
         let mut wire = self.wire().await.map_err(Start::Failed)?;
         let patience = match (self.settings.era, self.state().verdict) {
@@ -223,7 +305,7 @@ impl<L: Launch> Opener<L> {
                 Err(fault) => return Err(Start::Failed(self.failed(fault, started))),
             },
         };
-        Ok(Spare { wire, finding, started })
+        Ok(Probed { wire, finding, started })
     }
 
     fn session(

@@ -3,7 +3,7 @@
 use crate::{
     hub::Caller,
     jsonrpc::{Raw, RawObject},
-    protocol::{ClientCapabilities, Era, Revision, meta, tasks},
+    protocol::{Era, Revision, meta},
 };
 
 /// Who we are, where we do not speak for one client alone.
@@ -22,7 +22,7 @@ pub(super) fn discover(revision: Revision) -> RawObject {
 }
 
 /// What a legacy session declares for a caller.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Declaration {
     revision: Revision,
     client_info: Raw,
@@ -35,12 +35,11 @@ impl Declaration {
     /// out so that servers that look for `elicitation.form` find it.
     pub(super) fn of(caller: &Caller) -> Self {
         if caller.scope.is_session() && caller.revision.era() == Era::Legacy {
-            let mut capabilities = caller.capabilities.declared().clone();
-            capabilities.remove("tasks");
+            let capabilities = caller.capabilities.own(caller.revision);
             let client_info = caller.client_info.clone().unwrap_or_else(gateway);
             return Self { revision: caller.revision, client_info, capabilities };
         }
-        Self { revision: Revision::NEWEST_LEGACY, client_info: gateway(), capabilities: explicit(&caller.capabilities) }
+        Self { revision: Revision::NEWEST_LEGACY, client_info: gateway(), capabilities: caller.capabilities.shared() }
     }
 
     /// The parameters of `initialize`.
@@ -51,36 +50,4 @@ impl Declaration {
             ("clientInfo", self.client_info.clone()),
         ])
     }
-}
-
-/// Capabilities in the form of 2025-11-25, every mode by its name.
-fn explicit(declared: &ClientCapabilities) -> RawObject {
-    let mut capabilities = RawObject::new();
-    let nothing = || Raw::constant("{}");
-    if declared.has_roots() {
-        capabilities.set("roots", nothing());
-    }
-    if let Some(sampling) = declared.declared().get("sampling").filter(|_| declared.samples()) {
-        capabilities.set("sampling", sampling.clone());
-    }
-    let mut elicitation = RawObject::new();
-    if declared.elicits_by_form() {
-        elicitation.set("form", nothing());
-    }
-    if declared.elicits_by_url() {
-        elicitation.set("url", nothing());
-    }
-    if !elicitation.is_empty() {
-        capabilities.set("elicitation", elicitation.to_raw());
-    }
-    if let Some(experimental) = declared.declared().get("experimental") {
-        capabilities.set("experimental", experimental.clone());
-    }
-    if let Some(mut extensions) = declared.declared().get_object("extensions") {
-        extensions.remove(tasks::EXTENSION);
-        if !extensions.is_empty() {
-            capabilities.set("extensions", extensions.to_raw());
-        }
-    }
-    capabilities
 }

@@ -121,7 +121,7 @@ impl Wire {
         }
     }
 
-    /// Agrees on how to speak: does the legacy handshake where the finding does not rule it out.
+    /// Agrees on how to speak: does the legacy handshake where the finding does not rule it out, up to the server's answer.
     pub(super) async fn settle(&mut self, finding: Finding, declared: &Declaration) -> Result<Agreed, Fault> {
         let choice = self.settings.era;
         let silent = match finding {
@@ -138,6 +138,32 @@ impl Wire {
             finding => matches!(finding, Finding::Silent),
         };
         self.initialize(silent, declared).await
+    }
+
+    /// Ends the handshake of a legacy server, which may say and ask things from now on.
+    pub(super) async fn confirm(&mut self, agreed: &Agreed) -> Result<(), Fault> {
+        match agreed.revision.is_modern() {
+            true => Ok(()),
+            false => self.send(encode_notification(notification::INITIALIZED, None)).await,
+        }
+    }
+
+    /// Takes in what a server says that nobody talks to yet.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub(super) async fn overheard(&mut self, event: Event) -> Result<(), Fault> {
+        match event {
+            Event::End(fault) => Err(fault),
+            Event::Message(Message::Request(Request { id, method, .. })) if method == Method::Ping.as_str() => {
+                self.send(encode_result(&id, &Raw::constant("{}"))).await
+            }
+            Event::Message(message) if self.early.len() < EARLY => {
+                self.early.push(message);
+                Ok(())
+            }
+            Event::Message(_) | Event::Broken(..) => Ok(()),
+        }
     }
 
     async fn initialize(&mut self, silent: bool, declared: &Declaration) -> Result<Agreed, Fault> {
@@ -168,10 +194,7 @@ impl Wire {
             }
             let fault = match answer {
                 Ok(result) => match self.initialized(&result)? {
-                    Some(agreed) => {
-                        self.send(encode_notification(notification::INITIALIZED, None)).await?;
-                        return Ok(agreed);
-                    }
+                    Some(agreed) => return Ok(agreed),
                     None => self.fault(
                         Reason::UpstreamVersion,
                         "the server answers `initialize` with a revision that has no `initialize`",
@@ -339,5 +362,6 @@ fn describe(result: &RawObject, server_info: Option<Raw>) -> Description {
         server_info,
         capabilities: result.get_object("capabilities").unwrap_or_default(),
         instructions: result.get("instructions").filter(|i| !i.is_null()).cloned(),
+        public: false,
     }
 }

@@ -155,3 +155,28 @@ fn what_becomes_of_tasks_is_a_setting_of_the_server() {
     assert_eq!(config.servers[0].tasks, rialto::config::TaskChoice { prefer: true, drive_for_modern: true, ttl });
     assert_eq!(config.servers[1].tasks, rialto::config::TaskChoice::default());
 }
+
+#[test]
+fn what_is_trusted_of_a_server_is_said_beside_it() {
+    let with = |settings: &str| {
+        format!(
+            r#"{{ "mcpServers": {{ "docs": {{ "url": "http://a/" }} }}, "rialto": {{ "servers": {{ "docs": {{ {settings} }} }} }} }}"#
+        )
+    };
+    let server = &parse(&with(r#""affinity": "example.com/chat", "public_lists": true"#)).servers[0];
+    assert_eq!((server.affinity.as_deref(), server.public_lists), (Some("example.com/chat"), true));
+    let server = &parse(&with("")).servers[0];
+    assert_eq!((server.affinity.as_deref(), server.public_lists), (None, false));
+    for key in
+        ["", "progressToken", "traceparent", "io.modelcontextprotocol/clientInfo", "dev.mcp/x", "rialto/input-key"]
+    {
+        let message = faults(&with(&format!(r#""affinity": "{key}""#)));
+        assert!(message.contains("the protocol's own word"), "{key}: {message}");
+    }
+    let server = &parse(&with(r#""trust_hints": true, "reissue_idempotent_tools": true"#)).servers[0];
+    assert!(server.trust_hints && server.reissue_idempotent_tools);
+    let message = faults(&with(r#""reissue_idempotent_tools": true"#));
+    assert!(message.contains(r#"say `"trust_hints": true` as well"#), "{message}");
+    parse(&with(r#""affinity": "com.example.mcp/chat""#));
+    parse(&with(r#""affinity": "chat""#));
+}

@@ -1,6 +1,10 @@
 //! Servers of both eras, and which one is spoken with them.
 
-use rialto::{mount::Matching, upstream::EraChoice};
+use rialto::{
+    mount::Matching,
+    upstream::{EraChoice, in_process::InProcessConnector, lines::LineSettings},
+};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
 
 use super::*;
 
@@ -89,4 +93,50 @@ async fn era_383_a_tool_that_asks_the_old_way_is_called_on_the_other_leg_from_th
         call.error(&gateway, 200, -32600).await;
     }
     assert_eq!(server.scripted.count("initialize"), 0);
+}
+
+/// A server of both eras on a pipe, whose tool `old` asks in the way of the legacy one.
+async fn dual_on_a_pipe(stream: DuplexStream) {
+    let (reader, mut writer) = tokio::io::split(stream);
+    let mut lines = BufReader::new(reader).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        let request: Value = serde_json::from_str(&line).unwrap();
+        let is_modern = request["params"]["_meta"]["io.modelcontextprotocol/protocolVersion"] == MODERN;
+        let answer = match (request["method"].as_str().unwrap_or_default(), is_modern) {
+            ("server/discover", _) => json!({"result": {"resultType": "complete", "supportedVersions": [MODERN],
+                "ttlMs": 60_000, "cacheScope": "public", "capabilities": {"tools": {}}}}),
+            ("initialize", _) => json!({"result": {"protocolVersion": LEGACY, "capabilities": {"tools": {}},
+                "serverInfo": {"name": "dual", "version": "1"}}}),
+            ("tools/list", _) => json!({"result": {"resultType": "complete", "tools": [plain("old"), plain("t")],
+                "ttlMs": 0, "cacheScope": "private"}}),
+            ("tools/call", true) if request["params"]["name"] == "old" => json!({"error": {"code": -32600,
+                "message": "Cannot send 'elicitation/create': this transport context has no back-channel for \
+                            server-initiated requests."}}),
+            ("tools/call", _) => {
+                let era = if is_modern { "modern" } else { "legacy" };
+                json!({"result": {"resultType": "complete", "content": [{"type": "text", "text": era}]}})
+            }
+            _ => continue,
+        };
+        let mut response = json!({"jsonrpc": "2.0", "id": request["id"]});
+        response.as_object_mut().unwrap().extend(answer.as_object().unwrap().clone());
+        if writer.write_all(format!("{response}\n").as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn era_383_the_other_leg_is_there_on_a_pipe_as_well() {
+    let gateway = gateway(Arc::new(InProcessConnector::new("docs", dual_on_a_pipe))).await;
+    let call = tool("old", json!({}));
+    call.error(&gateway, 200, -32600).await;
+    assert_eq!(said(&call.response(&gateway, 200).await), "legacy");
+    assert_eq!(said(&tool("t", json!({})).response(&gateway, 200).await), "modern");
+    let settings = LineSettings { era: EraChoice::Modern, ..LineSettings::default() };
+    let connector = InProcessConnector::with_settings("docs", settings, dual_on_a_pipe);
+    let gateway = super::gateway(Arc::new(connector)).await;
+    for _ in 0..2 {
+        call.error(&gateway, 200, -32600).await;
+    }
 }

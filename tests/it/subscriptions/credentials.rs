@@ -252,7 +252,7 @@ async fn a_client_may_have_so_many_sessions_for_what_it_sends_along() {
     until("a goodbye", || goodbyes(&subscribed) == 1).await;
 
     let mut alices = String::new();
-    for n in 0..257 {
+    for n in 0..751 {
         let said = says(&gateway, with(tool("t", json!({})), "alice", &n.to_string())).await;
         if n == 0 {
             alices = said;

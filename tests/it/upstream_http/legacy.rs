@@ -368,8 +368,11 @@ async fn a_question_on_the_standing_stream_reaches_the_call_that_can_answer_it()
     let server = standing(calls).await;
     let connector = connector(&server.url(), settings());
     let (outside, mut outside_hears) = Client::new(Some(json!({"roots": []})));
-    let opening =
-        Opening { caller: shared(&json!({"elicitation": {"form": {}}, "roots": {}})), outside: outside.clone() };
+    let opening = Opening {
+        caller: shared(&json!({"elicitation": {"form": {}}, "roots": {}})),
+        outside: outside.clone(),
+        alone: false,
+    };
     let session = within(connector.open(opening)).await.unwrap();
     let (get, standing) = within(streams.recv()).await.unwrap();
     assert_eq!(get.verb, http::Method::GET);
@@ -563,7 +566,7 @@ async fn a_handshake_that_nobody_waits_for_leaves_no_session_behind() {
     })
     .await;
     let connector = connector(&server.url(), settings());
-    let opening = Opening { caller: shared(&json!({})), outside: Arc::new(SilentPeer) };
+    let opening = Opening { caller: shared(&json!({})), outside: Arc::new(SilentPeer), alone: false };
     let open = tokio::spawn(connector.open(opening));
     server.wait_for("initialize").await;
     open.abort();

@@ -262,12 +262,12 @@ impl Running {
     fn is_expired(&self, refused: &Refused) -> bool {
         let unknown_method =
             refused.names_request && refused.error.as_ref().is_some_and(|e| e.code == code::METHOD_NOT_FOUND);
-        self.epoch.session.is_some()
-            && match refused.status.as_u16() {
-                404 => !unknown_method,
-                400 => refused.mentions(&["session", "not initialized"]),
-                _ => false,
-            }
+        match refused.status.as_u16() {
+            404 => self.epoch.session.is_some() && !unknown_method,
+            // Also a server that had no sessions so far, and has them now.
+            400 => refused.mentions(&["session", "not initialized"]),
+            _ => false,
+        }
     }
 
     /// What a message on the call's own stream means; the outcome when it is the response.

@@ -8,7 +8,7 @@ use crate::protocol::headers::{PROTOCOL_VERSION, SESSION_ID};
 use crate::{
     hub::{Caller, Description, Fault, Peer, Reason},
     jsonrpc::{ErrorObject, Message, Raw, RawObject, RequestId, code, encode_notification, encode_request},
-    protocol::{ClientCapabilities, Method, Revision, method::notification, tasks},
+    protocol::{Method, Revision, method::notification},
 };
 
 use super::super::{
@@ -20,8 +20,6 @@ use super::super::{
     sse::Decoder,
 };
 
-/// What of a client's capabilities is declared for a session that others may share.
-const DECLARED: [&str; 5] = ["roots", "sampling", "elicitation", "extensions", "experimental"];
 /// The id of the handshake's request.
 const ID: u64 = 0;
 
@@ -37,16 +35,11 @@ impl Identity {
     /// what the clients can do that will share it.
     pub(super) fn of(caller: &Caller) -> Self {
         if caller.scope.is_session() && !caller.revision.is_modern() {
-            let mut capabilities = caller.capabilities.declared().clone();
-            capabilities.remove("tasks");
+            let capabilities = caller.capabilities.own(caller.revision);
             let info = caller.client_info.clone().unwrap_or_else(gateway_info);
             return Self { revision: caller.revision, info, capabilities };
         }
-        Self {
-            revision: Revision::NEWEST_LEGACY,
-            info: gateway_info(),
-            capabilities: shared_capabilities(&caller.capabilities),
-        }
+        Self { revision: Revision::NEWEST_LEGACY, info: gateway_info(), capabilities: caller.capabilities.shared() }
     }
 
     /// The same, declaring nothing: a server without sessions has nowhere to receive answers.
@@ -61,30 +54,6 @@ impl Identity {
             ("clientInfo", self.info.clone()),
         ])
     }
-}
-
-fn shared_capabilities(of: &ClientCapabilities) -> RawObject {
-    let mut declared = of.declared().clone();
-    declared.retain(|key| DECLARED.contains(&key));
-    if of.has_roots() {
-        declared.set("roots", Raw::constant("{}"));
-    }
-    // Some servers look for `form` and take an empty object for nothing.
-    let elicitation = match (of.elicits_by_form(), of.elicits_by_url()) {
-        (true, true) => Some(r#"{"form":{},"url":{}}"#),
-        (true, false) => Some(r#"{"form":{}}"#),
-        (false, true) => Some(r#"{"url":{}}"#),
-        (false, false) => None,
-    };
-    if let Some(elicitation) = elicitation {
-        declared.set("elicitation", Raw::constant(elicitation));
-    }
-    if let Some(mut extensions) = declared.get_object("extensions")
-        && extensions.remove(tasks::EXTENSION).is_some()
-    {
-        declared.set("extensions", extensions.to_raw());
-    }
-    declared
 }
 
 /// How the server greeted back.
@@ -206,6 +175,7 @@ fn read(server: &Server, result: &Raw) -> Result<(Revision, Description), NoSess
         server_info: object.get("serverInfo").cloned(),
         capabilities: object.get_object("capabilities").unwrap_or_default(),
         instructions: object.get("instructions").cloned(),
+        public: false,
     };
     Ok((revision, description))
 }
