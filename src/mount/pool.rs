@@ -109,6 +109,11 @@ impl Pool {
         Self { connector, share, slots: Arc::default(), sweeping: Mutex::new(false) }
     }
 
+    /// How many sessions there are, open, being opened or lost.
+    pub(super) fn count(&self) -> usize {
+        lock(&self.slots).len()
+    }
+
     /// The session of this caller, where it is open already.
     pub(super) fn ready(&self, caller: &Caller) -> Option<Opened> {
         let key = Key::of(caller, self.connector.known_sharing()?, self.share);

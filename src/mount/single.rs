@@ -26,6 +26,7 @@ use crate::{
     upstream::{Connector, Session},
 };
 
+mod holding;
 mod legs;
 mod lists;
 mod sending;
@@ -35,6 +36,7 @@ mod tasks;
 mod travelling;
 mod visits;
 
+pub use holding::Holding;
 use legs::{Legs, asked_the_old_way};
 use lists::Wanted;
 use sending::Hop;
