@@ -117,9 +117,9 @@ impl Topics {
                     }
                 }
             }
-            if told.is_empty() && !is_known && self.used == Use::Principal {
+            if told.is_empty() && !is_known && !table.was_given_up(uri) && self.used == Use::Principal {
                 // Whatever the server calls it: it can only be meant for the one who subscribed to anything. What somebody gave
-                // up a moment ago is meant for nobody.
+                // up is meant for nobody.
                 let mut able = table.holders.iter().filter(|(_, holder)| !holder.topics.is_empty());
                 if let (Some((id, holder)), None) = (able.next(), able.next())
                     && let (Some((to, plan)), Some(topic)) = (holder.told(), holder.topics.iter().next())
@@ -226,8 +226,7 @@ impl Topics {
             }
             let mut table = self.lock();
             if table.topics.get(&uri).is_some_and(|topic| topic.until.is_some()) {
-                table.topics.remove(&uri);
-                table.lingering -= 1;
+                table.give_up(&uri);
             }
         })
         .await;

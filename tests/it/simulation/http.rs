@@ -59,13 +59,19 @@ struct Known {
 impl Process {
     fn new(rules: &Rules, random: &Random, ledger: &Arc<Ledger>) -> Arc<Self> {
         let server = Server::new(rules.clone(), random.fork(), ledger.clone());
-        Arc::new(Self { server, random: random.fork(), sessions: Mutex::default() })
+        let process = Arc::new(Self { server, random: random.fork(), sessions: Mutex::default() });
+        let (over, ending) = (process.server.over.clone(), process.clone());
+        tokio::spawn(async move {
+            over.cancelled().await;
+            ending.ends();
+        });
+        process
     }
 
     fn ends(&self) {
         self.server.over.cancel();
         for (_, known) in lock(&self.sessions).drain() {
-            known.session.end();
+            known.session.end(&self.server);
         }
     }
 }
@@ -82,7 +88,6 @@ impl Program {
         if !current.server.over.is_cancelled() {
             return Some(current.clone());
         }
-        current.ends();
         let mut down = lock(&self.down);
         let until = *down.get_or_insert_with(|| Instant::now() + Duration::from_millis(self.random.below(4000)));
         if Instant::now() < until {
@@ -160,14 +165,15 @@ impl Process {
             let forgotten = lock(&self.sessions).remove(&session);
             if let Some(known) = forgotten {
                 program.ledger.tell(format!("server: forgets {session}"));
-                known.session.end();
+                known.session.end(&self.server);
             }
         }
         let Some(known) = lock(&self.sessions).get(&session).cloned() else { return Answer::Status(404) };
         match verb.as_str() {
             "DELETE" => {
+                program.ledger.tell(format!("server: {session} is over"));
                 lock(&self.sessions).remove(&session);
-                known.session.end();
+                known.session.end(&self.server);
                 Answer::Status(200)
             }
             "GET" if last.is_none() && !self.server.rules.has_standing => Answer::Status(405),
@@ -203,6 +209,7 @@ impl Process {
     fn begin(&self, body: Value) -> Answer {
         let session = Session::of(&self.server);
         let name = format!("session-{}", self.random.next());
+        self.server.ledger.tell(format!("server: {name} begins"));
         let standing = Stream::new(0, self.server.rules.resumes);
         let (line, lines) = mpsc::unbounded_channel();
         standing.clone().follow(lines, None, session.over.clone());

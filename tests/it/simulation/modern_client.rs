@@ -148,8 +148,16 @@ impl Client {
         }
     }
 
-    /// Answers to the questions, each of which has to be about this call.
+    /// Answers to the questions of a call. It is asked nothing that it did not say it answers.
     fn answers(&self, plan: &Plan, requests: &Value) -> Value {
+        if self.kinds.is_empty() && requests.as_object().is_some_and(|requests| !requests.is_empty()) {
+            self.fault(format!("{} was asked {requests}, and its client answers nothing", plan.mark));
+        }
+        self.answered(plan, requests)
+    }
+
+    /// Answers to questions, each of which has to be about this call.
+    fn answered(&self, plan: &Plan, requests: &Value) -> Value {
         let mut answers = serde_json::Map::new();
         for (key, request) in requests.as_object().into_iter().flatten() {
             let (method, params) = (request["method"].as_str().unwrap_or_default(), &request["params"]);
@@ -160,9 +168,6 @@ impl Client {
     }
 
     fn is_asked(&self, plan: &Plan, method: &str, params: &Value) {
-        if self.kinds.is_empty() {
-            self.fault(format!("{} was asked {method}, and its client answers nothing", plan.mark));
-        }
         let Some(words) = plan::asked_about(method, params) else { return };
         // A legacy server does not say which call it asks for, so calls of one principal may carry each other's questions:
         // the person is the same, and the answer goes to the question by its id.

@@ -40,6 +40,6 @@ pub(super) async fn serve(io: DuplexStream, rules: Rules, random: Random, ledger
             }
         }
     }
-    session.end();
+    session.end(&server);
     server.over.cancel();
 }

@@ -48,6 +48,7 @@ pub(super) struct Server {
 
 /// What it keeps of one client; in the modern era of one pipe, or of one request over HTTP.
 pub(super) struct Session {
+    name: String,
     /// Whose it is, by the first call that came.
     owner: Mutex<Option<String>>,
     /// Where it hears what belongs to no call.
@@ -61,6 +62,7 @@ pub(super) struct Session {
 impl Session {
     pub(super) fn of(server: &Server) -> Arc<Self> {
         Arc::new(Self {
+            name: format!("session {:x}", server.random.next()),
             owner: Mutex::default(),
             standing: Mutex::default(),
             asked: Mutex::default(),
@@ -71,7 +73,8 @@ impl Session {
     }
 
     /// Ends everything that goes on in it.
-    pub(super) fn end(&self) {
+    pub(super) fn end(&self, server: &Server) {
+        server.ledger.tell(format!("server: {} ends", self.name));
         self.over.cancel();
         lock(&self.subscribed).clear();
         lock(&self.asked).clear();

@@ -92,7 +92,8 @@ impl Client {
         for (number, method) in (1..).zip(["tasks/get", "tasks/cancel", "tasks/result"]) {
             let wait = Duration::from_secs(600);
             let answer = other.request(number, method, &json!({"taskId": id}), plan, wait).await;
-            let is_refused = answer.as_ref().is_some_and(|answer| {
+            // It may have lost its stream.
+            let is_refused = answer.as_ref().is_none_or(|answer| {
                 answer["error"]["code"] == -32602 || answer["error"]["data"]["source"] == "gateway"
             });
             if !is_refused {

@@ -53,6 +53,7 @@ impl Server {
             self.belongs(session, owner);
         }
         let mut subscribed = lock(&session.subscribed);
+        self.ledger.tell(format!("server: {} to {uri}, begins: {begins}", session.name));
         if begins {
             if self.random.one_in(12) {
                 return Err(error(-32002, "no such resource"));

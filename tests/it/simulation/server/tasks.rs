@@ -131,7 +131,8 @@ impl Server {
                 let _ = changed.changed().await;
             }
             for number in round {
-                let answer = lock(&task.state).answers[&number].clone();
+                // There is none where the task was cancelled.
+                let answer = lock(&task.state).answers.get(&number).cloned().unwrap_or_default();
                 refused |= self.is_refused(plan, number, &answer);
             }
         }
