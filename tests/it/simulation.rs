@@ -47,9 +47,9 @@ use self::{
 };
 
 /// Seeds that found something: run first, for ever.
-const FAILED_ONCE: [u64; 1] = [1702];
+const FAILED_ONCE: [u64; 9] = [1702, 15, 24, 33, 34, 73, 141, 185, 1104];
 /// How many worlds are tried where nobody says how many.
-const WORLDS: u64 = 100;
+const WORLDS: u64 = 60;
 /// Principals of a world.
 const PRINCIPALS: [&str; 4] = ["alice", "bob", "carol", "dave"];
 /// How long everything in a world may take, by its own clock: longer than any deadline of the gateway.
@@ -155,8 +155,7 @@ fn worlds_of_delays_drops_duplicates_and_crashes_keep_their_promises() {
 impl World {
     fn new(rules: &Rules, connector: Arc<dyn Connector>, random: &Random, ledger: &Arc<Ledger>) -> Self {
         let settings = Settings { draining: rules.draining.clone(), ..Settings::default() };
-        let tasking =
-            Tasking { prefer: random.one_in(2), drive_for_modern: random.one_in(2), ..Tasking::default() };
+        let tasking = Tasking { prefer: random.one_in(2), drive_for_modern: random.one_in(2), ..Tasking::default() };
         let single = Single::new("work", connector, rules.share, settings.sealer.clone()).tasking(tasking);
         // As an application stacks them.
         let limit = Arc::new(Limit::new(Caught::new(Gather::new(single.clone()))));
@@ -219,8 +218,10 @@ async fn live(seed: u64, ledger: Arc<Ledger>) {
         _ => EraChoice::Legacy,
     };
     let (servers, is_http) = (random.fork(), random.one_in(2));
-    ledger.tell(format!("world {seed}: modern {}, calm {}, http {is_http}, {:?}, {era:?}, astray {}, standing {}, resumes {}",
-        rules.is_modern, rules.calm, rules.share, rules.astray, rules.has_standing, rules.resumes));
+    ledger.tell(format!(
+        "world {seed}: modern {}, calm {}, http {is_http}, {:?}, {era:?}, astray {}, standing {}, resumes {}",
+        rules.is_modern, rules.calm, rules.share, rules.astray, rules.has_standing, rules.resumes
+    ));
     let program = Program::new(rules.clone(), servers.fork(), ledger.clone());
     let connector: Arc<dyn Connector> = if is_http {
         let dial = Some(Arc::new(Wires(program.clone())) as Arc<_>);

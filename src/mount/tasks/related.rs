@@ -82,3 +82,53 @@ pub(in crate::mount) fn relate(object: &mut RawObject, task: Option<&str>) {
         None => drop(meta.remove(RELATED_TASK)),
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// A client that notes what it is told and asked, and agrees to everything.
+    #[derive(Default)]
+    struct Client(Mutex<Vec<String>>);
+
+    impl Client {
+        fn notes(&self, params: Option<RawObject>) {
+            let text = params.unwrap_or_default().to_raw();
+            self.0.lock().unwrap().push(String::from_utf8_lossy(text.as_bytes()).into_owned());
+        }
+    }
+
+    impl Peer for Client {
+        fn notify(&self, notification: Notification) {
+            self.notes(notification.params);
+        }
+
+        fn ask(&self, question: Question) -> BoxFuture<Answer> {
+            self.notes(question.params);
+            Box::pin(std::future::ready(Ok(RawObject::from([("action", Raw::from("accept"))]))))
+        }
+    }
+
+    fn params(text: &'static str) -> Option<RawObject> {
+        Raw::constant(text).to_object()
+    }
+
+    #[tokio::test]
+    async fn a_client_hears_nothing_of_a_task_that_it_cannot_know_yet() {
+        let client = Arc::new(Client::default());
+        let early = Related::early(client.clone());
+        let said = params(
+            r#"{"progressToken":"p1","progress":1,"_meta":{"io.modelcontextprotocol/related-task":{"taskId":"raw-1"}}}"#,
+        );
+        early.notify(Notification { method: PROGRESS.to_owned(), params: said });
+        let asked = params(r#"{"message":"who","_meta":{"io.modelcontextprotocol/related-task":{"taskId":"raw-1"}}}"#);
+        let question = Question { method: "elicitation/create".to_owned(), params: asked, key: None };
+        let answer = early.ask(question).await.unwrap();
+        let heard = [r#"{"progressToken":"p1","progress":1}"#, r#"{"message":"who"}"#];
+        assert_eq!(*client.0.lock().unwrap(), heard);
+        // The server hears which of its tasks the answer is for.
+        assert_eq!(tasks::related(Some(&answer)).as_deref(), Some("raw-1"));
+    }
+}

@@ -54,7 +54,10 @@ type Retry = (Value, Value);
 
 /// How one request of a call ended.
 enum Ended {
-    Asked { state: Value, requests: Value },
+    Asked {
+        state: Value,
+        requests: Value,
+    },
     Task(Value),
     Over,
     /// The client went away.
@@ -171,10 +174,11 @@ impl Client {
         let Some(words) = plan::asked_about(method, params) else { return };
         // A legacy server does not say which call it asks for, so calls of one principal may carry each other's questions:
         // the person is the same, and the answer goes to the question by its id.
-        let is_own = words.split('?').next().and_then(Mark::read).is_some_and(|about| match self.world.rules.is_modern {
-            true => about == plan.mark,
-            false => about.owner == plan.mark.owner,
-        });
+        let is_own =
+            words.split('?').next().and_then(Mark::read).is_some_and(|about| match self.world.rules.is_modern {
+                true => about == plan.mark,
+                false => about.owner == plan.mark.owner,
+            });
         if !is_own {
             self.fault(format!("{} was asked {words}", plan.mark));
         }

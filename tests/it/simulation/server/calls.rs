@@ -22,13 +22,7 @@ struct Stand {
 }
 
 impl Server {
-    pub(super) async fn call(
-        self: &Arc<Self>,
-        session: &Arc<Session>,
-        message: &Value,
-        line: &Line,
-        random: &Random,
-    ) {
+    pub(super) async fn call(self: &Arc<Self>, session: &Arc<Session>, message: &Value, line: &Line, random: &Random) {
         let params = &message["params"];
         let Some(plan) = Plan::read(&params["arguments"]) else {
             self.ledger.fault(format!("a server got arguments that nobody sent: {params}"));
@@ -92,14 +86,7 @@ impl Server {
         }
     }
 
-    pub(super) async fn progress(
-        &self,
-        session: &Session,
-        plan: &Plan,
-        token: &Value,
-        line: &Line,
-        random: &Random,
-    ) {
+    pub(super) async fn progress(&self, session: &Session, plan: &Plan, token: &Value, line: &Line, random: &Random) {
         for step in 0..plan.progress {
             random.pause().await;
             if !token.is_null() {

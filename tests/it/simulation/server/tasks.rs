@@ -16,7 +16,9 @@ use super::{
         plan::Plan,
         random::Random,
     },
-    Line, RELATED, Server, Session, answered, calls::said, error, notification,
+    Line, RELATED, Server, Session, answered,
+    calls::said,
+    error, notification,
 };
 
 /// How long tasks live whose client does not say.
