@@ -62,7 +62,7 @@ pub(super) struct Session {
 impl Session {
     pub(super) fn of(server: &Server) -> Arc<Self> {
         Arc::new(Self {
-            name: format!("session {:x}", server.random.next()),
+            name: format!("session {}", server.number()),
             owner: Mutex::default(),
             standing: Mutex::default(),
             asked: Mutex::default(),
