@@ -105,18 +105,25 @@ impl Client {
                 ledger.sent(mark, round.saturating_sub(1));
                 ledger.sent(mark, round);
                 let older = Some(older.clone());
-                let _ = tokio::time::timeout(Duration::from_secs(5), self.post(&plan, &older, round)).await;
+                self.try_briefly(&plan, &older, round).await;
             }
             random.pause().await;
             let next = Some((state, responses));
             if random.one_in(5) {
                 // The same retry twice: both get an answer, and what the first brings is not brought again.
                 ledger.sent(mark, round + 1);
-                let _ = tokio::time::timeout(Duration::from_secs(5), self.post(&plan, &next, round)).await;
+                self.try_briefly(&plan, &next, round).await;
             }
             before = std::mem::replace(&mut retry, next);
         }
         self.fault(format!("{mark} asks for ever"));
+    }
+
+    /// Sends a retry and does not wait for long: who leaves a stream on which the call is awaited gives the call up.
+    async fn try_briefly(&self, plan: &Plan, retry: &Option<Retry>, round: u64) {
+        if tokio::time::timeout(Duration::from_secs(5), self.post(plan, retry, round)).await.is_err() {
+            self.world.ledger.gives_up(&plan.mark);
+        }
     }
 
     /// Sends one leg of a call.
