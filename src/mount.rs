@@ -17,5 +17,5 @@ mod translate;
 
 pub use matching::Matching;
 pub use pool::Share;
-pub use single::Single;
+pub use single::{Holding, Single};
 pub use tasks::Tasking;

@@ -25,6 +25,12 @@ impl<M> Limit<M> {
     pub fn new(below: M) -> Self {
         Self { below, places: Arc::new(Semaphore::new(CONCURRENT)) }
     }
+
+    /// How many calls hold a place.
+    #[must_use]
+    pub fn taken(&self) -> usize {
+        CONCURRENT - self.places.available_permits()
+    }
 }
 
 impl<M: Mount + Clone> Mount for Limit<M> {

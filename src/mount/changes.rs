@@ -106,6 +106,12 @@ impl Changes {
         self.hub.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How many are told.
+    pub(super) fn count(&self) -> usize {
+        let hub = self.lock();
+        hub.listeners.len() + hub.clients.len()
+    }
+
     /// Adds a listener.
     ///
     /// # Errors

@@ -143,6 +143,11 @@ impl Pool {
         self.connector.sending(&caller.credentials).unwrap_or_else(|| self.connector.clone())
     }
 
+    /// How many sessions there are, open, being opened or lost.
+    pub(super) fn count(&self) -> usize {
+        lock(&self.slots).len()
+    }
+
     /// The session of this caller, where it is open already.
     pub(super) fn ready(&self, caller: &Caller) -> Option<Opened> {
         let key = self.key(caller)?;

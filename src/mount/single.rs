@@ -26,6 +26,7 @@ use crate::{
     upstream::{Connector, Session},
 };
 
+mod holding;
 mod legs;
 mod lists;
 mod marks;
@@ -36,6 +37,7 @@ mod tasks;
 mod travelling;
 mod visits;
 
+pub use holding::Holding;
 use legs::{Legs, asked_the_old_way};
 use lists::Wanted;
 use sending::Hop;

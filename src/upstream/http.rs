@@ -35,6 +35,7 @@ use legacy::{LegacySession, NoSession};
 use modern::ModernSession;
 use probe::{Detector, Verdict};
 use server::Server;
+pub use wire::{Dial, Stream};
 
 /// How many are told apart by what they send along; the longest unused goes first.
 const SENDERS: usize = 1024;
@@ -73,6 +74,8 @@ pub struct HttpSettings {
     pub idle_connections: usize,
     /// The largest message of the server, in bytes.
     pub max_message: usize,
+    /// Who makes the connections; TCP where nobody is given.
+    pub dial: Option<Arc<dyn Dial>>,
     /// The TLS configuration; the system's certificates are trusted where none is given.
     pub tls: Option<Arc<rustls::ClientConfig>>,
     /// The tasks of the open sessions. Whoever ends the process waits for them, so that each says goodbye to its server.
@@ -93,6 +96,7 @@ impl Default for HttpSettings {
             connections: 1024,
             idle_connections: 256,
             max_message: 16 << 20,
+            dial: None,
             tls: None,
             sessions: TaskTracker::new(),
         }

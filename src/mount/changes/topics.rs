@@ -79,6 +79,11 @@ impl Topics {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How many resources are subscribed to.
+    pub(in crate::mount) fn count(&self) -> usize {
+        self.lock().topics.len()
+    }
+
     /// A place for somebody who will be told through `ear`, and for whose sake the session is opened again.
     pub(in crate::mount) fn join(self: &Arc<Self>, ear: Ear, caller: &Caller, principal: &Principal) -> Hold {
         let mut table = self.lock();
@@ -93,6 +98,7 @@ impl Topics {
     /// session for itself is not: it hears what the server says.
     pub(in crate::mount) fn updated(&self, uri: &str, params: Option<&RawObject>) {
         let mut told: HashMap<u64, (Told, Plan, Arc<str>)> = HashMap::new();
+        let mut is_known = false;
         if self.used != Use::Own {
             let table = self.lock();
             let exactly = self.used == Use::Several;
@@ -101,6 +107,7 @@ impl Topics {
                     break;
                 }
                 let Some((topic, known)) = table.topics.get_key_value(cut) else { continue };
+                is_known = true;
                 for id in &known.holders {
                     // Nothing is let go of in here: the last to hold a client gives up what it held.
                     if let Entry::Vacant(vacant) = told.entry(*id)
@@ -110,8 +117,9 @@ impl Topics {
                     }
                 }
             }
-            if told.is_empty() && self.used == Use::Principal {
-                // Whatever the server calls it: it can only be meant for the one who subscribed to anything.
+            if told.is_empty() && !is_known && !table.was_given_up(uri) && self.used == Use::Principal {
+                // Whatever the server calls it: it can only be meant for the one who subscribed to anything. What somebody gave
+                // up is meant for nobody.
                 let mut able = table.holders.iter().filter(|(_, holder)| !holder.topics.is_empty());
                 if let (Some((id, holder)), None) = (able.next(), able.next())
                     && let (Some((to, plan)), Some(topic)) = (holder.told(), holder.topics.iter().next())
@@ -218,8 +226,7 @@ impl Topics {
             }
             let mut table = self.lock();
             if table.topics.get(&uri).is_some_and(|topic| topic.until.is_some()) {
-                table.topics.remove(&uri);
-                table.lingering -= 1;
+                table.give_up(&uri);
             }
         })
         .await;
@@ -238,10 +245,8 @@ impl Topics {
             *turn = Taken::Maybe;
             match tokio::time::timeout(PATIENCE, session.call(worded(Method::ResourcesSubscribe, &uri))).await {
                 Ok(Ok(_)) => *turn = Taken::Yes,
-                Ok(Err(fault)) => {
-                    *turn = Taken::No;
-                    tracing::warn!("a subscription could not be made again in a new session: {fault}");
-                }
+                // The server may have it nevertheless: somebody may have subscribed in the new session before this.
+                Ok(Err(fault)) => tracing::warn!("a subscription could not be made again in a new session: {fault}"),
                 Err(_) => tracing::warn!("a subscription could not be made again in a new session in time"),
             }
         })

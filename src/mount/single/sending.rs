@@ -19,7 +19,7 @@ use super::{
         beside::Beside,
         catalog::Tool,
         pool::Share,
-        tasks::{TaskAt, created, task_of},
+        tasks::{Related, TaskAt, created, task_of},
         translate::{Translated, fresh_elicitation_id},
     },
     Inner,
@@ -117,13 +117,17 @@ impl Inner {
                 params.set("requestState", state.clone());
             }
         }
+        let client = match wish {
+            Wish::Task(_) => Related::early(Translated::peer(plan, call.peer.clone())),
+            Wish::Plain | Wish::Declared => Translated::peer(plan, call.peer.clone()),
+        };
         let outgoing = Outgoing {
             method: call.method.clone(),
             headers: travelling(call, session, tool, &params),
             params,
             peer: match modern || self.is_own(&call.caller) {
-                true => Translated::peer(plan, call.peer.clone()),
-                false => beside.around_call(Translated::peer(plan, call.peer.clone())),
+                true => client,
+                false => beside.around_call(client),
             },
             capabilities: self.asked_of(&call.caller, session),
             life: call.life.clone(),

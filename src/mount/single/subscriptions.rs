@@ -324,7 +324,10 @@ impl Inner {
         }
         let hold = self.hold(session, caller);
         keeper::start(self, &hold.topics, session.clone());
-        hold.take(session, uri).await
+        let taken = hold.take(session, uri).await;
+        // A keeper that was about to go may not have seen that it is needed again.
+        keeper::start(self, &hold.topics, session.clone());
+        taken
     }
 
     async fn unsubscribe(self: &Arc<Self>, session: &Arc<dyn Session>, caller: &Arc<Caller>, uri: &str) {

@@ -215,6 +215,13 @@ impl Registry {
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How many tasks there are, those to come included.
+    pub(in crate::mount) fn count(&self) -> usize {
+        let mut rows = self.lock();
+        rows.purge_all();
+        rows.total
+    }
+
     /// Takes room for a task of this principal. Where it has as many as it may, its oldest that is over is forgotten.
     ///
     /// # Errors

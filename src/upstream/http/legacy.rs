@@ -23,7 +23,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::{
     hub::{BoxFuture, Description, Fault, Listening, Peer, Reason},
     jsonrpc::{Message, Notification, Raw, RawObject, RequestId, encode_request},
-    protocol::{ClientCapabilities, Method, Revision, method::notification},
+    protocol::{ClientCapabilities, Method, Revision, headers::PROTOCOL_VERSION, method::notification},
     upstream::{Opening, Outgoing, Session, pending::Pending},
 };
 
@@ -61,11 +61,12 @@ const RESTORE: Duration = Duration::from_secs(5);
 /// A session at a legacy server.
 pub(super) struct LegacySession(Arc<Handle>);
 
-/// Held by the session and by each of its running calls; the last to let go closes the session.
+/// Held by the session and by each of its running calls; the last to let go closes the session. That it closes is known
+/// before the writer ends.
 struct Handle {
     core: Arc<Core>,
-    commands: mpsc::Sender<Command>,
     _closing: DropGuard,
+    commands: mpsc::Sender<Command>,
 }
 
 struct Core {
@@ -143,7 +144,7 @@ impl LegacySession {
         });
         core.server.settings.sessions.spawn(writer::write(core.clone(), queue));
         core.listen(&epoch);
-        Ok(Self(Arc::new(Handle { core, commands, _closing: closing.drop_guard() })))
+        Ok(Self(Arc::new(Handle { core, _closing: closing.drop_guard(), commands })))
     }
 }
 
@@ -199,6 +200,7 @@ impl Handle {
     async fn call(self: Arc<Self>, mut outgoing: Outgoing) -> Result<Raw, Fault> {
         let core = &self.core;
         let (mut renewed, mut again) = (false, outgoing.method.is_safe());
+        core.give_up(&outgoing);
         let result = loop {
             core.settled().await;
             let epoch = core.epoch.load_full();
@@ -291,6 +293,13 @@ impl Core {
         self.restore(&epoch).await;
         self.epoch.store(epoch.clone());
         before.end(&self.lost());
+        if self.closing.is_cancelled() {
+            // The session was closed meanwhile, and the writer may have said goodbye to the epoch before this one.
+            if let Some(session) = epoch.session.clone() {
+                self.server.delete(session, epoch.headers.get(PROTOCOL_VERSION).cloned()).await;
+            }
+            return Err(self.lost());
+        }
         self.listen(&epoch);
         Ok(())
     }
@@ -319,7 +328,7 @@ impl Core {
     /// Remembers what a call has set up.
     fn keep(&self, done: &Outgoing) {
         let mut kept = match done.method {
-            Method::SetLevel | Method::ResourcesSubscribe | Method::ResourcesUnsubscribe => self.kept(),
+            Method::SetLevel | Method::ResourcesSubscribe => self.kept(),
             _ => return,
         };
         match (&done.method, done.params.get("uri")) {
@@ -328,8 +337,14 @@ impl Core {
                 kept.subscriptions.retain(|(known, _)| known != uri);
                 kept.subscriptions.push((uri.clone(), done.params.clone()));
             }
-            (Method::ResourcesUnsubscribe, Some(uri)) => kept.subscriptions.retain(|(known, _)| known != uri),
             _ => {}
+        }
+    }
+
+    /// Forgets what a call gives up, whatever becomes of the call: what nobody wants any more is not set up again.
+    fn give_up(&self, asked: &Outgoing) {
+        if let (Method::ResourcesUnsubscribe, Some(uri)) = (&asked.method, asked.params.get("uri")) {
+            self.kept().subscriptions.retain(|(known, _)| known != uri);
         }
     }
 

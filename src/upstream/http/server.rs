@@ -52,7 +52,7 @@ pub(super) struct Server {
 impl Server {
     pub(super) fn new(name: Arc<str>, target: HttpTarget, settings: HttpSettings) -> Result<Self, TargetError> {
         let wrong = |what: &str| TargetError { server: name.clone(), what: what.into() };
-        let place = Place::of(&target.url, settings.tls.clone()).map_err(wrong)?;
+        let place = Place::of(&target.url, settings.tls.clone(), settings.dial.clone()).map_err(wrong)?;
         let path = &target.url[url::Position::BeforePath..url::Position::AfterQuery];
         let uri = path.parse().map_err(|_| wrong("has a path that cannot be sent"))?;
         let host = &target.url[url::Position::BeforeHost..url::Position::AfterPort];

@@ -1,4 +1,5 @@
-//! The bytes below HTTP: a TCP connection to the server, with TLS where the address asks for it.
+//! The bytes below HTTP: a TCP connection to the server, or one that somebody else makes, with TLS where the address asks
+//! for it.
 
 use std::{
     io::{self, IoSlice},
@@ -18,6 +19,24 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use url::Url;
 
+use crate::hub::BoxFuture;
+
+/// Makes the connections to a server that is not reached by plain TCP: through a tunnel, over a Unix socket, or in this
+/// process. TLS is spoken over them where the server's address asks for it.
+pub trait Dial: std::fmt::Debug + Send + Sync + 'static {
+    /// Connects to `host` at `port`. Takes no longer than [`HttpSettings::connect`](super::HttpSettings::connect), for it is
+    /// dropped then.
+    ///
+    /// # Errors
+    /// When there is no connection; the server counts as one that cannot be reached.
+    fn dial(&self, host: &str, port: u16) -> BoxFuture<io::Result<Box<dyn Stream>>>;
+}
+
+/// A stream of bytes in both directions.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
 /// How many addresses of a name are tried.
 const ADDRESSES: usize = 4;
 /// How long a connection may be quiet before the system asks the other end whether it is there, and how long it waits before
@@ -34,6 +53,8 @@ pub(super) struct Place {
     host: String,
     port: u16,
     tls: Option<(TlsConnector, ServerName<'static>)>,
+    /// Who connects, where it is not done by TCP.
+    dial: Option<Arc<dyn Dial>>,
 }
 
 /// Why there is no connection. The text is for people and names no address.
@@ -51,7 +72,11 @@ pub(super) enum ConnectError {
 
 impl Place {
     /// The place that `url` names; an error says what is wrong with it, for people.
-    pub(super) fn of(url: &Url, config: Option<Arc<ClientConfig>>) -> Result<Self, &'static str> {
+    pub(super) fn of(
+        url: &Url,
+        config: Option<Arc<ClientConfig>>,
+        dial: Option<Arc<dyn Dial>>,
+    ) -> Result<Self, &'static str> {
         let host = url.host_str().ok_or("has no host")?;
         let port = url.port_or_known_default().ok_or("must begin with http:// or https://")?;
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
@@ -67,7 +92,7 @@ impl Place {
             }
             _ => return Err("must begin with http:// or https://"),
         };
-        Ok(Self { host, port, tls })
+        Ok(Self { host, port, tls, dial })
     }
 
     /// Connects within `limit`.
@@ -76,6 +101,15 @@ impl Place {
     }
 
     async fn connect_now(&self, limit: Duration) -> Result<Wire, ConnectError> {
+        if let Some(dial) = &self.dial {
+            let stream = dial.dial(&self.host, self.port).await.map_err(|_| ConnectError::Refused)?;
+            return Ok(Wire::Dialled(match &self.tls {
+                None => stream,
+                Some((connector, name)) => {
+                    Box::new(connector.connect(name.clone(), stream).await.map_err(|_| ConnectError::Tls)?)
+                }
+            }));
+        }
         let found = tokio::net::lookup_host((&*self.host, self.port)).await.map_err(|_| ConnectError::Name)?;
         let addresses: Vec<_> = found.take(ADDRESSES).collect();
         // An address that swallows packets must not use up the time of the others.
@@ -141,6 +175,7 @@ fn shared_config() -> Option<Arc<ClientConfig>> {
 pub(super) enum Wire {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
+    Dialled(Box<dyn Stream>),
 }
 
 macro_rules! on_wire {
@@ -151,6 +186,10 @@ macro_rules! on_wire {
                 $do
             }
             Wire::Tls($stream) => {
+                let $stream = Pin::new(&mut **$stream);
+                $do
+            }
+            Wire::Dialled($stream) => {
                 let $stream = Pin::new(&mut **$stream);
                 $do
             }
@@ -181,6 +220,7 @@ impl AsyncWrite for Wire {
         match self {
             Self::Plain(stream) => stream.is_write_vectored(),
             Self::Tls(stream) => stream.is_write_vectored(),
+            Self::Dialled(stream) => stream.is_write_vectored(),
         }
     }
 

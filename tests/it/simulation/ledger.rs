@@ -1,14 +1,16 @@
 //! What happened in a world, and what should not have.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
 };
 
 use tokio::time::Instant;
+
+use super::PRINCIPALS;
 
 /// Who a call belongs to and which one it is: what every message about it carries.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -31,22 +33,82 @@ impl std::fmt::Display for Mark {
     }
 }
 
+/// Something of which there are none when everybody has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Gauge {
+    /// Servers at the ends of pipes.
+    Servers,
+    /// Calls that run at servers.
+    Running,
+    /// Connections to servers over HTTP.
+    Connections,
+    /// Sessions that servers over HTTP know.
+    Sessions,
+    /// Listens, and streams that stand open, at servers.
+    Ears,
+    /// What is subscribed to in the sessions of legacy servers.
+    Subscribed,
+    /// Subscriptions of modern clients.
+    Listening,
+    /// Sessions of legacy clients.
+    Clients,
+    /// What legacy clients are subscribed to.
+    Wanted,
+}
+
+const GAUGES: usize = Gauge::Wanted as usize + 1;
+
+/// Something that happened, of which every run of the simulation has to see some.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Event {
+    Question,
+    Round,
+    Update,
+    ListChange,
+    Acknowledged,
+    TaskMade,
+    TaskOver,
+    Resumed,
+    Theft,
+    Fault,
+    Crash,
+    Drain,
+    Roots,
+}
+
+const EVENTS: [(Event, &str); 13] = [
+    (Event::Question, "questions"),
+    (Event::Round, "rounds without questions"),
+    (Event::Update, "updates"),
+    (Event::ListChange, "changes of lists"),
+    (Event::Acknowledged, "subscriptions"),
+    (Event::TaskMade, "tasks"),
+    (Event::TaskOver, "ends of tasks"),
+    (Event::Resumed, "streams taken up again"),
+    (Event::Theft, "thefts"),
+    (Event::Fault, "faults of connections"),
+    (Event::Crash, "crashes"),
+    (Event::Drain, "drains"),
+    (Event::Roots, "roots asked for"),
+];
+
 #[derive(Default)]
 pub(super) struct Ledger {
     faults: Mutex<Vec<String>>,
     story: Mutex<Vec<(Option<Instant>, String)>>,
     /// How often each leg of a call was started at a server, and how often it was sent.
     legs: Mutex<HashMap<(Mark, u64), (usize, usize)>>,
+    /// Calls whose client does not want them any more.
+    given_up: Mutex<HashSet<Mark>>,
     next: AtomicUsize,
-    questions: AtomicUsize,
-    servers: AtomicUsize,
-    running: AtomicUsize,
+    gauges: [Arc<AtomicUsize>; GAUGES],
+    events: [AtomicUsize; EVENTS.len()],
 }
 
 /// Something that is counted while it exists.
-pub(super) struct Present<'a>(&'a AtomicUsize);
+pub(super) struct Present(Arc<AtomicUsize>);
 
-impl Drop for Present<'_> {
+impl Drop for Present {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -73,8 +135,20 @@ impl Ledger {
     }
 
     pub(super) fn zero(&self, what: &str, count: usize) {
-        if count != 0 {
-            self.fault(format!("{count} {what} are left"));
+        self.at_most(what, count, 0);
+    }
+
+    pub(super) fn at_most(&self, what: &str, count: usize, most: usize) {
+        if count > most {
+            self.fault(format!("{count} {what} are left, where {most} could be"));
+        }
+    }
+
+    /// Everything that anybody is sent passes here: there is nothing of anybody else in it.
+    pub(super) fn reads(&self, principal: &str, text: &str) {
+        let foreign = |other: &&str| *other != principal && text.contains(&format!("{other}/"));
+        if let Some(other) = PRINCIPALS.iter().find(|other| foreign(other)) {
+            self.fault(format!("{principal} reads of {other}: {text}"));
         }
     }
 
@@ -96,18 +170,33 @@ impl Ledger {
         }
     }
 
-    pub(super) fn asked(&self) {
-        self.questions.fetch_add(1, Ordering::Relaxed);
+    /// A client does not want a call any more.
+    pub(super) fn gives_up(&self, mark: &Mark) {
+        lock(&self.given_up).insert(mark.clone());
     }
 
-    pub(super) fn server(&self) -> Present<'_> {
-        self.servers.fetch_add(1, Ordering::Relaxed);
-        Present(&self.servers)
+    /// Whether the client of a call does not want it any more.
+    pub(super) fn is_given_up(&self, mark: &Mark) -> bool {
+        lock(&self.given_up).contains(mark)
     }
 
-    pub(super) fn run(&self) -> Present<'_> {
-        self.running.fetch_add(1, Ordering::Relaxed);
-        Present(&self.running)
+    pub(super) fn happened(&self, event: Event) {
+        self.events[event as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often everything happened.
+    pub(super) fn events(&self) -> [(&'static str, usize); EVENTS.len()] {
+        EVENTS.map(|(event, words)| (words, self.events[event as usize].load(Ordering::Relaxed)))
+    }
+
+    pub(super) fn present(&self, gauge: Gauge) -> Present {
+        let gauge = self.gauges[gauge as usize].clone();
+        gauge.fetch_add(1, Ordering::Relaxed);
+        Present(gauge)
+    }
+
+    pub(super) fn count(&self, gauge: Gauge) -> usize {
+        self.gauges[gauge as usize].load(Ordering::Relaxed)
     }
 
     pub(super) fn faults(&self) -> Vec<String> {
@@ -122,26 +211,15 @@ impl Ledger {
             let seconds = at.zip(began).map_or(0.0, |(at, began)| (at - began).as_secs_f64());
             format!("{seconds:10.3} {words}")
         };
-        story.iter().rev().take(120).rev().map(line).collect::<Vec<_>>().join("\n")
+        let most = std::env::var("SIMULATION_STORY").ok().and_then(|n| n.parse().ok()).unwrap_or(120);
+        story.iter().rev().take(most).rev().map(line).collect::<Vec<_>>().join("\n")
     }
 
     pub(super) fn calls(&self) -> usize {
         self.next.load(Ordering::Relaxed)
     }
-
-    pub(super) fn questions(&self) -> usize {
-        self.questions.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn servers(&self) -> usize {
-        self.servers.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn running(&self) -> usize {
-        self.running.load(Ordering::Relaxed)
-    }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

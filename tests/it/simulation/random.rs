@@ -34,6 +34,16 @@ impl Random {
         self.below(n) == 0
     }
 
+    /// One of several.
+    pub(super) fn pick<'a, T>(&self, of: &'a [T]) -> Option<&'a T> {
+        of.get(usize::try_from(self.below(of.len().max(1) as u64)).unwrap_or_default())
+    }
+
+    /// A pause of less than a moment.
+    pub(super) async fn moment(&self) {
+        tokio::time::sleep(Duration::from_millis(self.below(50))).await;
+    }
+
     /// A pause: mostly short, sometimes long enough for every deadline to strike.
     pub(super) async fn pause(&self) {
         let millis = match self.below(20) {

@@ -39,6 +39,27 @@ async fn era_294_295_a_resource_is_subscribed_to_once_and_given_up_after_a_while
     assert_eq!(server.uris("resources/subscribe"), ["a:x", "a:y"]);
 }
 
+/// A server may speak on of something that was given up: that is meant for nobody, also where only one listens any more.
+#[tokio::test(start_paused = true)]
+async fn what_was_given_up_is_told_to_nobody_else() {
+    let server = Server::new(Speaks::Legacy);
+    let gateway = gateway(&server, Through::Pipe).await;
+    let (first, _) = listen_to(&gateway, to(&["a:x"]).id("a")).await;
+    let (mut second, _) = listen_to(&gateway, to(&["b:y"]).id("b")).await;
+    drop(first);
+    // First the subscription lingers, then the server is told to forget it and does not.
+    for after in [Duration::from_secs(1), Duration::from_secs(60)] {
+        tokio::time::sleep(after).await;
+        server.updates("a:x");
+        server.updates("b:y");
+        assert_eq!(next(&mut second).await, updated("b:y", "b"));
+    }
+    assert_eq!(server.uris("resources/unsubscribe"), ["a:x"]);
+    // Under a name that nobody ever subscribed to it can only be meant for the one who is left.
+    server.says(UPDATED, uri("c:z"));
+    assert_eq!(next(&mut second).await, updated("c:z", "b"));
+}
+
 #[tokio::test]
 async fn era_296_297_what_the_server_refuses_or_does_not_offer_is_left_out() {
     for through in EVERY_WAY {

@@ -219,6 +219,60 @@ async fn era_169_170_a_forgotten_session_begins_anew_and_is_set_up_again() {
     }
 }
 
+/// A server that keeps sessions, until it forgets the one that lives, and says so.
+async fn forgetful(lives: &Arc<Mutex<usize>>, handshakes: Arc<tokio::sync::Semaphore>) -> Scripted {
+    let lives = lives.clone();
+    Scripted::start(move |seen| {
+        let current = format!("s-{}", lives.lock().unwrap());
+        let handshakes = handshakes.clone();
+        async move {
+            if seen.method() == "initialize" {
+                handshakes.acquire().await.unwrap().forget();
+            } else if seen.header("mcp-session-id").is_some_and(|id| id != current) {
+                return Reply::empty(404);
+            } else if seen.method() == "resources/unsubscribe" {
+                return Reply::empty(500);
+            }
+            let reply = housekeeping(&seen, "2025-11-25", Some(&current));
+            reply.unwrap_or_else(|| if seen.method().is_empty() { Reply::empty(405) } else { ok(&seen) })
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn what_was_given_up_is_not_set_up_again_though_the_server_failed_to_hear_of_it() {
+    let lives = Arc::new(Mutex::new(1));
+    let server = forgetful(&lives, Arc::new(tokio::sync::Semaphore::new(2))).await;
+    let session = open(&connector(&server.url(), settings())).await.unwrap();
+    for uri in ["a:1", "a:2"] {
+        call(&session, outgoing(Method::ResourcesSubscribe, &json!({"uri": uri}))).await.unwrap();
+    }
+    call(&session, outgoing(Method::ResourcesUnsubscribe, &json!({"uri": "a:2"}))).await.unwrap_err();
+    *lives.lock().unwrap() = 2;
+    call(&session, tool("t")).await.unwrap();
+    let again = server.seen().into_iter().filter(|s| s.header("mcp-session-id") == Some("s-2"));
+    let again: Vec<_> = again.filter(|s| s.method() == "resources/subscribe").collect();
+    assert_eq!(again.iter().map(|s| &s.body["params"]["uri"]).collect::<Vec<_>>(), ["a:1"]);
+}
+
+#[tokio::test]
+async fn a_session_that_is_let_go_of_while_it_begins_anew_is_ended_at_the_server() {
+    let (lives, handshakes) = (Arc::new(Mutex::new(1)), Arc::new(tokio::sync::Semaphore::new(1)));
+    let server = forgetful(&lives, handshakes.clone()).await;
+    let session = open(&connector(&server.url(), settings())).await.unwrap();
+    *lives.lock().unwrap() = 2;
+    let calling = tokio::spawn(session.call(tool("t")));
+    server.wait_for_nth("initialize", 2).await;
+    calling.abort();
+    drop(session);
+    let first = server.wait_for("DELETE").await;
+    assert_eq!(first.header("mcp-session-id"), Some("s-1"));
+    handshakes.add_permits(1);
+    let second = server.wait_for_nth("DELETE", 2).await;
+    assert_eq!(second.header("mcp-session-id"), Some("s-2"));
+}
+
 #[tokio::test]
 async fn a_session_that_is_refused_again_and_again_fails_the_call() {
     let server = legacy(|_| async { Reply::text(404, "text/plain", "gone") }).await;

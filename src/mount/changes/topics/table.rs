@@ -29,6 +29,8 @@ pub(super) struct Table {
     pub(super) holders: HashMap<u64, Holder>,
     pub(super) held: HashMap<Principal, usize>,
     pub(super) lingering: usize,
+    /// What was given up in this session. The server may go on to speak of it: it was told only as well as that could be done.
+    given_up: HashSet<Arc<str>>,
     pub(super) next: u64,
     pub(super) is_kept: bool,
 }
@@ -95,10 +97,25 @@ pub(super) enum End {
 }
 
 impl Table {
-    /// Forgets what nobody holds any more.
+    /// Forgets what nobody holds any more, for the session is over.
     pub(super) fn forget_unheld(&mut self) {
         self.topics.retain(|_, topic| topic.until.is_none());
         self.lingering = 0;
+        self.given_up.clear();
+    }
+
+    /// Takes a topic out that nobody holds any more.
+    pub(super) fn give_up(&mut self, uri: &Arc<str>) {
+        self.topics.remove(uri);
+        self.lingering -= 1;
+        if self.given_up.len() < LINGERING {
+            self.given_up.insert(uri.clone());
+        }
+    }
+
+    /// Whether this was subscribed to in this session, or may have been, and is not any more.
+    pub(super) fn was_given_up(&self, uri: &str) -> bool {
+        self.given_up.contains(uri) || self.given_up.len() >= LINGERING
     }
 
     pub(super) fn leave(&mut self, id: u64, uri: &str, end: End) {
