@@ -40,6 +40,12 @@ impl Parties {
         self.others.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How many hear of changes.
+    pub(in crate::mount) fn count(&self) -> usize {
+        let others: Vec<_> = self.lock().by.values().cloned().collect();
+        self.plain.count() + others.iter().map(|changes| changes.count()).sum::<usize>()
+    }
+
     /// Those who send the same along as this caller.
     pub(in crate::mount) fn of(&self, caller: &Caller) -> Arc<Changes> {
         if caller.credentials.is_empty() {

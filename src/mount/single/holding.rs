@@ -28,7 +28,7 @@ impl Single {
         };
         let here = Holding {
             sessions: inner.pool.count(),
-            listeners: inner.changes.count(),
+            listeners: inner.parties.count(),
             resources: topics.iter().map(|topics| topics.count()).sum(),
             tasks: inner.tasks.registry.count(),
         };

@@ -243,7 +243,7 @@ mod tests {
     async fn the_system_watches_over_connections() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a socket");
         let url = format!("http://{}/mcp", listener.local_addr().expect("an address"));
-        let place = Place::of(&url.parse().expect("a URL"), None).expect("a place");
+        let place = Place::of(&url.parse().expect("a URL"), None, None).expect("a place");
         let Wire::Plain(stream) = place.connect(Duration::from_secs(5)).await.expect("a connection") else {
             panic!("no TLS")
         };
