@@ -104,7 +104,7 @@ impl Running {
     }
 
     /// Sends the request and sees the call through.
-    pub(super) async fn run(mut self, body: Bytes) -> Result<Raw, Failed> {
+    pub(super) async fn run(&mut self, body: Bytes) -> Result<Raw, Failed> {
         let handle = self.handle.clone();
         let server = &handle.core.server;
         let request = server.post(self.headers.clone(), body);
@@ -148,7 +148,8 @@ impl Running {
                 let is_lost = lost.reason() == Some(Reason::StreamLost);
                 return Err(if is_lost { Failed::Lost(lost) } else { Failed::Final(lost) });
             };
-            messages = self.resume(from, messages.retry(), &mut resumes).await?;
+            // On the heap, as it is rare and its state is large.
+            messages = Box::pin(self.resume(from, messages.retry(), &mut resumes)).await?;
         }
     }
 
@@ -158,7 +159,7 @@ impl Running {
             tokio::select! {
                 biased;
                 done = &mut work => return Attended::Done(done),
-                Some(incoming) = self.inbox.messages.recv() => match incoming {
+                incoming = self.inbox.message() => match incoming {
                     Incoming::Notification(said) => self.conversation.notified(said),
                     Incoming::Question(question) => {
                         if let Some(reply) = self.conversation.asked(question) {
@@ -168,8 +169,8 @@ impl Running {
                     Incoming::Withdrawn(id) => self.conversation.withdraw(id),
                 },
                 word = self.conversation.next() => writer::word(&self.handle.core, &self.epoch, word).await,
-                ended = &mut self.inbox.ended => {
-                    return Attended::Ended(ended.unwrap_or_else(|_| Err(self.handle.core.lost())));
+                ended = self.inbox.ended() => {
+                    return Attended::Ended(ended.unwrap_or_else(|| Err(self.handle.core.lost())));
                 }
             }
         }
@@ -282,7 +283,7 @@ impl Running {
         }
     }
 
-    fn end(mut self, outcome: Result<Raw, crate::jsonrpc::ErrorObject>) -> Result<Raw, Failed> {
+    fn end(&mut self, outcome: Result<Raw, crate::jsonrpc::ErrorObject>) -> Result<Raw, Failed> {
         self.abandon = None;
         outcome.map_err(|error| Failed::Final(self.conversation.failed(error)))
     }
