@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use rialto::jsonrpc::{Limits, Message, Payload, RequestId, encode_request, encode_result};
+use rialto::jsonrpc::{Encoded, Limits, Message, Payload, RequestId, encode_request, encode_result};
 
 const ROUNDS: usize = 7;
 const ROUND: Duration = Duration::from_millis(60);
@@ -37,11 +37,11 @@ fn main() {
     let _ = std::io::Write::write_all(&mut std::io::stdout(), table.as_bytes());
 }
 
-fn relay(text: Bytes, limits: Limits) -> Option<Bytes> {
+fn relay(text: Bytes, limits: Limits) -> Option<Encoded> {
     let id = RequestId::number(7);
     match Payload::parse(text, limits) {
         Ok(Payload::One(Message::Request(request))) => {
-            Some(encode_request(&id, &request.method, request.params.as_ref()))
+            Some(encode_request(&id, &request.method, request.params.as_ref()).into())
         }
         Ok(Payload::One(Message::Response(response))) => {
             response.outcome.ok().map(|result| encode_result(&id, &result))

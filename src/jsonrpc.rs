@@ -4,6 +4,7 @@
 //! [`RawObject`]s, edited by key where somebody must, and written again with unknown members, their order and the
 //! spelling of every number kept.
 
+mod encoded;
 mod error;
 mod id;
 mod message;
@@ -11,6 +12,7 @@ mod object;
 mod raw;
 pub mod scan;
 
+pub use encoded::Encoded;
 pub use error::{ErrorObject, code};
 pub use id::{IdError, RequestId};
 pub use message::{

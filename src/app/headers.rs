@@ -10,14 +10,20 @@ use http::{
     HeaderName, HeaderValue,
     header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS},
 };
-use tower::{Service, ServiceBuilder};
-use tower_http::set_header::SetResponseHeaderLayer;
+use tower::{Layer, Service, util::MapResponseLayer};
 
 use crate::auth::SHOWN_IN;
 
 /// Nothing may be loaded by what is shown, and nobody may frame it (Content Security Policy Level 3).
 const POLICY: HeaderValue =
     HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'");
+/// What an answer says that does not say it otherwise.
+const DEFAULTS: [(HeaderName, HeaderValue); 4] = [
+    (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    (CONTENT_SECURITY_POLICY, POLICY),
+    (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+];
 
 /// Lets every answer of `service` say it. To be put outermost, so that refusals say it too.
 pub(super) fn hardened<S>(
@@ -26,20 +32,16 @@ pub(super) fn hardened<S>(
 where
     S: Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static,
 {
-    ServiceBuilder::new()
-        .layer(default(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")))
-        .layer(default(REFERRER_POLICY, HeaderValue::from_static("no-referrer")))
-        .layer(default(CONTENT_SECURITY_POLICY, POLICY))
-        .layer(default(CACHE_CONTROL, HeaderValue::from_static("no-store")))
-        .layer(SetResponseHeaderLayer::appending(VARY, who as fn(&Response) -> Option<HeaderValue>))
-        .service(service)
+    MapResponseLayer::new(say as fn(Response) -> Response).layer(service)
 }
 
-fn default(name: HeaderName, value: HeaderValue) -> SetResponseHeaderLayer<HeaderValue> {
-    SetResponseHeaderLayer::if_not_present(name, value)
-}
-
-fn who(response: &Response) -> Option<HeaderValue> {
-    let is_said = response.headers().get_all(VARY).iter().any(|value| *value == SHOWN_IN);
-    (!is_said).then_some(SHOWN_IN)
+fn say(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    if headers.get_all(VARY).iter().all(|value| *value != SHOWN_IN) {
+        headers.append(VARY, SHOWN_IN);
+    }
+    for (name, value) in DEFAULTS {
+        headers.entry(name).or_insert(value);
+    }
+    response
 }

@@ -13,7 +13,7 @@ use http_body::{Frame, SizeHint};
 
 use crate::{
     hub::Fault,
-    jsonrpc::{ErrorObject, Raw, RequestId, code, encode_error, encode_result},
+    jsonrpc::{Encoded, ErrorObject, Raw, RequestId, code, encode_error, encode_result},
     protocol::Era,
 };
 
@@ -23,15 +23,15 @@ use super::sse::KeptAlive;
 pub struct Body(Kind);
 
 enum Kind {
-    Whole(Option<Bytes>),
+    Whole(Encoded),
     Events(Pin<Box<dyn Stream<Item = Bytes> + Send>>),
 }
 
 impl Body {
     /// All of it at once.
     #[must_use]
-    pub fn whole(bytes: Bytes) -> Self {
-        Self(Kind::Whole((!bytes.is_empty()).then_some(bytes)))
+    pub fn whole(text: impl Into<Encoded>) -> Self {
+        Self(Kind::Whole(text.into()))
     }
 
     /// Chunks as they come. Dropping the body drops the stream.
@@ -55,18 +55,18 @@ impl http_body::Body for Body {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         Poll::Ready(match &mut self.0 {
-            Kind::Whole(bytes) => bytes.take().map(|b| Ok(Frame::data(b))),
+            Kind::Whole(text) => text.next_piece().map(|b| Ok(Frame::data(b))),
             Kind::Events(events) => ready!(events.as_mut().poll_next(cx)).map(|b| Ok(Frame::data(b))),
         })
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self.0, Kind::Whole(None))
+        matches!(&self.0, Kind::Whole(text) if text.is_empty())
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
-            Kind::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64)),
+            Kind::Whole(text) => SizeHint::with_exact(text.len() as u64),
             Kind::Events(_) => SizeHint::default(),
         }
     }
@@ -93,7 +93,7 @@ pub(super) fn not_acceptable() -> Response<Body> {
 }
 
 /// A JSON body.
-pub(super) fn json(status: StatusCode, text: Bytes) -> Response<Body> {
+pub(super) fn json(status: StatusCode, text: impl Into<Encoded>) -> Response<Body> {
     let mut response = Response::new(Body::whole(text));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

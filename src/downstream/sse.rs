@@ -22,12 +22,15 @@ pub(super) fn event(id: Option<&str>, data: &[u8]) -> Bytes {
     let mut text = Vec::with_capacity(data.len() + 32 + id.map_or(0, str::len));
     text.extend_from_slice(MESSAGE);
     put_id(&mut text, id);
-    for line in data.split(|&b| b == b'\n' || b == b'\r') {
-        text.extend_from_slice(b"data: ");
-        text.extend_from_slice(line);
-        text.push(b'\n');
+    text.extend_from_slice(b"data: ");
+    let mut start = 0;
+    for end in memchr::memchr2_iter(b'\n', b'\r', data) {
+        text.extend_from_slice(&data[start..end]);
+        text.extend_from_slice(b"\ndata: ");
+        start = end + 1;
     }
-    text.push(b'\n');
+    text.extend_from_slice(&data[start..]);
+    text.extend_from_slice(b"\n\n");
     Bytes::from(text)
 }
 

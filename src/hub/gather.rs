@@ -58,7 +58,7 @@ impl<M: Mount + Clone> Mount for Gather<M> {
             return self.0.call(call);
         }
         let below = self.0.clone();
-        Box::pin(async move { gather(below, call).await })
+        Box::pin(gather(below, call))
     }
 
     fn describe(&self, caller: &Arc<Caller>) -> BoxFuture<Result<Arc<Description>, Fault>> {

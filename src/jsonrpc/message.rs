@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{
-    ErrorObject, Kind, Raw, RawObject, RequestId, code,
+    Encoded, ErrorObject, Kind, Raw, RawObject, RequestId, code,
     scan::{ScanError, ScanLimits},
 };
 
@@ -143,9 +143,9 @@ impl Payload {
     /// # Errors
     /// When the text as a whole is refused. Faulty elements of a batch are reported in their place.
     pub fn parse(text: Bytes, limits: Limits) -> Result<Self, ParseError> {
-        let raw = Raw::scan(text, limits.scan).map_err(ParseError::anonymous)?;
+        let (raw, members) = Raw::outlined(&text, limits.scan).map_err(ParseError::anonymous)?;
         match raw.kind() {
-            Kind::Object => Message::read(&raw).map(Self::One),
+            Kind::Object => Message::of(&RawObject::at(&raw.bytes(), members)).map(Self::One),
             Kind::Array => {
                 let elements = raw.to_array().unwrap_or_default();
                 if elements.is_empty() {
@@ -176,7 +176,13 @@ impl Message {
     /// # Errors
     /// What is wrong with it, with the id where that much could be read.
     pub fn read(value: &Raw) -> Result<Self, ParseError> {
-        let Some(object) = value.to_object() else { return Err(ParseError::anonymous(ParseFault::NotAnObject)) };
+        match value.to_object() {
+            Some(object) => Self::of(&object),
+            None => Err(ParseError::anonymous(ParseFault::NotAnObject)),
+        }
+    }
+
+    fn of(object: &RawObject) -> Result<Self, ParseError> {
         let raw_id = object.get("id");
         let id = raw_id.map(RequestId::new).transpose();
         let fail = |fault| ParseError { fault, id: id.as_ref().ok().cloned().flatten() };
@@ -237,14 +243,12 @@ pub fn encode_notification(method: &str, params: Option<&RawObject>) -> Bytes {
 
 /// Writes the answer to request `id`.
 #[must_use]
-pub fn encode_result(id: &RequestId, result: &Raw) -> Bytes {
-    let mut text = frame(48 + result.as_bytes().len());
-    text.extend_from_slice(b",\"id\":");
-    text.extend_from_slice(id.raw().as_bytes());
-    text.extend_from_slice(b",\"result\":");
-    text.extend_from_slice(result.as_bytes());
-    text.push(b'}');
-    Bytes::from(text)
+pub fn encode_result(id: &RequestId, result: &Raw) -> Encoded {
+    let mut head = frame(48 + id.raw().as_bytes().len());
+    head.extend_from_slice(b",\"id\":");
+    head.extend_from_slice(id.raw().as_bytes());
+    head.extend_from_slice(b",\"result\":");
+    Encoded::around(head, result, b"}")
 }
 
 /// Writes an error, without an id where none could be read.

@@ -1,14 +1,19 @@
 //! A JSON object one level deep: keys and raw values, in the order they came.
 
+use std::{borrow::Cow, ops::Range};
+
 use bytes::Bytes;
 
-use super::{Raw, scan};
+use super::{
+    Raw,
+    scan::{self, Place},
+};
 
 /// A key with its quotes, as it was written.
 #[derive(Clone)]
 enum Key {
     /// A part of the text that the object was split from. Most keys are never looked at again, so they share nothing.
-    Split(usize, usize),
+    Split(Range<usize>),
     /// Put in by us.
     Set(Bytes),
 }
@@ -16,27 +21,34 @@ enum Key {
 #[derive(Clone)]
 struct Member {
     key: Key,
+    /// Whether the key is spelled with escapes.
+    is_escaped: bool,
     value: Raw,
 }
 
 impl Member {
+    /// A member that we put in.
+    fn new(name: &str, value: Raw) -> Self {
+        let key = Raw::from(name).bytes();
+        Self { is_escaped: memchr::memchr(b'\\', &key).is_some(), key: Key::Set(key), value }
+    }
+
     fn key<'a>(&'a self, text: &'a [u8]) -> &'a [u8] {
         match &self.key {
-            Key::Split(start, end) => &text[*start..*end],
+            Key::Split(place) => &text[place.clone()],
             Key::Set(key) => key,
         }
     }
 
-    /// The key without its quotes.
-    fn inner<'a>(&'a self, text: &'a [u8]) -> &'a [u8] {
+    /// The key without its quotes and escapes.
+    fn name<'a>(&'a self, text: &'a [u8]) -> Cow<'a, [u8]> {
         let key = self.key(text);
-        &key[1..key.len() - 1]
+        let inner = &key[1..key.len() - 1];
+        if self.is_escaped { scan::unescape(inner) } else { Cow::Borrowed(inner) }
     }
 
     fn is(&self, text: &[u8], name: &str) -> bool {
-        let inner = self.inner(text);
-        inner == name.as_bytes()
-            || (memchr::memchr(b'\\', inner).is_some() && *scan::unescape(inner) == *name.as_bytes())
+        *self.name(text) == *name.as_bytes()
     }
 }
 
@@ -71,20 +83,17 @@ impl RawObject {
 
     /// Splits a scanned text that is an object.
     pub(super) fn split(text: &Bytes) -> Self {
-        let mut members = Vec::with_capacity(8);
-        let mut at = scan::skip_space(text, 1);
-        while text.get(at) == Some(&b'"') {
-            let key_end = scan::string_end(text, at);
-            let colon = scan::skip_space(text, key_end);
-            let start = scan::skip_space(text, colon + 1);
-            let end = scan::value_end(text, start);
-            members.push(Member { key: Key::Split(at, key_end), value: Raw::slice_of(text, start, end) });
-            at = scan::skip_space(text, end);
-            if text.get(at) == Some(&b',') {
-                at = scan::skip_space(text, at + 1);
-            }
-        }
-        Self { text: text.clone(), untouched: true, members }
+        Self::at(text, scan::members(text))
+    }
+
+    /// The object in a scanned text whose members stand at these places.
+    pub(super) fn at(text: &Bytes, places: Vec<Place>) -> Self {
+        let member = |Place { key, is_escaped, value }| Member {
+            key: Key::Split(key),
+            is_escaped,
+            value: Raw::slice_of(text, value.start, value.end),
+        };
+        Self { text: text.clone(), untouched: true, members: places.into_iter().map(member).collect() }
     }
 
     /// The value at `name`.
@@ -110,7 +119,7 @@ impl RawObject {
         self.untouched = false;
         match self.members.iter_mut().find(|m| m.is(&self.text, name)) {
             Some(member) => member.value = value,
-            None => self.members.push(Member { key: Key::Set(Raw::from(name).bytes()), value }),
+            None => self.members.push(Member::new(name, value)),
         }
     }
 
@@ -125,21 +134,18 @@ impl RawObject {
     pub fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
         let before = self.members.len();
         let text = &self.text;
-        self.members.retain(|m| {
-            let name = scan::unescape(m.inner(text));
-            std::str::from_utf8(&name).map_or(true, &mut keep)
-        });
+        self.members.retain(|m| std::str::from_utf8(&m.name(text)).map_or(true, &mut keep));
         if self.members.len() != before {
             self.untouched = false;
         }
     }
 
     /// The members in order, their names decoded.
-    pub fn iter(&self) -> impl Iterator<Item = (std::borrow::Cow<'_, str>, &Raw)> {
+    pub fn iter(&self) -> impl Iterator<Item = (Cow<'_, str>, &Raw)> {
         self.members.iter().map(|m| {
-            let name = match scan::unescape(m.inner(&self.text)) {
-                std::borrow::Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
-                std::borrow::Cow::Owned(bytes) => String::from_utf8_lossy(&bytes).into_owned().into(),
+            let name = match m.name(&self.text) {
+                Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
+                Cow::Owned(bytes) => String::from_utf8_lossy(&bytes).into_owned().into(),
             };
             (name, &m.value)
         })
@@ -211,15 +217,14 @@ impl PartialEq for RawObject {
 /// Takes members whose names differ; a name that comes twice stands twice.
 impl FromIterator<(String, Raw)> for RawObject {
     fn from_iter<I: IntoIterator<Item = (String, Raw)>>(members: I) -> Self {
-        let member = |(name, value): (String, Raw)| Member { key: Key::Set(Raw::from(&*name).bytes()), value };
+        let member = |(name, value): (String, Raw)| Member::new(&name, value);
         Self { members: members.into_iter().map(member).collect(), ..Self::default() }
     }
 }
 
 impl<const N: usize> From<[(&str, Raw); N]> for RawObject {
     fn from(members: [(&str, Raw); N]) -> Self {
-        let members =
-            members.into_iter().map(|(name, value)| Member { key: Key::Set(Raw::from(name).bytes()), value }).collect();
+        let members = members.into_iter().map(|(name, value)| Member::new(name, value)).collect();
         Self { members, ..Self::default() }
     }
 }

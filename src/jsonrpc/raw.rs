@@ -7,7 +7,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     RawObject,
-    scan::{self, ScanError, ScanLimits},
+    scan::{self, Outline, Place, ScanError, ScanLimits},
 };
 
 /// What a JSON value is, by its first byte.
@@ -48,10 +48,13 @@ impl Raw {
     /// # Errors
     /// What [`scan::scan`] finds.
     pub fn scan(bytes: Bytes, limits: ScanLimits) -> Result<Self, ScanError> {
-        scan::scan(&bytes, limits)?;
-        let start = scan::skip_space(&bytes, 0);
-        let end = scan::value_end(&bytes, start);
-        Ok(Self(bytes.slice(start..end)))
+        Self::outlined(&bytes, limits).map(|(value, _)| value)
+    }
+
+    /// The same, with the members of the object that it may be.
+    pub(super) fn outlined(bytes: &Bytes, limits: ScanLimits) -> Result<(Self, Vec<Place>), ScanError> {
+        let Outline { value, members } = scan::outline(bytes, limits)?;
+        Ok((Self(bytes.slice(value)), members))
     }
 
     /// A part of a text that was scanned as a whole.

@@ -4,7 +4,11 @@
 //! depth. Two parsers that disagree about such a text are how requests are smuggled past a policy, so one iterative
 //! pass refuses them all and everybody after it may rely on the result.
 
-use std::{borrow::Cow, collections::HashSet};
+mod walk;
+
+use std::{borrow::Cow, collections::HashSet, ops::Range};
+
+pub(super) use walk::{Place, members, plain_length, skip_space, unescape, value_end};
 
 /// How much a text may hold, and where a repeated key is an error.
 #[derive(Clone, Copy, Debug)]
@@ -57,38 +61,63 @@ impl ScanError {
 /// # Errors
 /// The first thing that is wrong, with its place.
 pub fn scan(text: &[u8], limits: ScanLimits) -> Result<(), ScanError> {
+    outline(text, limits).map(drop)
+}
+
+/// Where the value of a text stands, and the members of the object that it may be.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Outline {
+    /// The value without white space around it.
+    pub(super) value: Range<usize>,
+    /// In the order they come; none where the value is no object.
+    pub(super) members: Vec<Place>,
+}
+
+/// The same as [`scan`], with what it saw on the way.
+pub(super) fn outline(text: &[u8], limits: ScanLimits) -> Result<Outline, ScanError> {
     if let Err(e) = std::str::from_utf8(text) {
         return Err(ScanError::Syntax(e.valid_up_to()));
     }
-    let mut scanner =
-        Scanner { text, at: 0, nodes: 0, limits, open: Vec::with_capacity(8), keys: Vec::with_capacity(16) };
-    scanner.run()
+    let (open, keys, members) = (Vec::with_capacity(8), Vec::with_capacity(16), Vec::with_capacity(4));
+    let start = skip_space(text, 0);
+    let mut scanner = Scanner { text, start, at: start, nodes: 0, limits, open, keys, members };
+    let end = scanner.run()?;
+    Ok(Outline { value: start..end, members: scanner.members })
 }
 
 /// Few enough keys to be compared one by one; above it a set pays.
 const FEW_KEYS: usize = 12;
 
-struct Frame {
+struct Frame<'a> {
     object: bool,
     /// Where the keys of this object begin in `Scanner::keys`.
     first_key: usize,
-    many: Option<HashSet<Vec<u8>>>,
+    many: Option<HashSet<Cow<'a, [u8]>>>,
 }
 
 struct Scanner<'a> {
     text: &'a [u8],
+    start: usize,
     at: usize,
     nodes: usize,
     limits: ScanLimits,
-    open: Vec<Frame>,
-    /// Where the keys of the open objects begin and end, without their quotes.
-    keys: Vec<(usize, usize)>,
+    open: Vec<Frame<'a>>,
+    /// The keys of the open objects, without quotes and escapes.
+    keys: Vec<Cow<'a, [u8]>>,
+    /// The members of the outermost value.
+    members: Vec<Place>,
 }
 
 impl Scanner<'_> {
-    fn run(&mut self) -> Result<(), ScanError> {
+    /// Runs to the end of the text, and returns where the value ends.
+    fn run(&mut self) -> Result<usize, ScanError> {
         'value: loop {
             self.space();
+            if self.open.len() == 1
+                && let Some(member) = self.members.last_mut()
+            {
+                member.value.start = self.at - self.start;
+            }
             self.nodes += 1;
             if self.nodes > self.limits.nodes {
                 return Err(ScanError::TooManyNodes);
@@ -115,9 +144,7 @@ impl Scanner<'_> {
                         continue 'value;
                     }
                 }
-                Some(b'"') => {
-                    self.string()?;
-                }
+                Some(b'"') => drop(self.string()?),
                 Some(b't') => self.literal(b"true")?,
                 Some(b'f') => self.literal(b"false")?,
                 Some(b'n') => self.literal(b"null")?,
@@ -126,9 +153,15 @@ impl Scanner<'_> {
             }
             // A value has ended: what follows it?
             loop {
+                let end = self.at;
+                if self.open.len() == 1
+                    && let Some(member) = self.members.last_mut()
+                {
+                    member.value.end = end - self.start;
+                }
                 self.space();
                 let Some(frame) = self.open.last() else {
-                    return if self.at == self.text.len() { Ok(()) } else { Err(ScanError::Syntax(self.at)) };
+                    return if self.at == self.text.len() { Ok(end) } else { Err(ScanError::Syntax(self.at)) };
                 };
                 match (self.peek(), frame.object) {
                     (Some(b','), object) => {
@@ -178,11 +211,14 @@ impl Scanner<'_> {
         if self.peek() != Some(b'"') {
             return Err(ScanError::Syntax(self.at));
         }
-        let start = self.at + 1;
-        self.string()?;
-        let end = self.at - 1;
+        let start = self.at;
+        let is_escaped = self.string()?;
         if self.open.len() <= self.limits.unique_depth {
-            self.unique(start, end)?;
+            self.unique(start + 1..self.at - 1, is_escaped)?;
+        }
+        if self.open.len() == 1 {
+            let key = start - self.start..self.at - self.start;
+            self.members.push(Place { key, is_escaped, value: 0..0 });
         }
         self.space();
         if self.peek() != Some(b':') {
@@ -192,37 +228,40 @@ impl Scanner<'_> {
         Ok(())
     }
 
-    fn unique(&mut self, start: usize, end: usize) -> Result<(), ScanError> {
-        let text = self.text;
+    fn unique(&mut self, key: Range<usize>, is_escaped: bool) -> Result<(), ScanError> {
         let Some(frame) = self.open.last_mut() else { return Ok(()) };
-        let key = unescape(&text[start..end]);
+        let (text, start) = (self.text, key.start);
+        let key = if is_escaped { unescape(&text[key]) } else { Cow::Borrowed(&text[key]) };
         if let Some(many) = &mut frame.many {
-            return if many.insert(key.into_owned()) { Ok(()) } else { Err(ScanError::DuplicateKey(start)) };
+            return if many.insert(key) { Ok(()) } else { Err(ScanError::DuplicateKey(start)) };
         }
         let known = &self.keys[frame.first_key..];
-        if known.iter().any(|&(s, e)| unescape(&text[s..e]) == key) {
+        if known.contains(&key) {
             return Err(ScanError::DuplicateKey(start));
         }
-        if known.len() >= FEW_KEYS {
-            let mut many: HashSet<Vec<u8>> = known.iter().map(|&(s, e)| unescape(&text[s..e]).into_owned()).collect();
-            many.insert(key.into_owned());
-            frame.many = Some(many);
+        if known.len() < FEW_KEYS {
+            self.keys.push(key);
+        } else {
+            frame.many = Some(self.keys.drain(frame.first_key..).chain([key]).collect());
         }
-        self.keys.push((start, end));
         Ok(())
     }
 
-    /// Passes over a string, its quotes included.
-    fn string(&mut self) -> Result<(), ScanError> {
+    /// Passes over a string, its quotes included, and returns whether there are escapes in it.
+    fn string(&mut self) -> Result<bool, ScanError> {
+        let mut is_escaped = false;
         self.at += 1;
         loop {
             self.at += plain_length(&self.text[self.at..]);
             match self.peek() {
                 Some(b'"') => {
                     self.at += 1;
-                    return Ok(());
+                    return Ok(is_escaped);
                 }
-                Some(b'\\') => self.escape()?,
+                Some(b'\\') => {
+                    is_escaped = true;
+                    self.escape()?;
+                }
                 _ => return Err(ScanError::Syntax(self.at)),
             }
         }
@@ -304,122 +343,4 @@ impl Scanner<'_> {
         }
         if self.at == start { Err(ScanError::Syntax(start)) } else { Ok(()) }
     }
-}
-
-/// The text of a string without its escapes. Works on text that was scanned; anything else is returned as it is.
-pub(super) fn unescape(inner: &[u8]) -> Cow<'_, [u8]> {
-    if memchr::memchr(b'\\', inner).is_none() {
-        return Cow::Borrowed(inner);
-    }
-    let mut quoted = Vec::with_capacity(inner.len() + 2);
-    quoted.push(b'"');
-    quoted.extend_from_slice(inner);
-    quoted.push(b'"');
-    match serde_json::from_slice::<String>(&quoted) {
-        Ok(text) => Cow::Owned(text.into_bytes()),
-        Err(_) => Cow::Borrowed(inner),
-    }
-}
-
-/// How many bytes of a string are looked at word by word before it counts as long.
-const SHORT: usize = 32;
-/// How many bytes of a long string are looked at together.
-const WIDE: usize = 64;
-
-/// How many bytes from the start need no attention inside a string: no quote, no backslash, no control character.
-pub(super) fn plain_length(text: &[u8]) -> usize {
-    let (start, rest) = text.split_at(text.len().min(SHORT));
-    let at = plain_words(start);
-    if at < start.len() || rest.is_empty() {
-        return at;
-    }
-    // In wide steps, which the compiler turns into vector instructions.
-    let wide = rest
-        .chunks_exact(WIDE)
-        .take_while(|chunk| !chunk.iter().fold(false, |hit, &b| hit | (b < 0x20) | (b == b'"') | (b == b'\\')));
-    let at = SHORT + wide.count() * WIDE;
-    at + plain_words(&text[at..])
-}
-
-/// The same, eight bytes at a time.
-fn plain_words(text: &[u8]) -> usize {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    const HIGH: u64 = ONES << 7;
-    let mut at = 0;
-    let mut chunks = text.chunks_exact(8);
-    for chunk in &mut chunks {
-        let mut word = [0; 8];
-        word.copy_from_slice(chunk);
-        let word = u64::from_le_bytes(word);
-        let quote = word ^ (ONES * u64::from(b'"'));
-        let slash = word ^ (ONES * u64::from(b'\\'));
-        // The classic "has a byte less than n" trick, exact for its lowest hit.
-        let hits = (word.wrapping_sub(ONES * 0x20) & !word
-            | quote.wrapping_sub(ONES) & !quote
-            | slash.wrapping_sub(ONES) & !slash)
-            & HIGH;
-        if hits != 0 {
-            return at + (hits.trailing_zeros() / 8) as usize;
-        }
-        at += 8;
-    }
-    at + chunks.remainder().iter().take_while(|&&b| b >= 0x20 && b != b'"' && b != b'\\').count()
-}
-
-/// Where the value that begins at `at` ends. The text must have been scanned.
-pub(super) fn value_end(text: &[u8], at: usize) -> usize {
-    let mut depth = 0_usize;
-    let mut at = at;
-    while let Some(&byte) = text.get(at) {
-        match byte {
-            b'"' => {
-                at = string_end(text, at);
-                if depth == 0 {
-                    return at;
-                }
-                continue;
-            }
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' => {
-                depth = depth.saturating_sub(1);
-                if depth == 0 {
-                    return at + 1;
-                }
-            }
-            _ if depth == 0 => {
-                let rest = &text[at..];
-                return at
-                    + rest
-                        .iter()
-                        .position(|b| matches!(b, b',' | b'}' | b']' | b':' | b' ' | b'\t' | b'\n' | b'\r'))
-                        .unwrap_or(rest.len());
-            }
-            _ => {}
-        }
-        at += 1;
-    }
-    text.len()
-}
-
-/// Where the string that begins with the quote at `at` ends, its closing quote included.
-pub(super) fn string_end(text: &[u8], at: usize) -> usize {
-    let mut at = at + 1;
-    while at < text.len() {
-        at += plain_length(&text[at..]);
-        match text.get(at) {
-            Some(b'"') => return at + 1,
-            Some(b'\\') => at += 2,
-            Some(_) => at += 1,
-            None => break,
-        }
-    }
-    text.len()
-}
-
-/// The first byte at or after `at` that is not white space.
-pub(super) fn skip_space(text: &[u8], mut at: usize) -> usize {
-    while matches!(text.get(at), Some(b' ' | b'\t' | b'\n' | b'\r')) {
-        at += 1;
-    }
-    at
 }

@@ -3,13 +3,14 @@
 use std::{
     pin::Pin,
     sync::{
-        Arc, OnceLock,
+        Arc, LazyLock, OnceLock,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
 };
 
 use http::HeaderName;
+use memchr::memmem::Finder;
 use tokio::time::Instant;
 
 use crate::{
@@ -169,12 +170,13 @@ fn ending(method: usize, outcome: &Result<Outcome, Fault>) -> usize {
 /// escaped, so that they can only be a name or a text of their own.
 fn failed(result: &Raw) -> bool {
     const NAME: &[u8] = b"\"isError\"";
+    static FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(NAME));
     let bytes = result.as_bytes();
     let is_true = |at: usize| {
         let rest = bytes[at + NAME.len()..].trim_ascii_start();
         rest.strip_prefix(b":").is_some_and(|rest| rest.trim_ascii_start().starts_with(b"true"))
     };
-    memchr::memmem::find_iter(bytes, NAME).any(is_true)
+    FINDER.find_iter(bytes).any(is_true)
         && result.to_object().and_then(|object| object.get("isError")?.as_bool()) == Some(true)
 }
 

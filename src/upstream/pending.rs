@@ -6,8 +6,6 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::sync::{mpsc, oneshot};
-
 use crate::{
     hub::Fault,
     jsonrpc::{ErrorObject, Notification, Raw, RawObject, Request, RequestId},
@@ -17,8 +15,9 @@ use crate::{
     },
 };
 
-/// How many messages may wait for one call. Beyond it progress and log messages are dropped.
-const INBOX: usize = 256;
+mod inbox;
+
+pub(crate) use inbox::Inbox;
 
 /// What reaches a running call beside its own stream.
 #[derive(Debug)]
@@ -34,15 +33,6 @@ pub(crate) enum Incoming {
 /// How a call ends.
 pub(crate) type Ended = Result<Result<Raw, ErrorObject>, Fault>;
 
-/// The receiving ends of one pending call.
-#[derive(Debug)]
-pub(crate) struct Inbox {
-    /// Messages that belong to the call.
-    pub(crate) messages: mpsc::Receiver<Incoming>,
-    /// The response, or why there will be none.
-    pub(crate) ended: oneshot::Receiver<Ended>,
-}
-
 struct Entry {
     order: u64,
     may_ask: bool,
@@ -51,8 +41,7 @@ struct Entry {
     capabilities: ClientCapabilities,
     /// The task whose result is waited for.
     task: Option<String>,
-    messages: mpsc::Sender<Incoming>,
-    ended: oneshot::Sender<Ended>,
+    post: inbox::Post,
 }
 
 /// The pending calls of a session, by the id under which they were sent.
@@ -80,8 +69,7 @@ impl Pending {
         capabilities: ClientCapabilities,
         task: Option<String>,
     ) -> Option<(u64, Inbox)> {
-        let (messages, messages_out) = mpsc::channel(INBOX);
-        let (ended, ended_out) = oneshot::channel();
+        let (post, inbox) = inbox::inbox();
         let mut inner = self.lock();
         if inner.closed {
             return None;
@@ -95,8 +83,8 @@ impl Pending {
                 break id;
             }
         };
-        inner.calls.insert(id, Entry { order, may_ask, hears, capabilities, task, messages, ended });
-        Some((id, Inbox { messages: messages_out, ended: ended_out }))
+        inner.calls.insert(id, Entry { order, may_ask, hears, capabilities, task, post });
+        Some((id, inbox))
     }
 
     /// Takes a call out; whether it was still there.
@@ -107,7 +95,7 @@ impl Pending {
     /// Ends a call with its response; `false` when nobody waits for it.
     pub(crate) fn end(&self, id: u64, outcome: Result<Raw, ErrorObject>) -> bool {
         match self.lock().calls.remove(&id) {
-            Some(entry) => entry.ended.send(Ok(outcome)).is_ok(),
+            Some(entry) => entry.post.end(Ok(outcome)),
             None => false,
         }
     }
@@ -125,7 +113,7 @@ impl Pending {
     /// Ends one call with a fault; `false` when nobody waits for it.
     pub(crate) fn fail(&self, id: u64, fault: Fault) -> bool {
         match self.lock().calls.remove(&id) {
-            Some(entry) => entry.ended.send(Err(fault)).is_ok(),
+            Some(entry) => entry.post.end(Err(fault)),
             None => false,
         }
     }
@@ -135,16 +123,14 @@ impl Pending {
         let mut inner = self.lock();
         inner.closed = true;
         for (_, entry) in inner.calls.drain() {
-            let _ = entry.ended.send(Err(fault.clone()));
+            entry.post.end(Err(fault.clone()));
         }
     }
 
     /// Hands a message to a call; the message comes back when the call is gone or its inbox is full.
     pub(crate) fn deliver(&self, id: u64, message: Incoming) -> Result<(), Incoming> {
         match self.lock().calls.get(&id) {
-            Some(entry) => entry.messages.try_send(message).map_err(|e| match e {
-                mpsc::error::TrySendError::Full(m) | mpsc::error::TrySendError::Closed(m) => m,
-            }),
+            Some(entry) => entry.post.put(message),
             None => Err(message),
         }
     }
@@ -152,7 +138,7 @@ impl Pending {
     /// The server takes a question back that it asked outside every call's own stream: whichever call carries it, drops it.
     pub(crate) fn withdraw(&self, question: &RequestId) {
         for entry in self.lock().calls.values().filter(|entry| entry.may_ask) {
-            let _ = entry.messages.try_send(Incoming::Withdrawn(question.clone()));
+            let _ = entry.post.put(Incoming::Withdrawn(question.clone()));
         }
     }
 

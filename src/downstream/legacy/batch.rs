@@ -52,7 +52,7 @@ pub(super) async fn answer(
             Ok(Message::Response(response)) => session.answered(response),
             Err(fault) => {
                 is_answered = true;
-                post.answer(fault.id.as_ref(), encode_error(fault.id.as_ref(), &fault.to_error()));
+                post.answer(fault.id.as_ref(), encode_error(fault.id.as_ref(), &fault.to_error()).into());
             }
         }
     }

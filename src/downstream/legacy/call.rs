@@ -10,14 +10,13 @@ use std::{
     task::Poll,
 };
 
-use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 
 use crate::{
     hub::{Answer, Attempt, BoxFuture, Call, Credentials, Fault, Life, Outcome, Peer, Question, Reason, Refusal},
     jsonrpc::{
-        ErrorObject, Notification, Raw, RawObject, Request, RequestId, code, encode_error, encode_notification,
-        encode_result,
+        Encoded, ErrorObject, Notification, Raw, RawObject, Request, RequestId, code, encode_error,
+        encode_notification, encode_result,
     },
     protocol::{ClientCapabilities, Era, Method, meta, method::notification, tasks, trace},
 };
@@ -53,7 +52,7 @@ pub(super) struct Calling {
 /// What comes of a request.
 pub(super) enum Begun {
     /// The answer is known.
-    Answered(Bytes),
+    Answered(Encoded),
     /// It has to be waited for; says whether there was an answer.
     Runs(BoxFuture<bool>),
 }
@@ -61,7 +60,7 @@ pub(super) enum Begun {
 /// Begins a request other than `initialize`.
 pub(super) fn begin(context: &Context<'_>, session: &Arc<Session>, request: Request, post: &Arc<Post>) -> Begun {
     let Request { id, method, params } = request;
-    let fail = |error: &ErrorObject| Begun::Answered(encode_error(Some(&id), error));
+    let fail = |error: &ErrorObject| Begun::Answered(encode_error(Some(&id), error).into());
     let method = match Method::parse(&method) {
         Method::Ping => return Begun::Answered(encode_result(&id, &Raw::constant("{}"))),
         Method::Other(name) if name.starts_with("notifications/") => return unknown(&id, &name),
@@ -89,7 +88,7 @@ pub(super) fn begin(context: &Context<'_>, session: &Arc<Session>, request: Requ
         }
         Err(Refused::Busy) => {
             let fault = Fault::gateway(Reason::Busy, "too many requests of this session run at once");
-            return Begun::Answered(reply::words(&id, &fault));
+            return Begun::Answered(reply::words(&id, &fault).into());
         }
         Err(Refused::Ended) => return fail(&ErrorObject::new(code::INVALID_REQUEST, "the session is over")),
     }
@@ -128,11 +127,11 @@ pub(super) fn begin(context: &Context<'_>, session: &Arc<Session>, request: Requ
 }
 
 fn unknown(id: &RequestId, method: &str) -> Begun {
-    Begun::Answered(reply::words(id, &Fault::method_not_found(method)))
+    Begun::Answered(reply::words(id, &Fault::method_not_found(method)).into())
 }
 
 /// The answer on the wire.
-fn worded(id: &RequestId, method: &Method, ended: Result<Outcome, Fault>) -> Bytes {
+fn worded(id: &RequestId, method: &Method, ended: Result<Outcome, Fault>) -> Encoded {
     match ended {
         // Clients exist that take nothing but an empty object here.
         Ok(Outcome::Complete(_))
@@ -142,9 +141,10 @@ fn worded(id: &RequestId, method: &Method, ended: Result<Outcome, Fault>) -> Byt
         }
         Ok(Outcome::Complete(result) | Outcome::Task(result)) => encode_result(id, &result),
         Ok(Outcome::NeedsInput { .. }) => {
-            reply::words(id, &Fault::gateway(Reason::Internal, "a question was left open that this client cannot see"))
+            let words = "a question was left open that this client cannot see";
+            reply::words(id, &Fault::gateway(Reason::Internal, words)).into()
         }
-        Err(fault) => reply::words(id, &fault),
+        Err(fault) => reply::words(id, &fault).into(),
     }
 }
 

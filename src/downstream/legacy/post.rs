@@ -14,7 +14,7 @@ use http::{Response, StatusCode};
 
 use crate::{
     hub::{BoxFuture, Fault, Reason},
-    jsonrpc::{RequestId, encode_error},
+    jsonrpc::{Encoded, RequestId, encode_error},
 };
 
 use super::{
@@ -50,7 +50,7 @@ pub(super) struct Post {
 
 #[derive(Default)]
 struct Inner {
-    answers: Vec<Bytes>,
+    answers: Vec<Encoded>,
     stream: Option<Arc<StreamLog>>,
     /// The client was gone before it heard of a stream: there is no way to it any more.
     is_lost: bool,
@@ -85,7 +85,7 @@ impl Post {
         if inner.stream.is_none() && self.can_stream && !inner.is_lost {
             let stream = self.session.upgrade()?.open_stream();
             for answer in inner.answers.drain(..) {
-                stream.push(Weight::Heavy, &answer);
+                stream.push(Weight::Heavy, &answer.into_bytes());
             }
             inner.stream = Some(stream);
             self.upgraded.wake();
@@ -94,7 +94,7 @@ impl Post {
     }
 
     /// The answer to request `id`.
-    pub(super) fn answer(&self, id: Option<&RequestId>, text: Bytes) {
+    pub(super) fn answer(&self, id: Option<&RequestId>, text: Encoded) {
         let mut inner = self.lock();
         match &inner.stream {
             Some(stream) if inner.was_handed && text.len() > BYTES && !stream.has_reader() => {
@@ -103,7 +103,7 @@ impl Post {
                 stream.push(Weight::Heavy, &encode_error(id, &fault.to_error()));
             }
             Some(stream) => {
-                stream.push(Weight::Heavy, &text);
+                stream.push(Weight::Heavy, &text.into_bytes());
             }
             None if inner.is_lost => {}
             None => inner.answers.push(text),
@@ -139,13 +139,13 @@ impl Post {
             (Shape::Batch, Some(last)) => {
                 let mut text = Vec::with_capacity(answers.iter().map(|a| a.len() + 1).sum::<usize>() + last.len() + 2);
                 text.push(b'[');
-                for answer in answers {
-                    text.extend_from_slice(&answer);
+                for answer in answers.iter().chain([&last]) {
+                    text.extend(answer.pieces().flatten());
                     text.push(b',');
                 }
-                text.extend_from_slice(&last);
+                text.pop();
                 text.push(b']');
-                reply::json(StatusCode::OK, text.into())
+                reply::json(StatusCode::OK, Bytes::from(text))
             }
             // Cancelled before anything was said: the client wants no answer, and gets a stream that holds none.
             (_, None) if self.can_stream => reply::events(futures_util::stream::empty()),
@@ -246,7 +246,7 @@ mod tests {
     async fn a_large_answer_is_not_kept_for_a_client_that_is_away() {
         let scope = Scope::shared(Arc::new(SilentPeer));
         let session = Session::passing(&Principal::local(), "docs", Revision::NEWEST_LEGACY, scope);
-        let large = Bytes::from("1".repeat(BYTES + 1));
+        let large = Encoded::from(Bytes::from("1".repeat(BYTES + 1)));
         for (is_away, is_kept) in [(false, true), (true, false)] {
             let post = Post::new(&session, Shape::One, true);
             let stream = post.stream().unwrap();

@@ -102,7 +102,7 @@ impl Subscription {
             meta.set(meta::SERVER_INFO, server_info.clone());
         }
         let result = RawObject::from([("resultType", Raw::from("complete")), (meta::META, meta.to_raw())]);
-        sse::event(None, &encode_result(&self.id, &result.to_raw()))
+        sse::event(None, &encode_result(&self.id, &result.to_raw()).into_bytes())
     }
 }
 

@@ -70,7 +70,7 @@ impl Stream for Events {
 /// The response as an event.
 fn response(id: &RequestId, ending: &Ending) -> Bytes {
     let text = match ending {
-        Ok(result) => encode_result(id, result),
+        Ok(result) => encode_result(id, result).into_bytes(),
         Err(error) => encode_error(Some(id), error),
     };
     sse::event(None, &text)

@@ -55,13 +55,7 @@ impl Room {
     }
 
     /// Makes room for a session that is kept for a caller, to be found by `key`.
-    pub(super) fn kept(
-        &self,
-        slots: &mut Slots,
-        key: &Key,
-        caller: &Caller,
-        ended: &mut Ended,
-    ) -> Result<(), Fault> {
+    pub(super) fn kept(&self, slots: &mut Slots, key: &Key, caller: &Caller, ended: &mut Ended) -> Result<(), Fault> {
         if key.is_everybodys() {
             // There is one, and one for each thing that clients send along.
             return if key.credentials.is_empty() { Ok(()) } else { self.one_of_all(slots, ended) };
@@ -123,7 +117,8 @@ impl Room {
 /// Whether a session may end for one of another caller, or of the same: a client's own session holds what that client has
 /// set up in it, and ends with the client; and the one that everybody shares is everybody's.
 fn may_end(key: &Key, slot: &Slot) -> bool {
-    !slot.own && !(key.is_everybodys() && key.credentials.is_empty())
+    let is_everybodys = key.is_everybodys() && key.credentials.is_empty();
+    !slot.own && !is_everybodys
 }
 
 /// Makes room for one more of these, of which there may be so many; whether there is.

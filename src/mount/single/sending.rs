@@ -1,6 +1,8 @@
 //! Sending a call to a server, and what its answer means.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
+
+use memchr::memmem::Finder;
 
 use crate::{
     hub::{Attempt, Call, Caller, Description, Fault, Outcome, Reason, RequestState},
@@ -276,7 +278,8 @@ fn is_disputed(session: &Arc<dyn Session>, error: &ErrorObject) -> bool {
 
 /// A result of a legacy server. What names no `resultType` and crosses nothing is passed on as it is.
 fn legacy_result(method: &Method, plan: Plan, facts: &Facts<'_>, result: Raw) -> Raw {
-    let foreign = memchr::memmem::find(result.as_bytes(), b"\"resultType\"").is_some();
+    static FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"resultType\""));
+    let foreign = FINDER.find(result.as_bytes()).is_some();
     if plan.is_empty() && !foreign {
         return result;
     }

@@ -166,8 +166,7 @@ impl Session for LegacySession {
     }
 
     fn call(&self, outgoing: Outgoing) -> BoxFuture<Result<Raw, Fault>> {
-        let handle = self.0.clone();
-        Box::pin(async move { handle.call(outgoing).await })
+        Box::pin(self.0.clone().call(outgoing))
     }
 
     fn notify(&self, notification: Notification) {
@@ -208,8 +207,10 @@ impl Handle {
                 epoch.standing.ready().await;
             }
             let number = epoch.number;
-            let (running, body) = Running::enter(&self, epoch, &mut outgoing)?;
-            match running.run(body).await {
+            let (mut running, body) = Running::enter(&self, epoch, &mut outgoing)?;
+            let ended = running.run(body).await;
+            drop(running);
+            match ended {
                 Ok(result) | Err(Failed::Answered(result)) => break result,
                 Err(Failed::Lost(_)) if again => again = false,
                 Err(Failed::Expired(_)) if !renewed => {

@@ -291,7 +291,7 @@ impl Actor {
 
 fn encode_reply(reply: &Reply) -> Bytes {
     match &reply.outcome {
-        Ok(result) => encode_result(&reply.id, result),
+        Ok(result) => encode_result(&reply.id, result).into_bytes(),
         Err(error) => encode_error(Some(&reply.id), error),
     }
 }

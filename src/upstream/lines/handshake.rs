@@ -156,7 +156,7 @@ impl Wire {
         match event {
             Event::End(fault) => Err(fault),
             Event::Message(Message::Request(Request { id, method, .. })) if method == Method::Ping.as_str() => {
-                self.send(encode_result(&id, &Raw::constant("{}"))).await
+                self.send(encode_result(&id, &Raw::constant("{}")).into_bytes()).await
             }
             Event::Message(message) if self.early.len() < EARLY => {
                 self.early.push(message);
@@ -260,7 +260,7 @@ impl Wire {
                 Event::Message(Message::Request(Request { id, method, .. }))
                     if method == Method::Ping.as_str() && ids.contains(&INITIALIZE) =>
                 {
-                    self.send(encode_result(&id, &Raw::constant("{}"))).await?;
+                    self.send(encode_result(&id, &Raw::constant("{}")).into_bytes()).await?;
                 }
                 Event::Message(message) if self.early.len() < EARLY => self.early.push(message),
                 Event::Message(_) => {}

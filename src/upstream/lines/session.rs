@@ -215,8 +215,8 @@ impl Ticket {
     }
 
     /// What the end of the inbox means.
-    fn outcome(&self, ended: Result<Ended, tokio::sync::oneshot::error::RecvError>) -> Ended {
-        ended.unwrap_or_else(|_| Err(self.line.tables.lost()))
+    fn outcome(&self, ended: Option<Ended>) -> Ended {
+        ended.unwrap_or_else(|| Err(self.line.tables.lost()))
     }
 }
 
@@ -233,14 +233,14 @@ impl Drop for Ticket {
 async fn call(line: Arc<Line>, outgoing: Outgoing) -> Result<Raw, Fault> {
     let Outgoing { method, params, headers: _, peer, capabilities, life } = outgoing;
     let may_ask = !line.tables.modern && method.carries_questions();
-    let (ticket, mut inbox) =
+    let (ticket, inbox) =
         Ticket::enter(line.clone(), (&method, peer.hears_logs()), params, capabilities.clone(), Some(life.clone()))
             .await?;
     let mut conversation = Conversation::new(peer, life, capabilities, may_ask);
     loop {
         tokio::select! {
             biased;
-            Some(message) = inbox.messages.recv() => match message {
+            message = inbox.message() => match message {
                 Incoming::Notification(notification) => conversation.notified(notification),
                 Incoming::Question(request) => {
                     if let Some(reply) = conversation.asked(request) {
@@ -249,7 +249,7 @@ async fn call(line: Arc<Line>, outgoing: Outgoing) -> Result<Raw, Fault> {
                 }
                 Incoming::Withdrawn(id) => conversation.withdraw(id),
             },
-            ended = &mut inbox.ended => {
+            ended = inbox.ended() => {
                 return match ticket.outcome(ended)? {
                     Ok(result) => Ok(result),
                     Err(error) => Err(conversation.failed(error)),
@@ -269,10 +269,10 @@ async fn call(line: Arc<Line>, outgoing: Outgoing) -> Result<Raw, Fault> {
 }
 
 async fn listen(line: Arc<Line>, params: RawObject) -> Result<Listening, Fault> {
-    let (ticket, mut inbox) =
+    let (ticket, inbox) =
         Ticket::enter(line.clone(), (&Method::Listen, false), params, ClientCapabilities::default(), None).await?;
     let (events, events_out) = mpsc::channel(EVENTS);
-    let honoured = match tokio::time::timeout(ACKNOWLEDGED, acknowledged(&ticket, &mut inbox)).await {
+    let honoured = match tokio::time::timeout(ACKNOWLEDGED, acknowledged(&ticket, &inbox)).await {
         Ok(honoured) => honoured?,
         Err(_) => {
             let message = "the server did not acknowledge `subscriptions/listen` in time";
@@ -284,15 +284,15 @@ async fn listen(line: Arc<Line>, params: RawObject) -> Result<Listening, Fault> 
         let _ticket = ticket;
         loop {
             tokio::select! {
-                message = inbox.messages.recv() => match message {
-                    Some(Incoming::Notification(event)) => {
-                        if events.send(event).await.is_err() {
-                            return;
-                        }
+                biased;
+                message = inbox.message() => {
+                    if let Incoming::Notification(event) = message
+                        && events.send(event).await.is_err()
+                    {
+                        return;
                     }
-                    Some(_) => {}
-                    None => return,
-                },
+                }
+                _ = inbox.ended() => return,
                 () = events.closed() => return,
             }
         }
@@ -301,17 +301,17 @@ async fn listen(line: Arc<Line>, params: RawObject) -> Result<Listening, Fault> 
 }
 
 /// Waits for the acknowledgement, the first message of a listen. A listen that ended at once honours nothing.
-async fn acknowledged(ticket: &Ticket, inbox: &mut Inbox) -> Result<Filter, Fault> {
+async fn acknowledged(ticket: &Ticket, inbox: &Inbox) -> Result<Filter, Fault> {
     loop {
         tokio::select! {
             biased;
-            Some(message) = inbox.messages.recv() => match message {
+            message = inbox.message() => match message {
                 Incoming::Notification(first) if first.method == notification::ACKNOWLEDGED => {
                     return Ok(honoured(&first));
                 }
                 _ => {}
             },
-            ended = &mut inbox.ended => {
+            ended = inbox.ended() => {
                 return ticket.outcome(ended)?.map(|_| Filter::default()).map_err(Fault::Answered);
             }
         }

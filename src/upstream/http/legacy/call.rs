@@ -110,7 +110,7 @@ impl Running {
     }
 
     /// Sends the request and sees the call through.
-    pub(super) async fn run(mut self, body: Bytes) -> Result<Raw, Failed> {
+    pub(super) async fn run(&mut self, body: Bytes) -> Result<Raw, Failed> {
         let ended = self.see_through(body).await;
         // What the server is told to abandon, it needs no answers in.
         if self.abandon.is_none() {
@@ -125,7 +125,7 @@ impl Running {
         let pending = &self.epoch.pending;
         pending.leave(self.id);
         let mut unsettled = self.conversation.unsettled();
-        while let Ok(incoming) = self.inbox.messages.try_recv() {
+        while let Some(incoming) = self.inbox.take() {
             if let Incoming::Question(question) = incoming {
                 unsettled.push(question);
             }
@@ -192,7 +192,8 @@ impl Running {
                 let is_lost = lost.reason() == Some(Reason::StreamLost);
                 return Err(if is_lost { Failed::Lost(lost) } else { Failed::Final(lost) });
             };
-            messages = self.resume(from, messages.retry(), &mut resumes).await?;
+            // On the heap, as it is rare and its state is large.
+            messages = Box::pin(self.resume(from, messages.retry(), &mut resumes)).await?;
         }
     }
 
@@ -202,7 +203,7 @@ impl Running {
             tokio::select! {
                 biased;
                 done = &mut work => return Attended::Done(done),
-                Some(incoming) = self.inbox.messages.recv() => match incoming {
+                incoming = self.inbox.message() => match incoming {
                     Incoming::Notification(said) => self.conversation.notified(said),
                     Incoming::Question(question) => {
                         if let Some(reply) = self.conversation.attributed(question) {
@@ -212,8 +213,8 @@ impl Running {
                     Incoming::Withdrawn(id) => self.conversation.withdraw(id),
                 },
                 word = self.conversation.next() => writer::word(&self.handle.core, &self.epoch, word).await,
-                ended = &mut self.inbox.ended => {
-                    return Attended::Ended(ended.unwrap_or_else(|_| Err(self.handle.core.lost())));
+                ended = self.inbox.ended() => {
+                    return Attended::Ended(ended.unwrap_or_else(|| Err(self.handle.core.lost())));
                 }
             }
         }

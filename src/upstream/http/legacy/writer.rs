@@ -89,7 +89,7 @@ async fn send(core: &Arc<Core>, epoch: &Arc<Epoch>, body: Bytes) {
 
 fn encode(reply: &Reply) -> Bytes {
     match &reply.outcome {
-        Ok(result) => encode_result(&reply.id, result),
+        Ok(result) => encode_result(&reply.id, result).into_bytes(),
         Err(error) => encode_error(Some(&reply.id), error),
     }
 }
