@@ -33,6 +33,6 @@ pub use layered::{
 };
 pub use life::{Asking, Life, LifeLimits, TIMED_OUT, TimedOut};
 pub use limit::Limit;
-pub use mount::{BoxFuture, Description, Filter, Health, Link, Listening, Mount};
+pub use mount::{Around, BoxFuture, Description, Filter, Health, Link, Listening, Mount};
 pub use peer::{Answer, Peer, Question, Refusal, SilentPeer};
 pub use questions::{QuestionCounts, QuestionEnd};

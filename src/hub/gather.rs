@@ -4,24 +4,21 @@
 //! (2026-07-28, basic/patterns/mrtr). A legacy client cannot do that: so its peer is asked here, question by question,
 //! and the call is sent again. Callers that retry by themselves pass through untouched.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
-use http::HeaderName;
 
 use crate::{
     jsonrpc::{ErrorObject, Notification, Raw, RawObject},
     protocol::{
-        Method,
-        headers::ToolHeaders,
-        meta,
+        Method, meta,
         method::{notification, question},
     },
 };
 
 use super::{
-    Answer, Answering, Attempt, BoxFuture, Call, Caller, Description, Fault, Filter, GatewayFault, Health, Link,
-    Listening, Mount, Outcome, Question, QuestionEnd, Reason, Refusal,
+    Answer, Answering, Around, Attempt, BoxFuture, Call, Fault, GatewayFault, Mount, Outcome, Question, QuestionEnd,
+    Reason, Refusal,
 };
 
 /// How often one call may be answered with questions.
@@ -44,13 +41,11 @@ impl<M> Gather<M> {
     }
 }
 
-impl<M: Mount + Clone> Mount for Gather<M> {
-    fn name(&self) -> &str {
-        self.0.name()
-    }
+impl<M: Mount + Clone> Around for Gather<M> {
+    type Below = M;
 
-    fn forwards(&self) -> &[HeaderName] {
-        self.0.forwards()
+    fn below(&self) -> &M {
+        &self.0
     }
 
     fn call(&self, call: Call) -> BoxFuture<Result<Outcome, Fault>> {
@@ -59,34 +54,6 @@ impl<M: Mount + Clone> Mount for Gather<M> {
         }
         let below = self.0.clone();
         Box::pin(gather(below, call))
-    }
-
-    fn describe(&self, caller: &Arc<Caller>) -> BoxFuture<Result<Arc<Description>, Fault>> {
-        self.0.describe(caller)
-    }
-
-    fn tool_headers(&self, caller: &Arc<Caller>, tool: &str) -> BoxFuture<Result<Option<Arc<ToolHeaders>>, Fault>> {
-        self.0.tool_headers(caller, tool)
-    }
-
-    fn notify(&self, caller: &Arc<Caller>, notification: Notification) {
-        self.0.notify(caller, notification);
-    }
-
-    fn attend(&self, caller: &Arc<Caller>) -> BoxFuture<()> {
-        self.0.attend(caller)
-    }
-
-    fn listen(&self, caller: &Arc<Caller>, filter: Filter) -> BoxFuture<Result<Listening, Fault>> {
-        self.0.listen(caller, filter)
-    }
-
-    fn health(&self) -> Health {
-        self.0.health()
-    }
-
-    fn link(&self) -> Link {
-        self.0.link()
     }
 }
 

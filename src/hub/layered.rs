@@ -6,15 +6,11 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::HeaderName;
 use tower::{Layer, Service, ServiceExt, util::BoxCloneSyncService};
 
-use crate::{
-    jsonrpc::{Notification, RawObject},
-    protocol::{Method, headers::ToolHeaders},
-};
+use crate::{jsonrpc::RawObject, protocol::Method};
 
-use super::{BoxFuture, Call, Caller, Description, Fault, Filter, Health, Link, Listening, Mount, Outcome, Principal};
+use super::{Around, BoxFuture, Call, Fault, Mount, Outcome, Principal};
 
 /// The calls of a mount as a tower service: what a layer of a user stands on.
 ///
@@ -257,45 +253,15 @@ impl Layered {
     }
 }
 
-impl Mount for Layered {
-    fn name(&self) -> &str {
-        self.below.name()
-    }
+impl Around for Layered {
+    type Below = Arc<dyn Mount>;
 
-    fn forwards(&self) -> &[HeaderName] {
-        self.below.forwards()
+    fn below(&self) -> &Self::Below {
+        &self.below
     }
 
     fn call(&self, call: Call) -> BoxFuture<Result<Outcome, Fault>> {
         Box::pin(self.calls.clone().oneshot(call))
-    }
-
-    fn describe(&self, caller: &Arc<Caller>) -> BoxFuture<Result<Arc<Description>, Fault>> {
-        self.below.describe(caller)
-    }
-
-    fn tool_headers(&self, caller: &Arc<Caller>, tool: &str) -> BoxFuture<Result<Option<Arc<ToolHeaders>>, Fault>> {
-        self.below.tool_headers(caller, tool)
-    }
-
-    fn notify(&self, caller: &Arc<Caller>, notification: Notification) {
-        self.below.notify(caller, notification);
-    }
-
-    fn attend(&self, caller: &Arc<Caller>) -> BoxFuture<()> {
-        self.below.attend(caller)
-    }
-
-    fn listen(&self, caller: &Arc<Caller>, filter: Filter) -> BoxFuture<Result<Listening, Fault>> {
-        self.below.listen(caller, filter)
-    }
-
-    fn health(&self) -> Health {
-        self.below.health()
-    }
-
-    fn link(&self) -> Link {
-        self.below.link()
     }
 }
 

@@ -2,12 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::HeaderName;
 use tokio::sync::Semaphore;
 
-use crate::{jsonrpc::Notification, protocol::headers::ToolHeaders};
-
-use super::{BoxFuture, Call, Caller, Description, Fault, Filter, Health, Link, Listening, Mount, Outcome, Reason};
+use super::{Around, BoxFuture, Call, Fault, Mount, Outcome, Reason};
 
 /// How many calls a mount runs at once.
 const CONCURRENT: usize = 1024;
@@ -33,13 +30,11 @@ impl<M> Limit<M> {
     }
 }
 
-impl<M: Mount + Clone> Mount for Limit<M> {
-    fn name(&self) -> &str {
-        self.below.name()
-    }
+impl<M: Mount + Clone> Around for Limit<M> {
+    type Below = M;
 
-    fn forwards(&self) -> &[HeaderName] {
-        self.below.forwards()
+    fn below(&self) -> &M {
+        &self.below
     }
 
     fn call(&self, call: Call) -> BoxFuture<Result<Outcome, Fault>> {
@@ -62,33 +57,5 @@ impl<M: Mount + Clone> Mount for Limit<M> {
                 }
             }
         })
-    }
-
-    fn describe(&self, caller: &Arc<Caller>) -> BoxFuture<Result<Arc<Description>, Fault>> {
-        self.below.describe(caller)
-    }
-
-    fn tool_headers(&self, caller: &Arc<Caller>, tool: &str) -> BoxFuture<Result<Option<Arc<ToolHeaders>>, Fault>> {
-        self.below.tool_headers(caller, tool)
-    }
-
-    fn notify(&self, caller: &Arc<Caller>, notification: Notification) {
-        self.below.notify(caller, notification);
-    }
-
-    fn attend(&self, caller: &Arc<Caller>) -> BoxFuture<()> {
-        self.below.attend(caller)
-    }
-
-    fn listen(&self, caller: &Arc<Caller>, filter: Filter) -> BoxFuture<Result<Listening, Fault>> {
-        self.below.listen(caller, filter)
-    }
-
-    fn health(&self) -> Health {
-        self.below.health()
-    }
-
-    fn link(&self) -> Link {
-        self.below.link()
     }
 }

@@ -107,6 +107,60 @@ pub trait Mount: Send + Sync + 'static {
     fn link(&self) -> Link;
 }
 
+/// A layer around a mount that sees its calls; everything else passes by it.
+pub trait Around: Send + Sync + 'static {
+    /// What is below.
+    type Below: Mount;
+
+    /// The mount below.
+    fn below(&self) -> &Self::Below;
+
+    /// Passes a call on, as [`Mount::call`] does.
+    fn call(&self, call: Call) -> BoxFuture<Result<Outcome, Fault>>;
+}
+
+impl<A: Around> Mount for A {
+    fn name(&self) -> &str {
+        self.below().name()
+    }
+
+    fn forwards(&self) -> &[HeaderName] {
+        self.below().forwards()
+    }
+
+    fn call(&self, call: Call) -> BoxFuture<Result<Outcome, Fault>> {
+        Around::call(self, call)
+    }
+
+    fn describe(&self, caller: &Arc<Caller>) -> BoxFuture<Result<Arc<Description>, Fault>> {
+        self.below().describe(caller)
+    }
+
+    fn tool_headers(&self, caller: &Arc<Caller>, tool: &str) -> BoxFuture<Result<Option<Arc<ToolHeaders>>, Fault>> {
+        self.below().tool_headers(caller, tool)
+    }
+
+    fn notify(&self, caller: &Arc<Caller>, notification: Notification) {
+        self.below().notify(caller, notification);
+    }
+
+    fn attend(&self, caller: &Arc<Caller>) -> BoxFuture<()> {
+        self.below().attend(caller)
+    }
+
+    fn listen(&self, caller: &Arc<Caller>, filter: Filter) -> BoxFuture<Result<Listening, Fault>> {
+        self.below().listen(caller, filter)
+    }
+
+    fn health(&self) -> Health {
+        self.below().health()
+    }
+
+    fn link(&self) -> Link {
+        self.below().link()
+    }
+}
+
 impl<M: Mount + ?Sized> Mount for Arc<M> {
     fn name(&self) -> &str {
         (**self).name()

@@ -9,17 +9,13 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::HeaderName;
 use memchr::memmem::Finder;
 use tokio::time::Instant;
 
 use crate::{
-    hub::{
-        BoxFuture, Call, Caller, Description, Fault, Filter, Health, Link, Listening, Mount, Outcome, QuestionCounts,
-        Reason,
-    },
-    jsonrpc::{Notification, Raw, code},
-    protocol::{Method, headers::ToolHeaders},
+    hub::{Around, BoxFuture, Call, Fault, Mount, Outcome, QuestionCounts, Reason},
+    jsonrpc::{Raw, code},
+    protocol::Method,
 };
 
 use super::histogram::Histogram;
@@ -236,13 +232,11 @@ impl Drop for Counted {
     }
 }
 
-impl<M: Mount> Mount for Measured<M> {
-    fn name(&self) -> &str {
-        self.below.name()
-    }
+impl<M: Mount> Around for Measured<M> {
+    type Below = M;
 
-    fn forwards(&self) -> &[HeaderName] {
-        self.below.forwards()
+    fn below(&self) -> &M {
+        &self.below
     }
 
     fn call(&self, call: Call) -> BoxFuture<Result<Outcome, Fault>> {
@@ -251,34 +245,6 @@ impl<M: Mount> Mount for Measured<M> {
         call.life.count_asking(series.asking.clone());
         call.life.count_questions(series.questions.clone());
         Box::pin(Counted { call: self.below.call(call), method, began, series, is_over: false })
-    }
-
-    fn describe(&self, caller: &Arc<Caller>) -> BoxFuture<Result<Arc<Description>, Fault>> {
-        self.below.describe(caller)
-    }
-
-    fn tool_headers(&self, caller: &Arc<Caller>, tool: &str) -> BoxFuture<Result<Option<Arc<ToolHeaders>>, Fault>> {
-        self.below.tool_headers(caller, tool)
-    }
-
-    fn notify(&self, caller: &Arc<Caller>, notification: Notification) {
-        self.below.notify(caller, notification);
-    }
-
-    fn attend(&self, caller: &Arc<Caller>) -> BoxFuture<()> {
-        self.below.attend(caller)
-    }
-
-    fn listen(&self, caller: &Arc<Caller>, filter: Filter) -> BoxFuture<Result<Listening, Fault>> {
-        self.below.listen(caller, filter)
-    }
-
-    fn health(&self) -> Health {
-        self.below.health()
-    }
-
-    fn link(&self) -> Link {
-        self.below.link()
     }
 }
 
