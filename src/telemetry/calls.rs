@@ -15,8 +15,8 @@ use tokio::time::Instant;
 
 use crate::{
     hub::{
-        BoxFuture, Call, Caller, Description, Fault, Filter, Health, Link, Listening, Mount, Outcome, QuestionCounts,
-        Reason,
+        BoxFuture, Call, Caller, Description, Fault, Filter, Health, Link, Listening, Mount, OddityCounts, Outcome,
+        QuestionCounts, Reason,
     },
     jsonrpc::{Notification, Raw, code},
     protocol::{Method, headers::ToolHeaders},
@@ -59,6 +59,7 @@ pub struct CallSeries {
     in_flight: AtomicUsize,
     asking: Arc<AtomicUsize>,
     questions: Arc<QuestionCounts>,
+    oddities: Arc<OddityCounts>,
 }
 
 /// The calls of one method.
@@ -81,6 +82,7 @@ impl CallSeries {
             in_flight: AtomicUsize::new(0),
             asking: Arc::default(),
             questions: Arc::default(),
+            oddities: Arc::default(),
         })
     }
 
@@ -101,6 +103,11 @@ impl CallSeries {
     /// The questions of servers that ended, by what was asked and how it ended.
     pub(super) fn questions(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
         self.questions.show()
+    }
+
+    /// What servers did against the protocol and what was put up with, by what it was.
+    pub(super) fn oddities(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.oddities.show()
     }
 
     /// The methods that were called, by name.
@@ -250,6 +257,7 @@ impl<M: Mount> Mount for Measured<M> {
         series.in_flight.fetch_add(1, Ordering::Relaxed);
         call.life.count_asking(series.asking.clone());
         call.life.count_questions(series.questions.clone());
+        call.life.count_oddities(series.oddities.clone());
         Box::pin(Counted { call: self.below.call(call), method, began, series, is_over: false })
     }
 
