@@ -16,6 +16,7 @@ mod layered;
 mod life;
 mod limit;
 mod mount;
+mod oddities;
 mod peer;
 mod questions;
 
@@ -34,5 +35,6 @@ pub use layered::{
 pub use life::{Asking, Life, LifeLimits, TIMED_OUT, TimedOut};
 pub use limit::Limit;
 pub use mount::{Around, BoxFuture, Description, Filter, Health, Link, Listening, Mount};
+pub use oddities::{Oddity, OddityCounts};
 pub use peer::{Answer, Peer, Question, Refusal, SilentPeer};
 pub use questions::{QuestionCounts, QuestionEnd};

@@ -11,7 +11,7 @@ use std::{
 
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
-use super::{QuestionCounts, QuestionEnd};
+use super::{Oddity, OddityCounts, QuestionCounts, QuestionEnd};
 
 /// Why a call was abandoned whose time was over.
 pub const TIMED_OUT: &str = "timeout";
@@ -53,6 +53,8 @@ struct State {
     counter: OnceLock<Arc<AtomicUsize>>,
     /// Where the questions are counted that have ended.
     questions: OnceLock<Arc<QuestionCounts>>,
+    /// Where it is counted what the server does against the protocol.
+    oddities: OnceLock<Arc<OddityCounts>>,
 }
 
 impl Default for Life {
@@ -76,6 +78,7 @@ impl Life {
             abandoned: Mutex::default(),
             counter: OnceLock::new(),
             questions: OnceLock::new(),
+            oddities: OnceLock::new(),
         }))
     }
 
@@ -116,6 +119,18 @@ impl Life {
     pub(crate) fn question_ended(&self, question: &str, end: QuestionEnd) {
         if let Some(counts) = self.0.questions.get() {
             counts.count(question, end);
+        }
+    }
+
+    /// Counts in `counts` what the server does against the protocol. To be said before the call runs, and once.
+    pub fn count_oddities(&self, counts: Arc<OddityCounts>) {
+        let _ = self.0.oddities.set(counts);
+    }
+
+    /// The server did something that it has no business to do.
+    pub(crate) fn odd(&self, oddity: Oddity) {
+        if let Some(counts) = self.0.oddities.get() {
+            counts.count(oddity);
         }
     }
 

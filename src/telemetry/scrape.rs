@@ -138,6 +138,15 @@ impl Scrape {
                 family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&count, None)?;
             }
         }
+        let help =
+            "What servers did in the middle of calls against the protocol and what was put up with, by what it was.";
+        let mut family = encoder.encode_descriptor("rialto_upstream_oddities", help, None, MetricType::Counter)?;
+        for series in &seen {
+            for (kind, count) in series.oddities() {
+                let labels = [("mount", series.mount()), ("kind", kind)];
+                family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&count, None)?;
+            }
+        }
         let help = "How long calls took from their arrival at the mount to their end, the time of questions included.";
         let name = "rialto_call_duration";
         let mut family = encoder.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Histogram)?;

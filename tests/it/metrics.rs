@@ -20,9 +20,15 @@ use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::Notify, task::JoinSet};
 use tower::ServiceExt;
 
-use crate::matrix::{
-    client::{Client, MODERN, http_client},
-    process::{Rialto, fixture_command, fixture_path, until},
+use crate::{
+    matrix::{
+        client::{Client, MODERN, http_client},
+        process::{Rialto, fixture_command, fixture_path, until},
+    },
+    upstream_http::{
+        discovered,
+        scripted::{Reply, Scripted},
+    },
 };
 
 use text::Scrape;
@@ -190,6 +196,50 @@ async fn a_call_that_asks_is_shown_as_asking_and_parked() {
     let answered = [("mount", "old"), ("question", "elicitation/create"), ("ending", "answered")];
     assert_eq!((scrape.value("rialto_questions_total", &answered), scrape.sum("rialto_questions_total")), (1, 1));
     client.close().await;
+}
+
+/// What is put up with is counted, so that whoever runs such a server can learn of it.
+#[tokio::test]
+async fn era_276_429_449_what_servers_do_against_the_protocol_is_counted() {
+    let server = Scripted::greeting(
+        |seen| match seen.method() {
+            "server/discover" => Some(discovered(seen)),
+            "tools/list" => {
+                let list = json!({"resultType": "complete", "tools": [], "ttlMs": 60_000, "cacheScope": "private"});
+                Some(Reply::json(200, &seen.result(list)))
+            }
+            _ => None,
+        },
+        |seen| async move {
+            let said = json!({"resultType": "complete", "content": [{"type": "text", "text": "ok"}]});
+            match seen.body["params"]["name"].as_str() {
+                Some("unsaid") => Reply::json(200, &seen.result(json!({"content": said["content"]}))),
+                Some("stray") => {
+                    let foreign = json!({"jsonrpc": "2.0", "id": 999_999, "result": said});
+                    Reply::messages(&[foreign, seen.result(said)])
+                }
+                Some("task") => Reply::json(200, &seen.result(json!({"resultType": "task", "taskId": "t"}))),
+                _ => Reply::json(200, &seen.error(-32601, "Method not found")),
+            }
+        },
+    )
+    .await;
+    let app = App::start(rialto::Rialto::builder().mount("docs", Proxy::to(server.url())).local()).await;
+    let client = Client::connect(&app.mount("docs"), MODERN).await;
+    for (name, times) in [("unsaid", 3), ("stray", 2), ("task", 1)] {
+        for _ in 0..times {
+            match name {
+                "task" => assert_eq!(client.call(name, json!({})).await.error()["data"]["reason"], "upstream_protocol"),
+                name => assert_eq!(client.call(name, json!({})).await.said(), "ok"),
+            }
+        }
+    }
+    let scrape = app.scrape().await;
+    for (kind, times) in [("no_result_type", 3), ("stray_message", 2), ("undeclared_task", 1)] {
+        let labels = [("mount", "docs"), ("kind", kind)];
+        assert_eq!(scrape.value("rialto_upstream_oddities_total", &labels), times, "{kind}");
+    }
+    assert_eq!(scrape.sum("rialto_upstream_oddities_total"), 6);
 }
 
 /// A call of the tool that asks, by a client that answers forms.

@@ -40,6 +40,8 @@ mod server;
 use server::{EXTENSION, Speaks, TaskServer, form, said};
 
 const NEWEST: &str = "2025-11-25";
+/// The header in which clients send a key of their own along, for the server.
+const KEY: &str = "x-api-key";
 
 /// How the server is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +84,7 @@ impl Stage {
                 None => Arc::new(server.over_lines()),
             };
             let single = Single::new(name, connector, share, sealer.clone()).tasking(tasking);
+            let single = single.forwarding(vec![http::HeaderName::from_static(KEY)]);
             Arc::new(Limit::new(Gather::new(single)))
         });
         let gateway = Gateway::over(&mounts, Settings { sealer, ..Settings::default() }).await;

@@ -41,6 +41,8 @@ const QUESTIONS: usize = 64;
 const CLOSED: &str = "the client closed the stream";
 /// The longest key that a server may wish for, in bytes.
 const KEY: usize = 128;
+/// How many wishes of one call are granted: each is remembered for as long as the call is. Later questions get keys of ours.
+const WISHES: usize = 256;
 
 struct Open {
     serial: u64,
@@ -60,8 +62,10 @@ pub(super) struct Parked<O> {
     seen: Instant,
     generation: u32,
     open: Vec<Open>,
-    last_key: u32,
-    used: HashSet<String>,
+    /// The last key of ours: `i` and this number.
+    last_key: u64,
+    /// The keys that the server wished for and got, which none of ours looks like.
+    wished: HashSet<String>,
     waiters: Vec<u64>,
     /// The digest of the answers that the waiters brought; `None` for the first leg.
     brought: Option<Digest>,
@@ -98,7 +102,7 @@ impl<O: Clone> Parked<O> {
             generation: 0,
             open: Vec::new(),
             last_key: 0,
-            used: HashSet::new(),
+            wished: HashSet::new(),
             waiters: vec![waiter],
             brought: None,
             window,
@@ -163,19 +167,17 @@ impl<O: Clone> Parked<O> {
         }
     }
 
+    /// A key that no other question of the call ever has: the one the server wishes for, unless it was used.
     fn key(&mut self, wish: Option<String>) -> String {
-        let wish = wish.filter(|w| !w.is_empty() && w.len() <= KEY && !self.used.contains(w));
-        let key = wish.unwrap_or_else(|| {
-            loop {
-                self.last_key += 1;
-                let key = format!("i{}", self.last_key);
-                if !self.used.contains(&key) {
-                    break key;
-                }
-            }
-        });
-        self.used.insert(key.clone());
-        key
+        let is_ours = |key: &str| key.strip_prefix('i').is_some_and(|rest| rest.bytes().all(|b| b.is_ascii_digit()));
+        let may_be = |key: &str| !key.is_empty() && key.len() <= KEY && !is_ours(key);
+        if let Some(wish) = wish.filter(|wish| may_be(wish) && self.wished.len() < WISHES)
+            && self.wished.insert(wish.clone())
+        {
+            return wish;
+        }
+        self.last_key += 1;
+        format!("i{}", self.last_key)
     }
 
     fn withdrawn(&mut self, serial: u64) {

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use memchr::memmem::Finder;
 
 use crate::{
-    hub::{Attempt, Call, Caller, Description, Fault, Outcome, Reason, RequestState},
+    hub::{Attempt, Call, Caller, Description, Fault, Oddity, Outcome, Reason, RequestState},
     jsonrpc::{ErrorObject, Raw, RawObject, code},
     protocol::{
         ClientCapabilities, Method,
@@ -237,6 +237,7 @@ impl Inner {
             Some("complete") => Ok(Outcome::Complete(plan.result(&call.method, object, facts).to_raw())),
             // Required, but a server that forgets it means that it is done.
             None => {
+                call.life.odd(Oddity::NoResultType);
                 tracing::debug!(mount = &*self.name, method = %call.method, "a modern result without resultType");
                 object.set("resultType", Raw::from("complete"));
                 Ok(Outcome::Complete(plan.result(&call.method, object, facts).to_raw()))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    hub::{Call, Caller, Description, Fault, Outcome, Reason},
+    hub::{Call, Caller, Description, Fault, Oddity, Outcome, Reason},
     jsonrpc::{Raw, RawObject, code},
     protocol::{
         Method, Revision,
@@ -114,6 +114,7 @@ impl Inner {
         match self.attempt(hop, &Wish::Plain).await {
             Ok(Outcome::Task(created)) if knows(caller) => self.hand_out(hop, &created),
             Ok(Outcome::Task(created)) => {
+                hop.call.life.odd(Oddity::UndeclaredTask);
                 tracing::debug!(mount = &*self.name, "the server made a task for a client that knows none");
                 self.drive(hop, &created).await
             }

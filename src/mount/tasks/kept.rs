@@ -15,7 +15,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    hub::{Answer, BoxFuture, Peer, Question, Refusal, Scope},
+    hub::{Answer, BoxFuture, Credentials, Peer, Question, Refusal, Scope},
     jsonrpc::{Notification, Raw, RawObject},
     mount::pool::Key as Place,
     protocol::{
@@ -67,6 +67,8 @@ pub(in crate::mount) struct Kept {
     pub(in crate::mount) design: Design,
     /// Who the server says it is.
     pub(in crate::mount) server_info: Option<Raw>,
+    /// What its client sent along to the server: to whom else it is listed.
+    pub(in crate::mount) credentials: Credentials,
     /// Where a legacy client hears of it.
     pub(in crate::mount) owner: Weak<Scope>,
     /// Under which token that client wants to hear of progress.
@@ -108,6 +110,7 @@ pub(in crate::mount) struct Making {
     pub(in crate::mount) facts: Facts,
     pub(in crate::mount) at: Option<TaskAt>,
     pub(in crate::mount) server_info: Option<Raw>,
+    pub(in crate::mount) credentials: Credentials,
     pub(in crate::mount) owner: Weak<Scope>,
     pub(in crate::mount) token: Option<Raw>,
     pub(in crate::mount) until: Instant,
@@ -115,13 +118,26 @@ pub(in crate::mount) struct Making {
 
 impl Kept {
     pub(in crate::mount) fn new(making: Making) -> Arc<Self> {
-        let Making { handle, id, design, facts, at, server_info, owner, token, until } = making;
+        let Making { handle, id, design, facts, at, server_info, credentials, owner, token, until } = making;
         let inner =
             Inner { record: Record::default(), facts, at, answers: HashMap::new(), waits: HashMap::new(), last: 0 };
         let (stop, changed) = (CancellationToken::new(), watch::Sender::new(()));
         let inner = Mutex::new(inner);
         let waits = Waits::default();
-        Arc::new(Self { handle, id, design, server_info, owner, token, until, waits, stop, inner, changed })
+        Arc::new(Self {
+            handle,
+            id,
+            design,
+            server_info,
+            credentials,
+            owner,
+            token,
+            until,
+            waits,
+            stop,
+            inner,
+            changed,
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

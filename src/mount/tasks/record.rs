@@ -139,6 +139,8 @@ impl Record {
             }
             Event::Left(wait) => {
                 self.waits.retain(|own| *own != wait);
+                // No later wait has its number.
+                self.open.iter_mut().for_each(|open| open.failed.retain(|own| *own != wait));
                 for open in self.open.iter_mut().filter(|open| open.asker == Some(wait)) {
                     open.asker = None;
                 }

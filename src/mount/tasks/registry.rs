@@ -9,7 +9,7 @@ use std::{
 use tokio::{sync::Notify, time::Instant};
 
 use crate::{
-    hub::{Fault, Principal, Reason, Scope},
+    hub::{Credentials, Fault, Principal, Reason, Scope},
     jsonrpc::{Raw, RawObject},
     mount::pool::Key as Place,
     protocol::tasks::{self, Status, timestamp},
@@ -36,6 +36,8 @@ pub(in crate::mount) struct Remote {
     pub(in crate::mount) task: String,
     /// In whose sessions it is.
     pub(in crate::mount) place: Option<Place>,
+    /// What its client sent along to the server: to whom else it is listed.
+    pub(in crate::mount) credentials: Credentials,
     /// Where its client hears of it.
     pub(in crate::mount) owner: Weak<Scope>,
     /// Under which token that client wants to hear of progress.
@@ -58,7 +60,7 @@ impl Remote {
     pub(in crate::mount) fn new(
         (handle, sealed): (&Handle, String),
         place: Option<Place>,
-        owner: Weak<Scope>,
+        (owner, credentials): (Weak<Scope>, Credentials),
         token: Option<Raw>,
         task: RawObject,
     ) -> Arc<Self> {
@@ -68,6 +70,7 @@ impl Remote {
             kind: handle.kind,
             task: handle.id.clone(),
             place,
+            credentials,
             owner,
             token,
             claims: Arc::default(),
@@ -138,6 +141,15 @@ impl Entry {
         match self {
             Self::Kept(kept) => &kept.handle,
             Self::Remote(remote) => &remote.handle,
+        }
+    }
+
+    /// Whether it may be listed to who sends this along. Where a server knows its users by that, they are not one user,
+    /// whoever they are to the gateway; and asked with somebody else's, it would not know the task.
+    pub(in crate::mount) fn is_shown_to(&self, credentials: &Credentials) -> bool {
+        match self {
+            Self::Kept(kept) => kept.credentials == *credentials,
+            Self::Remote(remote) => remote.credentials == *credentials,
         }
     }
 

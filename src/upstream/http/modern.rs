@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::mpsc;
 
 use crate::{
-    hub::{BoxFuture, Description, Fault, Listening, Reason},
+    hub::{BoxFuture, Description, Fault, Listening, Oddity, Reason},
     jsonrpc::{Message, Notification, Raw, RawObject, RequestId, Response, code, encode_request},
     protocol::{
         Method, Revision,
@@ -193,6 +193,7 @@ impl Inner {
                 Ok(Some(Message::Response(_) | Message::Request(_))) => {
                     tracing::debug!(upstream = %self.server.name, "dropped a message that answers nothing");
                     messages.note_stray();
+                    life.odd(Oddity::StrayMessage);
                 }
                 Ok(None) => {
                     let fault = messages.without_answer(&self.server);

@@ -23,6 +23,8 @@ pub(crate) struct Client {
     pub(crate) session: Option<String>,
     pub(crate) accept: &'static str,
     pub(crate) version: Option<String>,
+    /// Something that goes along with everything.
+    header: Option<(&'static str, &'static str)>,
     pub(crate) revision: &'static str,
 }
 
@@ -48,6 +50,7 @@ impl Client {
             session: None,
             accept: "application/json, text/event-stream",
             version: None,
+            header: None,
             revision: super::NEWEST,
         }
     }
@@ -55,6 +58,11 @@ impl Client {
     /// The same client as somebody else.
     pub(crate) fn named(&self, principal: &str) -> Self {
         Self { principal: principal.into(), ..self.clone() }
+    }
+
+    /// The same client, which sends this along with everything.
+    pub(crate) fn sending(&self, name: &'static str, value: &'static str) -> Self {
+        Self { header: Some((name, value)), ..self.clone() }
     }
 
     /// The same client at another endpoint.
@@ -86,6 +94,9 @@ impl Client {
         }
         if let Some(version) = &self.version {
             request = request.header("mcp-protocol-version", version);
+        }
+        if let Some((name, value)) = self.header {
+            request = request.header(name, value);
         }
         request
     }

@@ -22,7 +22,7 @@ async fn era_348_358_a_modern_servers_task_in_the_older_words() {
             for tool in tools["result"]["tools"].as_array().unwrap() {
                 assert_eq!(tool["execution"], json!({"taskSupport": "optional"}), "{tool}");
             }
-            let task = created(&client, 2, "task", json!({"ttl": 5})).await;
+            let task = created(&client, 2, "task", json!({"ttl": 70_000})).await;
             let id = id_of(&task);
             let (ttl, poll) = if ttl.is_none() { (json!(60000), json!(500)) } else { (Value::Null, Value::Null) };
             assert_eq!((&task["ttl"], &task["pollInterval"], &task["statusMessage"]), (&ttl, &poll, &json!("on it")));

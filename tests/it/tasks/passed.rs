@@ -103,3 +103,29 @@ async fn older_clients_hear_nothing_of_tasks() {
     let answer = ask(&client, 2, "tools/call", json!({"name": "may", "arguments": {}, "task": {}})).await;
     assert_eq!(answer["result"]["content"], said("at once")["content"]);
 }
+
+/// Who is the same to the gateway, as everybody on a loopback is, need not be the same to the server.
+#[tokio::test]
+async fn era_355_tasks_are_listed_to_those_who_send_along_what_they_were_made_with() {
+    for (speaks, names) in [(Speaks::Modern, &["task", "slow"][..]), (Speaks::Legacy, &["must"])] {
+        let stage = Stage::of(speaks, Over::Http).await;
+        let keyed = async |key| {
+            let mut client = Legacy::new(stage.url()).sending(KEY, key);
+            client.handshake(NEWEST).await;
+            client
+        };
+        let (one, other) = (keyed("one").await, keyed("other").await);
+        let listed = async |client: &Legacy, id| {
+            let answer = ask(client, id, "tasks/list", json!({})).await;
+            let tasks = answer["result"]["tasks"].as_array().unwrap_or_else(|| panic!("{answer}")).clone();
+            tasks.iter().map(|task| task["taskId"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        let mut made = Vec::new();
+        for (n, name) in (1..).zip(names) {
+            made.push(created(&one, n, name, json!({"ttl": 60_000})).await["taskId"].as_str().unwrap().to_owned());
+        }
+        assert_eq!(listed(&one, 11).await, made, "{speaks:?}");
+        assert!(listed(&other, 12).await.is_empty(), "{speaks:?}");
+        assert_eq!(listed(&keyed("one").await, 13).await, made, "{speaks:?}");
+    }
+}

@@ -95,6 +95,11 @@ impl Reply {
         Self::streaming(200, "text/event-stream")
     }
 
+    /// A JSON body that the test goes on writing.
+    pub(crate) fn body() -> (Self, mpsc::Sender<Piece>) {
+        Self::streaming(200, "application/json")
+    }
+
     /// A stream of these messages, which then ends.
     pub(crate) fn messages(messages: &[Value]) -> Self {
         let text: String = messages.iter().map(event).collect();

@@ -108,6 +108,30 @@ fn era_210_211_212_213_answers_that_come_twice() {
 }
 
 #[test]
+fn so_many_wishes_of_a_server_are_remembered_and_no_more() {
+    let now = Instant::now();
+    let mut record = Record::new(now, 0, capable(), Duration::ZERO);
+    let mut key_of = |serial: u64, wish: String| {
+        record.on(Event::Asked(serial, Question { key: Some(wish), ..form() }), now);
+        let key = record.open[0].key.clone();
+        record.on(Event::Withdrawn(serial), now);
+        (key, record.wished.len())
+    };
+    for serial in 0..1000_u64 {
+        let ours = format!("i{}", serial.saturating_sub(255));
+        let (key, remembered) = key_of(serial, format!("wish {serial}"));
+        assert_eq!(key, if serial < 256 { format!("wish {serial}") } else { ours });
+        assert!(remembered <= 256);
+    }
+    let mut record = Record::new(now, 0, capable(), Duration::ZERO);
+    for wish in ["i1", "i", "", "same", "same"] {
+        record.on(Event::Asked(0, Question { key: Some(wish.to_owned()), ..form() }), now);
+    }
+    let keys: Vec<_> = record.open.iter().map(|open| &*open.key).collect();
+    assert_eq!(keys, ["i1", "i2", "i3", "same", "i4"], "a key of ours is nobody's wish");
+}
+
+#[test]
 fn era_200_202_partial_and_useless_answers() {
     play(&[
         (0, Event::Asked(1, form()), &[]),

@@ -190,7 +190,7 @@ impl Inner {
         let journey = self.journey(call, handle, true).await?;
         let at = self.at(journey.hop(), handle.id.clone());
         let task = self.look(call, handle, &at, journey.plan, &id).await?;
-        let owner = Arc::downgrade(&call.caller.scope);
+        let owner = (Arc::downgrade(&call.caller.scope), call.caller.credentials.clone());
         let remote = Remote::new((handle, id), self.pool.key(&call.caller), owner, None, task);
         seat.sit(Entry::Remote(remote.clone()));
         Ok(remote)

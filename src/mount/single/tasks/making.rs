@@ -104,7 +104,7 @@ impl Inner {
         let sealed = self.sealed(hop, handle)?;
         task.set(TASK_ID, Raw::from(&*sealed));
         let caller = &hop.call.caller;
-        let owner = Arc::downgrade(&caller.scope);
+        let owner = (Arc::downgrade(&caller.scope), caller.credentials.clone());
         let token = token_of(hop.call);
         let remote = Remote::new((handle, sealed), self.pool.key(caller), owner, token, task.clone());
         seat.sit(Entry::Remote(remote.clone()));
@@ -188,6 +188,7 @@ impl Inner {
             facts: Facts::default(),
             at: Some(at.clone()),
             server_info: server.server_info.clone(),
+            credentials: hop.call.caller.credentials.clone(),
             owner: Weak::new(),
             token: None,
         });
@@ -232,6 +233,7 @@ impl Inner {
             facts,
             at: None,
             server_info: None,
+            credentials: caller.credentials.clone(),
             owner: Arc::downgrade(&caller.scope),
             token: token_of(hop.call),
         });

@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderValue};
 use tokio::sync::mpsc::OwnedPermit;
 
 use crate::{
-    hub::{Fault, Life, Reason, Refusal, TIMED_OUT},
+    hub::{Fault, Life, Oddity, Reason, Refusal, TIMED_OUT},
     jsonrpc::{Message, Notification, Raw, Request, RequestId, code, encode_request},
     protocol::{method::notification, tasks},
     upstream::{
@@ -111,39 +111,6 @@ impl Running {
 
     /// Sends the request and sees the call through.
     pub(super) async fn run(&mut self, body: Bytes) -> Result<Raw, Failed> {
-        let ended = self.see_through(body).await;
-        // What the server is told to abandon, it needs no answers in.
-        if self.abandon.is_none() {
-            self.settle_questions().await;
-        }
-        ended
-    }
-
-    /// The call is over while questions are open that came on the standing stream. It is only a guess that they belonged to
-    /// this call: each is put to another that can answer it, and only then refused.
-    async fn settle_questions(&mut self) {
-        let pending = &self.epoch.pending;
-        pending.leave(self.id);
-        let mut unsettled = self.conversation.unsettled();
-        while let Some(incoming) = self.inbox.take() {
-            if let Incoming::Question(question) = incoming {
-                unsettled.push(question);
-            }
-        }
-        for question in unsettled {
-            let other = pending.attribute(&question.method, question.params.as_ref());
-            let left = match other {
-                Some(other) => pending.deliver(other, Incoming::Question(question)).err(),
-                None => Some(Incoming::Question(question)),
-            };
-            if let Some(Incoming::Question(Request { id, method, .. })) = left {
-                let outcome = reply_to(&method, Err(Refusal::Lapsed));
-                writer::reply(&self.handle.core, &self.epoch, Answered { id, outcome }).await;
-            }
-        }
-    }
-
-    async fn see_through(&mut self, body: Bytes) -> Result<Raw, Failed> {
         let handle = self.handle.clone();
         let server = &handle.core.server;
         let request = server.post(self.headers.clone(), body);
@@ -167,6 +134,7 @@ impl Running {
                 Attended::Done(Ok(Some(Message::Response(response)))) if !answers(&response, self.id) => {
                     tracing::debug!(upstream = %server.name, "dropped a response to nothing");
                     messages.note_stray();
+                    self.life.odd(Oddity::StrayMessage);
                     continue;
                 }
                 Attended::Done(Ok(Some(message))) => match self.hear(message).await {
@@ -226,16 +194,24 @@ impl Running {
 
     /// Reads the head of the answer.
     async fn answer(&mut self, sent: Result<Answer, SendError>) -> Result<Messages, Failed> {
-        let server = &self.handle.core.server;
         let answer = match sent {
             Ok(answer) => answer,
-            Err(SendError::Lost) => return Err(Failed::Lost(server.lost())),
+            Err(SendError::Lost) => return Err(Failed::Lost(self.handle.core.server.lost())),
             Err(error) => {
                 self.abandon = None;
-                return Err(Failed::Final(server.unsent(error)));
+                return Err(Failed::Final(self.handle.core.server.unsent(error)));
             }
         };
-        match Reply::read(answer, server.settings.max_message).await {
+        let is_success = answer.head.status.is_success();
+        let reading = Reply::read(answer, self.handle.core.server.settings.max_message);
+        let read = match is_success {
+            // What the server asks meanwhile may be what the rest of its answer waits for.
+            true => self.attended(reading).await?,
+            // That soon ends, and says why a session is gone which others have found dead.
+            false => reading.await,
+        };
+        let server = &self.handle.core.server;
+        match read {
             Reply::Messages(messages) => {
                 server.works();
                 Ok(messages)
@@ -379,15 +355,73 @@ impl Running {
     }
 }
 
+impl Running {
+    /// The questions that were put to this call and that it has not looked at, without those that were taken back since.
+    /// `questions` are those that it has looked at.
+    fn unheard(&self, mut questions: Vec<Request>) -> Vec<Request> {
+        while let Some(incoming) = self.inbox.take() {
+            match incoming {
+                Incoming::Question(question) => questions.push(question),
+                Incoming::Withdrawn(id) => questions.retain(|question| question.id != id),
+                Incoming::Notification(_) => {}
+            }
+        }
+        questions
+    }
+
+    /// The call is over while questions are open that came on the standing stream. It is only a guess that they belonged to
+    /// this call: each is put to another that can answer it, and only then refused.
+    fn settle_questions(&mut self) {
+        let unsettled = self.conversation.unsettled();
+        let unsettled = self.unheard(unsettled);
+        if self.epoch.forgotten.load(Ordering::Acquire) {
+            return;
+        }
+        let pending = &self.epoch.pending;
+        let mut refused = Vec::new();
+        for question in unsettled {
+            let left = match pending.attribute(&question.method, question.params.as_ref()) {
+                Some(other) => pending.deliver(other, Incoming::Question(question)).err(),
+                None => Some(Incoming::Question(question)),
+            };
+            if let Some(Incoming::Question(question)) = left {
+                refused.push(lapsed(question));
+            }
+        }
+        // Without a runtime the process is ending.
+        if !refused.is_empty()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            let (core, epoch) = (self.handle.core.clone(), self.epoch.clone());
+            runtime.spawn(async move {
+                for reply in refused {
+                    writer::reply(&core, &epoch, reply).await;
+                }
+            });
+        }
+    }
+}
+
+/// What the server is told of a question that nobody will answer.
+fn lapsed(question: Request) -> Answered {
+    Answered { outcome: reply_to(&question.method, Err(Refusal::Lapsed)), id: question.id }
+}
+
+/// However a call ends, be it that it is dropped half way, none of the questions that were put to it is forgotten.
 impl Drop for Running {
     fn drop(&mut self) {
         self.epoch.pending.leave(self.id);
-        if let Some(place) = self.abandon.take().filter(|_| self.sent) {
-            let (epoch, id, reason) = (self.epoch.clone(), self.id, self.life.abandoned());
-            self.explain(reason.as_deref());
-            self.handle.core.posted();
-            place.send(Command::Abandoned { epoch, id, reason, replies: self.conversation.give_up() });
-        }
+        let Some(place) = self.abandon.take().filter(|_| self.sent) else {
+            self.settle_questions();
+            return;
+        };
+        let (epoch, id, reason) = (self.epoch.clone(), self.id, self.life.abandoned());
+        self.explain(reason.as_deref());
+        // What the server is told to abandon, it needs no answers in: they would only be asked of somebody else.
+        let mut replies = self.conversation.give_up();
+        replies.extend(self.unheard(Vec::new()).into_iter().map(lapsed));
+        self.handle.core.posted();
+        place.send(Command::Abandoned { epoch, id, reason, replies });
     }
 }
 

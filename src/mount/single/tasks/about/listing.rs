@@ -29,7 +29,7 @@ const LOOK: Duration = Duration::from_secs(5);
 const AT_ONCE: usize = 8;
 
 impl Inner {
-    /// The tasks of the caller's principal, on one page.
+    /// The tasks of the caller's principal that were made with what the caller sends along, on one page.
     pub(super) async fn list_tasks(&self, call: &Call) -> Result<Outcome, Fault> {
         if call.params.get("cursor").is_some_and(|cursor| !cursor.is_null()) {
             return Err(Fault::error(code::INVALID_PARAMS, "invalid or expired cursor"));
@@ -47,7 +47,8 @@ impl Inner {
         let plan = Plan::between(call.caller.revision, session.revision());
         let hop = Hop { call, session, beside, plan, name: None, tool: None };
         let entries = self.tasks.registry.list(&call.caller.principal);
-        let legacy = entries.into_iter().filter(|entry| entry.speaks(Design::Legacy));
+        let is_shown = |entry: &Entry| entry.is_shown_to(&call.caller.credentials);
+        let legacy = entries.into_iter().filter(|entry| entry.speaks(Design::Legacy) && is_shown(entry));
         let looking = legacy.map(|entry| {
             let at = match &entry {
                 Entry::Remote(remote) if !remote.is_over() => Some(self.at(hop, remote.task.clone())),
@@ -97,7 +98,8 @@ impl Inner {
                     continue;
                 };
                 let handle = Handle { kind: Kind::Passed, id, tool: None };
-                if let Some(Entry::Remote(remote)) = self.tasks.registry.find(&call.caller.principal, &handle) {
+                let known = self.tasks.registry.find(&call.caller.principal, &handle);
+                if let Some(Entry::Remote(remote)) = known.filter(|entry| entry.is_shown_to(&call.caller.credentials)) {
                     task.set(TASK_ID, Raw::from(&*remote.handle));
                     remote.note(&task);
                     own.push(task.to_raw());
