@@ -81,7 +81,8 @@ impl Stage {
                 }
                 None => Arc::new(server.over_lines()),
             };
-            let single = Single::new(name, connector, share, sealer.clone()).tasking(tasking);
+            let forwards = vec![http::HeaderName::from_static("x-tenant")];
+            let single = Single::new(name, connector, share, sealer.clone()).tasking(tasking).forwarding(forwards);
             Arc::new(Limit::new(Gather::new(single)))
         });
         let gateway = Gateway::over(&mounts, Settings { sealer, ..Settings::default() }).await;

@@ -9,7 +9,7 @@ use std::{
 use tokio::{sync::Notify, time::Instant};
 
 use crate::{
-    hub::{Fault, Principal, Reason, Scope},
+    hub::{Caller, Credentials, Fault, Principal, Reason, Scope},
     jsonrpc::{Raw, RawObject},
     mount::pool::Key as Place,
     protocol::tasks::{self, Status, timestamp},
@@ -175,6 +175,8 @@ impl Entry {
 /// One entry and what it weighs.
 struct Row {
     entry: Entry,
+    /// What was sent along when it was made: it is listed to those who send the same.
+    credentials: Credentials,
     bytes: usize,
 }
 
@@ -204,6 +206,7 @@ pub(in crate::mount) struct Registry {
 pub(in crate::mount) struct Seat {
     registry: Arc<Registry>,
     principal: Principal,
+    credentials: Credentials,
 }
 
 impl Registry {
@@ -222,11 +225,12 @@ impl Registry {
         rows.total
     }
 
-    /// Takes room for a task of this principal. Where it has as many as it may, its oldest that is over is forgotten.
+    /// Takes room for a task of this caller. Where its principal has as many as it may, the oldest that is over is forgotten.
     ///
     /// # Errors
     /// When none is over, or everybody together has as many as they may.
-    pub(in crate::mount) fn reserve(self: &Arc<Self>, principal: &Principal) -> Result<Seat, Fault> {
+    pub(in crate::mount) fn reserve(self: &Arc<Self>, caller: &Caller) -> Result<Seat, Fault> {
+        let principal = &caller.principal;
         let mut rows = self.lock();
         rows.purge(principal);
         let own = rows.of.entry(principal.clone()).or_default();
@@ -242,7 +246,7 @@ impl Registry {
         }
         rows.of.entry(principal.clone()).or_default().seats += 1;
         rows.total += 1;
-        Ok(Seat { registry: self.clone(), principal: principal.clone() })
+        Ok(Seat { registry: self.clone(), principal: principal.clone(), credentials: caller.credentials.clone() })
     }
 
     /// The task that a handle of this principal stands for.
@@ -253,11 +257,14 @@ impl Registry {
         own.rows.iter().find(|row| row.entry.is(handle)).map(|row| row.entry.clone())
     }
 
-    /// All tasks of a principal, oldest first.
-    pub(in crate::mount) fn list(&self, principal: &Principal) -> Vec<Entry> {
+    /// All tasks that were made by those who cannot be told from this caller, oldest first. Whoever has the id of a task has
+    /// been told of it, and may have other headers by now; but nobody else's ids are given out.
+    pub(in crate::mount) fn list(&self, caller: &Caller) -> Vec<Entry> {
         let mut rows = self.lock();
-        rows.purge(principal);
-        rows.of.get(principal).map(|own| own.rows.iter().map(|row| row.entry.clone()).collect()).unwrap_or_default()
+        rows.purge(&caller.principal);
+        let Some(own) = rows.of.get(&caller.principal) else { return Vec::new() };
+        let listed = own.rows.iter().filter(|row| row.credentials == caller.credentials);
+        listed.map(|row| row.entry.clone()).collect()
     }
 
     /// Whose task a server means that speaks of it outside every call. There are never so many that looking at all of them
@@ -334,7 +341,8 @@ impl Seat {
         let mut rows = self.registry.lock();
         // The seat itself is given back when it is dropped.
         rows.total += 1;
-        rows.of.entry(self.principal.clone()).or_default().rows.push(Row { entry, bytes: 0 });
+        let row = Row { entry, credentials: self.credentials.clone(), bytes: 0 };
+        rows.of.entry(self.principal.clone()).or_default().rows.push(row);
         drop(rows);
         self.registry.added.notify_waiters();
     }

@@ -186,7 +186,7 @@ impl Inner {
 
     /// A task that an earlier process handed out: its id says what it is.
     async fn recall(&self, call: &Call, handle: &Handle, id: String) -> Result<Arc<Remote>, Fault> {
-        let seat = self.tasks.registry.reserve(&call.caller.principal)?;
+        let seat = self.tasks.registry.reserve(&call.caller)?;
         let journey = self.journey(call, handle, true).await?;
         let at = self.at(journey.hop(), handle.id.clone());
         let task = self.look(call, handle, &at, journey.plan, &id).await?;

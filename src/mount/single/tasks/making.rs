@@ -54,7 +54,7 @@ impl Inner {
 
     /// A client of 2025-11-25 wants a task of a server that has them as well.
     pub(super) async fn pass_on(&self, hop: Hop<'_>) -> Result<Outcome, Fault> {
-        let seat = self.tasks.registry.reserve(&hop.call.caller.principal)?;
+        let seat = self.tasks.registry.reserve(&hop.call.caller)?;
         let created = match self.attempt(hop, &Wish::Task(None)).await? {
             Outcome::Task(created) => created,
             other => return Ok(other),
@@ -171,7 +171,7 @@ impl Inner {
     /// A legacy server's task for a modern client.
     pub(super) async fn keep(self: &Arc<Self>, hop: Hop<'_>) -> Result<Outcome, Fault> {
         let principal = &hop.call.caller.principal;
-        let seat = self.tasks.registry.reserve(principal)?;
+        let seat = self.tasks.registry.reserve(&hop.call.caller)?;
         let Outcome::Task(created) = self.attempt(hop, &self.our_wish()).await? else {
             return Err(self.no_task());
         };
@@ -219,7 +219,7 @@ impl Inner {
     /// with questions, or not soon, the call becomes a task here: it begins as `working`, and goes on from there.
     pub(super) async fn as_task(self: &Arc<Self>, hop: Hop<'_>) -> Result<Outcome, Fault> {
         let caller = &hop.call.caller;
-        let seat = self.tasks.registry.reserve(&caller.principal)?;
+        let seat = self.tasks.registry.reserve(caller)?;
         let (handle, sealed) = self.tasks.fresh(&caller.principal)?;
         let wanted = hop.call.params.get_object(TASK).and_then(|task| tasks::millis(task.get("ttl")?));
         let ttl = wanted.unwrap_or(self.tasks.tasking.ttl).min(LONGEST);

@@ -1,6 +1,6 @@
 //! All tasks of a principal (2025-11-25, basic/utilities/tasks#listing-tasks).
 
-use std::{future::ready, sync::Arc, time::Duration};
+use std::{collections::HashMap, future::ready, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, StreamExt, stream};
 use tokio::time::timeout;
@@ -29,7 +29,7 @@ const LOOK: Duration = Duration::from_secs(5);
 const AT_ONCE: usize = 8;
 
 impl Inner {
-    /// The tasks of the caller's principal, on one page.
+    /// The tasks of the caller, on one page.
     pub(super) async fn list_tasks(&self, call: &Call) -> Result<Outcome, Fault> {
         if call.params.get("cursor").is_some_and(|cursor| !cursor.is_null()) {
             return Err(Fault::error(code::INVALID_PARAMS, "invalid or expired cursor"));
@@ -46,7 +46,7 @@ impl Inner {
     async fn own_tasks(&self, call: &Call, Opened { session, beside }: &Opened) -> Vec<Raw> {
         let plan = Plan::between(call.caller.revision, session.revision());
         let hop = Hop { call, session, beside, plan, name: None, tool: None };
-        let entries = self.tasks.registry.list(&call.caller.principal);
+        let entries = self.tasks.registry.list(&call.caller);
         let legacy = entries.into_iter().filter(|entry| entry.speaks(Design::Legacy));
         let looking = legacy.map(|entry| {
             let at = match &entry {
@@ -77,6 +77,14 @@ impl Inner {
     /// What a legacy server lists of what this principal has made through here. Others may share its session, or its credential.
     async fn servers_tasks(&self, call: &Call, session: &Arc<dyn Session>) -> Result<Vec<Raw>, Fault> {
         let (mut own, mut cursor) = (Vec::new(), None);
+        let mut known = HashMap::new();
+        for entry in self.tasks.registry.list(&call.caller) {
+            if let Entry::Remote(remote) = entry
+                && remote.kind == Kind::Passed
+            {
+                known.insert(remote.task.clone(), remote);
+            }
+        }
         for _ in 0..PAGES {
             let mut params = RawObject::new();
             if let Some(cursor) = cursor.take() {
@@ -96,8 +104,7 @@ impl Inner {
                 let Some(id) = task.get(TASK_ID).and_then(Raw::as_text).map(std::borrow::Cow::into_owned) else {
                     continue;
                 };
-                let handle = Handle { kind: Kind::Passed, id, tool: None };
-                if let Some(Entry::Remote(remote)) = self.tasks.registry.find(&call.caller.principal, &handle) {
+                if let Some(remote) = known.get(&id) {
                     task.set(TASK_ID, Raw::from(&*remote.handle));
                     remote.note(&task);
                     own.push(task.to_raw());
