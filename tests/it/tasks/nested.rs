@@ -279,7 +279,7 @@ async fn sec_017_tasks_are_listed_to_those_who_send_the_same_headers_along() {
         for (tenant, own) in &made {
             let answer = ask(tenant, "tasks/list", json!({})).await;
             let listed: Vec<_> = answer["result"]["tasks"].as_array().unwrap().iter().map(id_of).collect();
-            assert_eq!(listed, [own.clone()], "{speaks:?} {name} {tenant}");
+            assert_eq!(listed, std::slice::from_ref(own), "{speaks:?} {name} {tenant}");
         }
     }
 }
