@@ -272,6 +272,12 @@ impl Scope {
         &self.peer
     }
 
+    /// How many hooks it keeps.
+    #[cfg(test)]
+    pub(crate) fn hooks(&self) -> usize {
+        self.closing.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// Whether this is one client's own session.
     #[must_use]
     pub fn is_session(&self) -> bool {

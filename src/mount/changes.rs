@@ -127,8 +127,8 @@ impl Changes {
         Ok(Registered { changes: self.clone(), id })
     }
 
-    /// A client's own session, which is told from now on until its scope ends.
-    fn client(self: &Arc<Self>, caller: &Caller) -> Arc<Client> {
+    /// A client's own session, which is told from now on until it [leaves](Self::leave).
+    fn client(&self, caller: &Caller) -> Arc<Client> {
         let scope = caller.scope.id();
         let mut hub = self.lock();
         if let Some(client) = hub.clients.get(&scope) {
@@ -139,7 +139,6 @@ impl Changes {
         let count = hub.clients.len();
         drop(hub);
         self.clients.send_replace(count);
-        caller.scope.on_close(self, move |changes| changes.leave(scope));
         client
     }
 

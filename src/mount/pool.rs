@@ -77,6 +77,11 @@ impl Key {
         self.scope == 0
     }
 
+    /// Whether it is the one session of all who send nothing along.
+    fn is_of_all(&self) -> bool {
+        self.is_everybodys() && self.credentials.is_empty()
+    }
+
     /// Whether it is the session of one legacy client alone.
     pub(super) fn is_own(&self) -> bool {
         self.revision.is_some()
@@ -91,7 +96,8 @@ pub(super) struct Opened {
 }
 
 struct Slot {
-    /// Whose it is; nobody's where everybody shares it.
+    /// On whose account it is; on nobody's where all share it. Whoever sends something along shares it with those who send
+    /// the same, and it is on the account of the first of them.
     owner: Option<Principal>,
     session: Mutex<Option<Opened>>,
     /// Held while the session is opened, so that it is opened once.
@@ -112,13 +118,14 @@ impl Slot {
         self.owner.as_ref() == Some(principal)
     }
 
-    fn is_unused(&self) -> bool {
-        let unused =
-            lock(&self.session).as_ref().is_none_or(|s| Arc::strong_count(&s.session) == 1 || !s.session.is_open());
-        unused && self.opening.try_lock().is_ok()
+    /// Whether nobody has anything of it but the table, whose lock has to be held: whoever opens the session holds the slot
+    /// from the moment in which it is found.
+    fn is_unused(self: &Arc<Self>) -> bool {
+        Arc::strong_count(self) == 1
+            && lock(&self.session).as_ref().is_none_or(|s| Arc::strong_count(&s.session) == 1 || !s.session.is_open())
     }
 
-    fn is_idle(&self) -> bool {
+    fn is_idle(self: &Arc<Self>) -> bool {
         self.is_unused() && lock(&self.used).elapsed() > IDLE
     }
 }
@@ -243,7 +250,7 @@ impl Pool {
         self.room.kept(&mut slots, key, caller, &mut ended)?;
         let own = !key.is_everybodys() && caller.scope.is_session();
         let slot = Arc::new(Slot {
-            owner: (!key.is_everybodys()).then(|| caller.principal.clone()),
+            owner: (!key.is_of_all()).then(|| caller.principal.clone()),
             session: Mutex::default(),
             opening: tokio::sync::Mutex::default(),
             used: Mutex::new(Instant::now()),

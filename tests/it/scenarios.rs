@@ -26,6 +26,7 @@ use crate::{
 mod answers;
 mod asking;
 mod beyond;
+mod bounds;
 mod codes;
 mod crowd;
 mod described;

@@ -76,11 +76,13 @@ impl Parties {
 
     /// A client's own session, which is told from now on until its scope ends.
     pub(in crate::mount) fn client(self: &Arc<Self>, caller: &Caller) -> Arc<Client> {
+        let scope = caller.scope.id();
+        // One for all that it sends along: what is different in each request must not leave anything behind in its scope.
+        caller.scope.on_close(self, move |parties| parties.leave(scope));
         let client = self.of(caller).client(caller);
         if caller.credentials.is_empty() {
             return client;
         }
-        let scope = caller.scope.id();
         let mut others = self.lock();
         let sent = others.sent.entry(scope).or_default();
         if sent.back() == Some(&caller.credentials) {
@@ -94,12 +96,52 @@ impl Parties {
         if let Some(changes) = left {
             changes.leave(scope);
         }
-        caller.scope.on_close(self, move |parties| drop(parties.lock().sent.remove(&scope)));
         client
+    }
+
+    /// A client's session is over.
+    fn leave(&self, scope: u64) {
+        let left: Vec<_> = {
+            let mut others = self.lock();
+            let sent = others.sent.remove(&scope).unwrap_or_default();
+            sent.iter().filter_map(|sent| others.by.get(sent).cloned()).collect()
+        };
+        self.plain.leave(scope);
+        for changes in left {
+            changes.leave(scope);
+        }
     }
 
     /// What is kept of these lists may be out of date.
     pub(in crate::mount) fn forget(&self, kinds: Kinds) {
         self.plain.forget(kinds);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderName, HeaderValue};
+
+    use crate::hub::{Principal, Scope, SilentPeer};
+
+    use super::*;
+
+    /// What a scope keeps for its end is kept as long as the scope.
+    #[test]
+    fn a_client_that_sends_something_else_each_time_leaves_nothing_behind() {
+        let parties = Parties::new(Arc::default(), Caller::gateway(Principal::new("gateway")));
+        let scope = Scope::session(Arc::new(SilentPeer));
+        let client = Caller::gateway_in(Principal::new("alice"), scope.clone());
+        parties.client(&client);
+        for n in 0..1000_u32 {
+            let value = HeaderValue::from(n);
+            let sends = Credentials::of(&[(HeaderName::from_static("x-tenant"), value)]);
+            parties.client(&client.clone().sending(&sends));
+        }
+        assert_eq!((scope.hooks(), parties.count()), (1, 1 + OF_CLIENT));
+        assert!(parties.lock().by.len() <= OF_CLIENT + 1);
+        drop((client, scope));
+        assert_eq!(parties.count(), 0);
+        assert!(parties.lock().sent.is_empty());
     }
 }

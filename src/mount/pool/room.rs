@@ -57,8 +57,8 @@ impl Room {
     /// Makes room for a session that is kept for a caller, to be found by `key`.
     pub(super) fn kept(&self, slots: &mut Slots, key: &Key, caller: &Caller, ended: &mut Ended) -> Result<(), Fault> {
         if key.is_everybodys() {
-            // There is one, and one for each thing that clients send along.
-            return if key.credentials.is_empty() { Ok(()) } else { self.one_of_all(slots, ended) };
+            // There is one, and one for each thing that clients send along, which they make up as well.
+            return if key.is_of_all() { Ok(()) } else { self.another(slots, caller, ended) };
         }
         if caller.scope.is_session() {
             let is_same = |other: &Key, _: &Slot| other.scope == key.scope && !other.credentials.is_empty();
@@ -117,8 +117,7 @@ impl Room {
 /// Whether a session may end for one of another caller, or of the same: a client's own session holds what that client has
 /// set up in it, and ends with the client; and the one that everybody shares is everybody's.
 fn may_end(key: &Key, slot: &Slot) -> bool {
-    let is_everybodys = key.is_everybodys() && key.credentials.is_empty();
-    !slot.own && !is_everybodys
+    !slot.own && !key.is_of_all()
 }
 
 /// Makes room for one more of these, of which there may be so many; whether there is.

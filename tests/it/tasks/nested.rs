@@ -256,3 +256,30 @@ async fn era_348_a_task_that_asks_from_the_start_begins_all_the_same() {
     stage.server.complete(&stage.server.task(1).await, "done");
     assert_eq!(brought(waiting(&client, 3, &id), &id).await["content"], said("done")["content"]);
 }
+
+/// Callers that differ by their headers alone are known to the gateway as one, and may be anybody to the server.
+#[tokio::test]
+async fn sec_017_tasks_are_listed_to_those_who_send_the_same_headers_along() {
+    for (speaks, name) in [(Speaks::Modern, "task"), (Speaks::Modern, "plain"), (Speaks::Legacy, "must")] {
+        let stage = Stage::of(speaks, Over::Http).await;
+        let client = stage.legacy().await;
+        let ask = async |tenant: &str, method: &str, params: Value| {
+            let mut sent = client.request(reqwest::Method::POST).header("content-type", "application/json");
+            if !tenant.is_empty() {
+                sent = sent.header(super::KEY, tenant);
+            }
+            let body = crate::legacy_support::client::request(1, method, params).to_string();
+            whole(soon(method, client.send(sent.body(body))).await).await
+        };
+        let mut made = Vec::new();
+        for tenant in ["a", "b", ""] {
+            let answer = ask(tenant, "tools/call", json!({"name": name, "arguments": {}, "task": {}})).await;
+            made.push((tenant, id_of(&answer["result"]["task"])));
+        }
+        for (tenant, own) in &made {
+            let answer = ask(tenant, "tasks/list", json!({})).await;
+            let listed: Vec<_> = answer["result"]["tasks"].as_array().unwrap().iter().map(id_of).collect();
+            assert_eq!(listed, std::slice::from_ref(own), "{speaks:?} {name} {tenant}");
+        }
+    }
+}

@@ -1,5 +1,7 @@
 //! Legacy servers: the handshake, sessions, questions, cancelling, resuming.
 
+use rialto::upstream::EraChoice;
+
 use super::*;
 
 fn ok(seen: &Seen) -> Reply {
@@ -761,4 +763,37 @@ async fn a_handshake_that_nobody_waits_for_leaves_no_session_behind() {
     open.abort();
     go.send(true).unwrap();
     server.wait_for("DELETE").await;
+}
+
+#[tokio::test]
+async fn a_session_whose_handshake_fails_is_closed() {
+    for (failure, expected) in
+        [("refused", "upstream_auth"), ("silent", "timeout"), ("ended", "stream_lost"), ("error", "upstream_protocol")]
+    {
+        let kept = Arc::new(Mutex::new(Vec::new()));
+        let server = Scripted::start(move |seen| {
+            let kept = kept.clone();
+            async move {
+                match (seen.method(), failure) {
+                    ("notifications/initialized", "refused") => Reply::empty(401),
+                    ("initialize", "error") => {
+                        Reply::json(200, &seen.error(-32603, "out of order")).with("mcp-session-id", "s-1")
+                    }
+                    ("initialize", "ended") => Reply::messages(&[]).with("mcp-session-id", "s-1"),
+                    ("initialize", "silent") => {
+                        let (reply, pieces) = Reply::events();
+                        kept.lock().unwrap().push(pieces);
+                        reply.with("mcp-session-id", "s-1")
+                    }
+                    _ => housekeeping(&seen, "2025-11-25", Some("s-1")).unwrap_or_else(|| Reply::empty(405)),
+                }
+            }
+        })
+        .await;
+        let handshake = Duration::from_millis(500);
+        let settings = HttpSettings { era: EraChoice::Legacy, handshake, ..settings() };
+        assert_eq!(wrong(open(&connector(&server.url(), settings)).await), expected, "{failure}");
+        let goodbye = server.wait_for("DELETE").await;
+        assert_eq!((goodbye.header("mcp-session-id"), server.count("DELETE")), (Some("s-1"), 1), "{failure}");
+    }
 }

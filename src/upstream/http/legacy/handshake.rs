@@ -102,27 +102,51 @@ pub(super) async fn shake(
     if greeting.revision >= Revision::R2025_06_18 {
         headers.insert(PROTOCOL_VERSION, HeaderValue::from_static(greeting.revision.as_str()));
     }
-    initialized(server, headers.clone()).await?;
+    if let Err(failed) = initialized(server, headers.clone()).await {
+        if let Some(session) = greeting.session {
+            server.delete(session, headers.get(PROTOCOL_VERSION).cloned()).await;
+        }
+        return Err(failed);
+    }
     server.works();
     Ok((greeting, headers))
 }
 
 async fn initialize(server: &Server, identity: &Identity, outside: &Arc<dyn Peer>) -> Result<Greeting, NoSession> {
-    match tokio::time::timeout(server.settings.handshake, ask(server, identity, outside)).await {
-        Ok(greeting) => greeting,
-        Err(_) => Err(unreachable(
-            server,
-            server.fault(Reason::Timeout, "it did not answer the handshake in time").before_anything_ran(),
-        )),
+    let mut session = None;
+    let asking = ask(server, identity, outside, &mut session);
+    let asked = tokio::time::timeout(server.settings.handshake, asking).await.unwrap_or_else(|_| {
+        let fault = server.fault(Reason::Timeout, "it did not answer the handshake in time");
+        Err(unreachable(server, fault.before_anything_ran()))
+    });
+    match asked {
+        Ok((revision, description)) => Ok(Greeting { session, revision, description }),
+        Err(failed) => {
+            // Nobody will use what the server may have opened.
+            if let Some(session) = session.filter(is_visible) {
+                server.delete(session, None).await;
+            }
+            Err(failed)
+        }
     }
 }
 
-async fn ask(server: &Server, identity: &Identity, outside: &Arc<dyn Peer>) -> Result<Greeting, NoSession> {
+fn is_visible(session: &HeaderValue) -> bool {
+    !session.is_empty() && session.as_bytes().iter().all(|b| (0x21..=0x7e).contains(b))
+}
+
+/// Asks for a session, and notes which one the server gives as soon as that is known.
+async fn ask(
+    server: &Server,
+    identity: &Identity,
+    outside: &Arc<dyn Peer>,
+    session: &mut Option<HeaderValue>,
+) -> Result<(Revision, Description), NoSession> {
     let body = encode_request(&RequestId::number(ID), Method::Initialize.as_str(), Some(&identity.params()));
     // No version header: some servers compare it with the body.
     let request = server.post(server.post_headers(), body);
     let answer = server.send(Purpose::Control, request).await.map_err(|e| unreachable(server, server.unsent(e)))?;
-    let session = answer.head.headers.get(SESSION_ID).cloned();
+    *session = answer.head.headers.get(SESSION_ID).cloned();
     let mut messages = match Reply::read(answer, server.settings.max_message).await {
         Reply::Messages(messages) => messages,
         Reply::Empty => return Err(refused(server, unreadable(server))),
@@ -144,21 +168,11 @@ async fn ask(server: &Server, identity: &Identity, outside: &Arc<dyn Peer>) -> R
             Err(stopped) => return Err(refused(server, stopped.into_fault(server))),
         }
     };
-    let visible = |session: &HeaderValue| session.as_bytes().iter().all(|b| (0x21..=0x7e).contains(b));
-    if session.as_ref().is_some_and(|session| session.is_empty() || !visible(session)) {
+    if session.as_ref().is_some_and(|session| !is_visible(session)) {
         let fault = server.fault(Reason::UpstreamProtocol, "it gave a session id with characters that are not allowed");
         return Err(refused(server, fault));
     }
-    match read(server, &result) {
-        Ok((revision, description)) => Ok(Greeting { session, revision, description }),
-        Err(refused) => {
-            // Nobody will use it.
-            if let Some(session) = session {
-                server.delete(session, None).await;
-            }
-            Err(refused)
-        }
-    }
+    read(server, &result)
 }
 
 fn read(server: &Server, result: &Raw) -> Result<(Revision, Description), NoSession> {
