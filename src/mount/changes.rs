@@ -25,7 +25,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::{
     hub::{Caller, Fault, Reason},
@@ -65,6 +65,8 @@ pub(super) struct Changes {
     /// The gateway itself, where it speaks to the server for all of them.
     pub(super) gateway: Arc<Caller>,
     hub: Mutex<Hub>,
+    /// The places for listeners, which everybody at the mount shares.
+    places: Arc<Semaphore>,
     /// How many legacy clients there are.
     clients: watch::Sender<usize>,
     /// Watches the lists for them.
@@ -87,15 +89,17 @@ struct Hub {
 pub(super) struct Registered {
     changes: Arc<Changes>,
     id: u64,
+    _place: OwnedSemaphorePermit,
 }
 
 impl Changes {
-    fn new(catalog: Arc<Catalog>, gateway: Arc<Caller>) -> Arc<Self> {
+    fn new(catalog: Arc<Catalog>, gateway: Arc<Caller>, places: Arc<Semaphore>) -> Arc<Self> {
         let watched = watch_lists::Watched::default();
         Arc::new(Self {
             catalog,
             gateway,
             hub: Mutex::default(),
+            places,
             clients: watch::Sender::new(0),
             watched,
             polled: AtomicBool::new(false),
@@ -117,14 +121,14 @@ impl Changes {
     /// # Errors
     /// Where there are too many.
     pub(super) fn add(self: &Arc<Self>, listener: &Arc<Listener>, upstream: &Arc<str>) -> Result<Registered, Fault> {
-        let mut hub = self.lock();
-        if hub.listeners.len() >= LISTENERS {
+        let Ok(place) = self.places.clone().try_acquire_owned() else {
             return Err(Fault::upstream(Reason::Limit, upstream, "too many subscriptions, close some first"));
-        }
+        };
+        let mut hub = self.lock();
         hub.next += 1;
         let id = hub.next;
         hub.listeners.insert(id, listener.clone());
-        Ok(Registered { changes: self.clone(), id })
+        Ok(Registered { changes: self.clone(), id, _place: place })
     }
 
     /// A client's own session, which is told from now on until it [leaves](Self::leave).

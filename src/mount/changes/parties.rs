@@ -5,9 +5,11 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use tokio::sync::Semaphore;
+
 use crate::hub::{Caller, Credentials};
 
-use super::{super::catalog::Catalog, Changes, Client, Kinds};
+use super::{super::catalog::Catalog, Changes, Client, Kinds, LISTENERS};
 
 /// How many different headers one client's session may send along and be told of changes for each; the longest unused goes
 /// first, and with it what the session subscribed to under it.
@@ -19,6 +21,8 @@ pub(in crate::mount) struct Parties {
     catalog: Arc<Catalog>,
     /// Those who send nothing along.
     plain: Arc<Changes>,
+    /// The places for all listeners.
+    places: Arc<Semaphore>,
     others: Mutex<Others>,
 }
 
@@ -32,8 +36,9 @@ struct Others {
 impl Parties {
     /// Nobody yet. `gateway` speaks to the server for those who send nothing along.
     pub(in crate::mount) fn new(catalog: Arc<Catalog>, gateway: Arc<Caller>) -> Arc<Self> {
-        let plain = Changes::new(catalog.clone(), gateway);
-        Arc::new(Self { catalog, plain, others: Mutex::default() })
+        let places = Arc::new(Semaphore::new(LISTENERS));
+        let plain = Changes::new(catalog.clone(), gateway, places.clone());
+        Arc::new(Self { catalog, plain, places, others: Mutex::default() })
     }
 
     fn lock(&self) -> MutexGuard<'_, Others> {
@@ -58,7 +63,7 @@ impl Parties {
         let gone: Vec<_> =
             others.by.extract_if(|_, changes| Arc::strong_count(changes) == 1 && changes.is_deserted()).collect();
         let gateway = Caller::gateway(self.plain.gateway.principal.clone()).sending(&caller.credentials);
-        let new = Changes::new(self.catalog.clone(), gateway);
+        let new = Changes::new(self.catalog.clone(), gateway, self.places.clone());
         others.by.insert(caller.credentials.clone(), new.clone());
         drop(others);
         // With the gateway's callers their scopes end, which takes locks of its own.
@@ -121,10 +126,28 @@ impl Parties {
 #[cfg(test)]
 mod tests {
     use http::{HeaderName, HeaderValue};
+    use tokio_util::sync::CancellationToken;
 
     use crate::hub::{Principal, Scope, SilentPeer};
 
-    use super::*;
+    use super::{super::Listener, *};
+
+    /// However many different things are sent along, the mount has one number of places.
+    #[tokio::test]
+    async fn there_are_places_for_so_many_listeners_and_no_more() {
+        let parties = Parties::new(Arc::default(), Caller::gateway(Principal::new("gateway")));
+        let sending = |n: u32| {
+            let sends = Credentials::of(&[(HeaderName::from_static("x-tenant"), HeaderValue::from(n))]);
+            parties.of(&Caller::gateway(Principal::new("alice")).sending(&sends))
+        };
+        let (one, other, name) = (sending(1), sending(2), Arc::from("server"));
+        let listener = || Listener::new(Kinds::default(), CancellationToken::new());
+        let mut held: Vec<_> = (0..LISTENERS / 2).map(|_| one.add(&listener(), &name).ok().unwrap()).collect();
+        held.extend((LISTENERS / 2..LISTENERS).map(|_| other.add(&listener(), &name).ok().unwrap()));
+        assert!(one.add(&listener(), &name).is_err() && other.add(&listener(), &name).is_err());
+        held.pop();
+        assert!(one.add(&listener(), &name).is_ok());
+    }
 
     /// What a scope keeps for its end is kept as long as the scope.
     #[test]
