@@ -17,6 +17,7 @@ mod life;
 mod limit;
 mod mount;
 mod oddities;
+mod open;
 mod peer;
 mod questions;
 
@@ -36,5 +37,6 @@ pub use life::{Asking, Life, LifeLimits, TIMED_OUT, TimedOut};
 pub use limit::Limit;
 pub use mount::{Around, BoxFuture, Description, Filter, Health, Link, Listening, Mount};
 pub use oddities::{Oddity, OddityCounts};
+pub(crate) use open::{Asks, OpenQuestion};
 pub use peer::{Answer, Peer, Question, Refusal, SilentPeer};
 pub use questions::{QuestionCounts, QuestionEnd};

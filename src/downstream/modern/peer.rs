@@ -2,15 +2,14 @@
 
 use std::{
     collections::VecDeque,
-    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
-    task::{Context, Poll, Waker, ready},
+    task::Waker,
 };
 
 use tokio::sync::oneshot;
 
 use crate::{
-    hub::{Answer, BoxFuture, Peer, Question, Refusal},
+    hub::{Answer, Asks, BoxFuture, OpenQuestion, Peer, Question, Refusal},
     jsonrpc::{Notification, RawObject},
     protocol::method::question,
 };
@@ -153,7 +152,7 @@ impl Peer for CallPeer {
         let serial = inner.serial;
         inner.asked.push(Asked { serial, question, answer });
         wake(inner);
-        Box::pin(Asking { peer: self.own.clone(), serial, answered, over: false })
+        Box::pin(OpenQuestion::new(self.own.clone(), serial, answered))
     }
 
     fn answers_later(&self) -> bool {
@@ -177,33 +176,10 @@ fn length(notification: &Notification) -> usize {
     notification.params.as_ref().map_or(0, RawObject::written_length)
 }
 
-/// One open question. Dropping it withdraws the question.
-struct Asking {
-    peer: Weak<CallPeer>,
-    serial: u64,
-    answered: oneshot::Receiver<Answer>,
-    over: bool,
-}
-
-impl Future for Asking {
-    type Output = Answer;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
-        let answer = ready!(Pin::new(&mut self.answered).poll(cx)).unwrap_or(Err(Refusal::Lapsed));
-        self.over = true;
-        Poll::Ready(answer)
-    }
-}
-
-impl Drop for Asking {
-    fn drop(&mut self) {
-        if self.over {
-            return;
-        }
-        if let Some(peer) = self.peer.upgrade() {
-            let mut inner = peer.lock();
-            inner.withdrawn.push(self.serial);
-            wake(inner);
-        }
+impl Asks for CallPeer {
+    fn withdrawn(&self, serial: u64) {
+        let mut inner = self.lock();
+        inner.withdrawn.push(serial);
+        wake(inner);
     }
 }

@@ -2,9 +2,7 @@
 
 use std::{
     collections::HashMap,
-    pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
-    task::{Context, Poll, ready},
     time::SystemTime,
 };
 
@@ -15,7 +13,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    hub::{Answer, BoxFuture, Credentials, Peer, Question, Refusal, Scope},
+    hub::{Answer, Asks, BoxFuture, Credentials, OpenQuestion, Peer, Question, Refusal, Scope},
     jsonrpc::{Notification, Raw, RawObject},
     mount::pool::Key as Place,
     protocol::{
@@ -374,36 +372,13 @@ impl Peer for KeptPeer {
             serial
         };
         task.on(Event::Asked(serial, question));
-        Box::pin(Asking { task: self.0.clone(), serial, answered, over: false })
+        Box::pin(OpenQuestion::new(self.0.clone(), serial, answered))
     }
 }
 
-/// One open question. Dropping it withdraws the question.
-struct Asking {
-    task: Weak<Kept>,
-    serial: u64,
-    answered: oneshot::Receiver<Answer>,
-    over: bool,
-}
-
-impl Future for Asking {
-    type Output = Answer;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
-        let answer = ready!(Pin::new(&mut self.answered).poll(cx)).unwrap_or(Err(Refusal::Lapsed));
-        self.over = true;
-        Poll::Ready(answer)
-    }
-}
-
-impl Drop for Asking {
-    fn drop(&mut self) {
-        if self.over {
-            return;
-        }
-        if let Some(task) = self.task.upgrade() {
-            task.lock().answers.remove(&self.serial);
-            task.on(Event::Withdrawn(self.serial));
-        }
+impl Asks for Kept {
+    fn withdrawn(&self, serial: u64) {
+        self.lock().answers.remove(&serial);
+        self.on(Event::Withdrawn(serial));
     }
 }
