@@ -56,6 +56,9 @@ use listener::Listener;
 
 /// How many listeners a mount may have.
 const LISTENERS: usize = 10_000;
+/// For how many different things that clients send along the lists of a server are looked at now and then. For those who send
+/// nothing they always are; for who comes beyond, changes are heard of when a list is asked for, as where nobody looks.
+const POLLERS: usize = 64;
 /// For how long changes of lists are gathered before they are told.
 const LISTS: Duration = Duration::from_millis(100);
 
@@ -66,13 +69,19 @@ pub(super) struct Changes {
     pub(super) gateway: Arc<Caller>,
     hub: Mutex<Hub>,
     /// The places for listeners, which everybody at the mount shares.
-    places: Arc<Semaphore>,
+    places: Arc<Places>,
     /// How many legacy clients there are.
     clients: watch::Sender<usize>,
     /// Watches the lists for them.
     pub(super) watched: watch_lists::Watched,
     /// Whether somebody looks at the lists now and then.
     polled: AtomicBool,
+}
+
+/// What everybody at a mount shares, whatever they send along: clients make that up.
+struct Places {
+    listeners: Arc<Semaphore>,
+    pollers: Arc<Semaphore>,
 }
 
 #[derive(Default)]
@@ -92,8 +101,15 @@ pub(super) struct Registered {
     _place: OwnedSemaphorePermit,
 }
 
+impl Places {
+    fn new() -> Arc<Self> {
+        let places = |most| Arc::new(Semaphore::new(most));
+        Arc::new(Self { listeners: places(LISTENERS), pollers: places(POLLERS) })
+    }
+}
+
 impl Changes {
-    fn new(catalog: Arc<Catalog>, gateway: Arc<Caller>, places: Arc<Semaphore>) -> Arc<Self> {
+    fn new(catalog: Arc<Catalog>, gateway: Arc<Caller>, places: Arc<Places>) -> Arc<Self> {
         let watched = watch_lists::Watched::default();
         Arc::new(Self {
             catalog,
@@ -121,7 +137,7 @@ impl Changes {
     /// # Errors
     /// Where there are too many.
     pub(super) fn add(self: &Arc<Self>, listener: &Arc<Listener>, upstream: &Arc<str>) -> Result<Registered, Fault> {
-        let Ok(place) = self.places.clone().try_acquire_owned() else {
+        let Ok(place) = self.places.listeners.clone().try_acquire_owned() else {
             return Err(Fault::upstream(Reason::Limit, upstream, "too many subscriptions, close some first"));
         };
         let mut hub = self.lock();
@@ -186,6 +202,14 @@ impl Changes {
     /// Whether the one who asks is the one who begins to look at the lists.
     fn begins_to_poll(&self) -> bool {
         !self.polled.swap(true, Ordering::AcqRel)
+    }
+
+    /// The right to look for these; `None` where enough is looked at.
+    fn place_to_poll(&self) -> Option<Option<OwnedSemaphorePermit>> {
+        match self.gateway.credentials.is_empty() {
+            true => Some(None),
+            false => self.places.pollers.clone().try_acquire_owned().ok().map(Some),
+        }
     }
 
     /// Nobody looks any more.

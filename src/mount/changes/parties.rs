@@ -5,11 +5,9 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::sync::Semaphore;
-
 use crate::hub::{Caller, Credentials};
 
-use super::{super::catalog::Catalog, Changes, Client, Kinds, LISTENERS};
+use super::{super::catalog::Catalog, Changes, Client, Kinds, Places};
 
 /// How many different headers one client's session may send along and be told of changes for each; the longest unused goes
 /// first, and with it what the session subscribed to under it.
@@ -21,8 +19,7 @@ pub(in crate::mount) struct Parties {
     catalog: Arc<Catalog>,
     /// Those who send nothing along.
     plain: Arc<Changes>,
-    /// The places for all listeners.
-    places: Arc<Semaphore>,
+    places: Arc<Places>,
     others: Mutex<Others>,
 }
 
@@ -36,7 +33,7 @@ struct Others {
 impl Parties {
     /// Nobody yet. `gateway` speaks to the server for those who send nothing along.
     pub(in crate::mount) fn new(catalog: Arc<Catalog>, gateway: Arc<Caller>) -> Arc<Self> {
-        let places = Arc::new(Semaphore::new(LISTENERS));
+        let places = Places::new();
         let plain = Changes::new(catalog.clone(), gateway, places.clone());
         Arc::new(Self { catalog, plain, places, others: Mutex::default() })
     }
@@ -130,11 +127,14 @@ mod tests {
 
     use crate::hub::{Principal, Scope, SilentPeer};
 
-    use super::{super::Listener, *};
+    use super::{
+        super::{LISTENERS, Listener, POLLERS},
+        *,
+    };
 
     /// However many different things are sent along, the mount has one number of places.
     #[tokio::test]
-    async fn there_are_places_for_so_many_listeners_and_no_more() {
+    async fn there_are_places_for_so_many_listeners_and_pollers_and_no_more() {
         let parties = Parties::new(Arc::default(), Caller::gateway(Principal::new("gateway")));
         let sending = |n: u32| {
             let sends = Credentials::of(&[(HeaderName::from_static("x-tenant"), HeaderValue::from(n))]);
@@ -147,6 +147,12 @@ mod tests {
         assert!(one.add(&listener(), &name).is_err() && other.add(&listener(), &name).is_err());
         held.pop();
         assert!(one.add(&listener(), &name).is_ok());
+        let most = u32::try_from(POLLERS).unwrap();
+        let mut looks: Vec<_> = (0..most).map(|n| sending(n).place_to_poll().unwrap()).collect();
+        assert!(sending(most).place_to_poll().is_none(), "enough is looked at");
+        assert!(parties.plain.place_to_poll().is_some(), "who sends nothing is looked for all the same");
+        looks.pop();
+        assert!(sending(most).place_to_poll().is_some());
     }
 
     /// What a scope keeps for its end is kept as long as the scope.

@@ -9,7 +9,7 @@ use aws_lc_rs::{
     digest,
     rand::{SecureRandom, SystemRandom},
 };
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::{
     hub::Fault,
@@ -34,8 +34,16 @@ pub(in crate::mount) fn start(inner: &Arc<Inner>, changes: &Arc<Changes>) {
     if !changes.has_listeners() || !changes.begins_to_poll() {
         return;
     }
+    let Some(place) = changes.place_to_poll() else {
+        changes.has_polled();
+        tracing::debug!(
+            "the lists of a server are looked at for as many headers of clients as may be, and for no more"
+        );
+        return;
+    };
     let (weak, changes, closing) = (Arc::downgrade(inner), changes.clone(), inner.closing.clone());
     tokio::spawn(async move {
+        let _place = place;
         let (mut seen, mut failures) = (Seen::default(), 0);
         loop {
             if !changes.has_listeners() {
@@ -66,9 +74,13 @@ pub(in crate::mount) fn start(inner: &Arc<Inner>, changes: &Arc<Changes>) {
                     Duration::ZERO
                 }
             };
-            tokio::select! {
-                () = closing.cancelled() => return,
-                () = tokio::time::sleep(jittered(pause(failures, holds))) => {}
+            // A long pause is given up when nobody listens any more: the place is for others.
+            let until = Instant::now() + jittered(pause(failures, holds));
+            while changes.has_listeners() && Instant::now() < until {
+                tokio::select! {
+                    () = closing.cancelled() => return,
+                    () = sleep_until(until.min(Instant::now() + SHORTEST)) => {}
+                }
             }
         }
     });
