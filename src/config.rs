@@ -49,6 +49,7 @@ use http::{HeaderName, HeaderValue};
 use url::Url;
 
 use crate::auth::Auth;
+use crate::mount::Terms;
 
 pub use self::fault::{Fault, Faults, Position};
 pub use self::host::{HostName, NotAHostName};
@@ -127,35 +128,12 @@ pub struct Server {
     pub kind: Kind,
     /// Which era of the protocol to speak to it.
     pub era: EraChoice,
-    /// Who shares its sessions.
-    pub sessions: Sessions,
     /// Time it has to start and answer its first message.
     pub start_timeout: Duration,
-    /// Headers of inbound requests that are passed on to it.
-    pub forward_headers: Vec<HeaderName>,
-    /// Whether its lists are looked at now and then whose changes it does not announce.
-    pub poll_lists: bool,
-    /// The key of `_meta` by which the conversations of one principal have sessions of their own.
-    pub affinity: Option<String>,
-    /// Whether what it lists and says about itself is the same for everybody.
-    pub public_lists: bool,
     /// Whether what its tools say about themselves is true.
     pub trust_hints: bool,
-    /// Whether calls whose answer was lost are sent again, of tools that say that this does no harm.
-    pub reissue_idempotent_tools: bool,
-    /// What becomes of calls that are, or could be, tasks.
-    pub tasks: TaskChoice,
-}
-
-/// What becomes of calls that are, or could be, tasks: see [`Tasking`](crate::mount::Tasking).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TaskChoice {
-    /// Whether modern clients that know tasks get one wherever a legacy server offers one.
-    pub prefer: bool,
-    /// Whether a task is seen through for modern clients that do not know tasks.
-    pub drive_for_modern: bool,
-    /// How long a task is to be kept whose client does not say.
-    pub ttl: Option<Duration>,
+    /// On what terms it is used otherwise.
+    pub terms: Terms,
 }
 
 /// How a server is reached. Its debug form shows no values that may be secret.
@@ -198,18 +176,6 @@ pub enum EraChoice {
     Legacy,
     /// The era of the client at hand.
     Match,
-}
-
-/// Who shares the sessions that a server needs and a client lacks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Sessions {
-    /// Each principal has its own.
-    #[default]
-    Principal,
-    /// Everybody shares.
-    Shared,
-    /// Each request has its own.
-    PerRequest,
 }
 
 // === impl Config ===

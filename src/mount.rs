@@ -13,9 +13,11 @@ mod pages;
 mod pool;
 mod single;
 mod tasks;
+mod terms;
 mod translate;
 
 pub use matching::Matching;
 pub use pool::Share;
 pub use single::{Holding, Single};
 pub use tasks::Tasking;
+pub use terms::Terms;

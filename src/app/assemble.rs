@@ -5,10 +5,9 @@ use std::{sync::Arc, time::Duration};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    config::{Authentication, Config, Kind, Route, Server, Sessions, TaskChoice},
+    config::{Authentication, Config, Kind, Route, Server},
     downstream::Settings,
     hub::{Caller, Health, Principal},
-    mount::{Share, Tasking},
     upstream::child::Guardian,
 };
 
@@ -71,24 +70,7 @@ fn proxy(server: &Server) -> Proxy {
         }
         Kind::Unavailable { reason } => Proxy::nowhere(reason.clone()),
     };
-    let usual = Tasking::default();
-    let TaskChoice { prefer, drive_for_modern, ttl } = server.tasks;
-    let proxy = proxy.tasking(Tasking { prefer, drive_for_modern, ttl: ttl.unwrap_or(usual.ttl), ..usual });
-    let proxy = proxy
-        .era(server.era)
-        .forward_headers(server.forward_headers.iter().cloned())
-        .poll_lists(server.poll_lists)
-        .sessions(match server.sessions {
-            Sessions::Principal => Share::Principal,
-            Sessions::Shared => Share::Everybody,
-            Sessions::PerRequest => Share::Nobody,
-        });
-    let proxy = if server.public_lists { proxy.public_lists() } else { proxy };
-    let proxy = if server.reissue_idempotent_tools { proxy.reissue_idempotent_tools() } else { proxy };
-    let proxy = match &server.affinity {
-        Some(key) => proxy.affinity(key),
-        None => proxy,
-    };
+    let proxy = proxy.era(server.era).terms(server.terms.clone());
     match &server.title {
         Some(title) => proxy.title(title),
         None => proxy,

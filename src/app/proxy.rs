@@ -24,7 +24,7 @@ use crate::{
         Call, CallService, Fault, Forwarded, Forwarding, Layered, Mount, Outcome, Verdict, after_forward,
         before_forward,
     },
-    mount::{Matching, Share, Single, Tasking},
+    mount::{Matching, Share, Single, Tasking, Terms},
     seal::Sealer,
     upstream::{
         EraChoice as Era,
@@ -111,13 +111,7 @@ pub struct Proxy {
     target: Target,
     title: Option<String>,
     era: EraChoice,
-    share: Share,
-    tasking: Tasking,
-    public: bool,
-    affinity: Option<String>,
-    reissues: bool,
-    forwards: Vec<HeaderName>,
-    polls: bool,
+    terms: Terms,
     layers: Vec<Box<dyn FnOnce(Arc<str>) -> MountLayer + Send>>,
     unidentified: Option<Unidentified>,
     alone: Alone,
@@ -199,13 +193,7 @@ impl Proxy {
             target,
             title: None,
             era: EraChoice::default(),
-            share: Share::default(),
-            tasking: Tasking::default(),
-            public: false,
-            affinity: None,
-            reissues: false,
-            forwards: Vec::new(),
-            polls: false,
+            terms: Terms::default(),
             layers: Vec::new(),
             unidentified: None,
             alone: Alone::default(),
@@ -243,6 +231,12 @@ impl Proxy {
         self
     }
 
+    /// On what terms the server is used, all of them at once.
+    pub fn terms(mut self, terms: Terms) -> Self {
+        self.terms = terms;
+        self
+    }
+
     /// How long the command may take to start and answer its first message, one minute unless said. No effect on other
     /// proxies.
     pub fn start_timeout(mut self, time: Duration) -> Self {
@@ -263,7 +257,7 @@ impl Proxy {
 
     /// What becomes of calls that are, or could be, tasks, in place of what is usual.
     pub fn tasking(mut self, tasking: Tasking) -> Self {
-        self.tasking = tasking;
+        self.terms.tasking = tasking;
         self
     }
 
@@ -272,14 +266,14 @@ impl Proxy {
     /// nothing of what the server says to others. Headers that name one request, such as `traceparent` and `x-request-id`, go
     /// with that request alone. Credentials and headers of the protocol never pass.
     pub fn forward_headers(mut self, names: impl IntoIterator<Item = HeaderName>) -> Self {
-        self.forwards.extend(names);
+        self.terms.forward_headers.extend(names);
         self
     }
 
     /// Looks at the server's lists about once a minute while a client wants to hear of changes, where the server does not
     /// announce them itself. What it lists is looked at in the gateway's own name.
     pub fn poll_lists(mut self, polls: bool) -> Self {
-        self.polls = polls;
+        self.terms.poll_lists = polls;
         self
     }
 
@@ -291,21 +285,21 @@ impl Proxy {
 
     /// Who shares the sessions that a server needs and a client lacks; the calls of one principal unless said.
     pub fn sessions(mut self, share: Share) -> Self {
-        self.share = share;
+        self.terms.share = share;
         self
     }
 
     /// Says that what a legacy server lists and says about itself is the same for everybody: it is kept for everybody, here and
     /// by caches on the way to the clients. A modern server says so itself. Not where hooks, layers or the server show different things to different callers.
     pub fn public_lists(mut self) -> Self {
-        self.public = true;
+        self.terms.public_lists = true;
         self
     }
 
     /// Sends the call of a tool once more whose answer was lost on its way, where the server annotates the tool with
     /// `readOnlyHint` or `idempotentHint`. Annotations are nothing but the server's word: only for servers that you trust.
     pub fn reissue_idempotent_tools(mut self) -> Self {
-        self.reissues = true;
+        self.terms.reissue_idempotent_tools = true;
         self
     }
 
@@ -313,7 +307,7 @@ impl Proxy {
     /// `example.com/conversation`: each has sessions of its own with a server that keeps sessions. Otherwise a principal's
     /// conversations share one, and whatever the server keeps in it.
     pub fn affinity(mut self, key: impl Into<String>) -> Self {
-        self.affinity = Some(key.into());
+        self.terms.affinity = Some(key.into().into());
         self
     }
 
@@ -417,15 +411,8 @@ impl Proxy {
         process: &Process,
     ) -> Mounted {
         let layers = self.layers.into_iter().map(|layer| layer(name.into())).collect();
-        let single = |era| {
-            Single::new(name, self.target.connector(name, era, process), self.share, sealer.clone())
-                .forwarding(self.forwards.clone())
-                .polling(self.polls)
-                .tasking(self.tasking)
-                .public(self.public)
-                .affinity(self.affinity.as_deref())
-                .reissuing(self.reissues)
-        };
+        let single =
+            |era| Single::new(name, self.target.connector(name, era, process), self.terms.clone(), sealer.clone());
         let mount: Arc<dyn Mount> = match self.era {
             EraChoice::Auto => Arc::new(single(Era::Auto)),
             EraChoice::Modern => Arc::new(single(Era::Modern)),

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use super::fault::Key;
 use super::reader::Reader;
 use super::tree::Node;
-use super::{Authentication, Config, Kind, Server, Sessions};
+use super::{Authentication, Config, Kind, Server};
+use crate::mount::Share;
 
 /// An address cannot be listened on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -85,7 +86,7 @@ pub(super) fn may_listen(
 /// Whether a server cannot be called by strangers unless it is said what they share: a process cannot be had for each of
 /// them without asking, and must not be shared without asking.
 fn needs_sharing(server: &Server) -> bool {
-    matches!(server.kind, Kind::Command { .. }) && server.sessions == Sessions::Principal
+    matches!(server.kind, Kind::Command { .. }) && server.terms.share == Share::Principal
 }
 
 // === impl ListenError ===

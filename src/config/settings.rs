@@ -1,6 +1,7 @@
 //! The `rialto` key: settings of Rialto's own.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderName;
@@ -12,7 +13,8 @@ use super::reader::Reader;
 use super::route::read_routes;
 use super::server::Named;
 use super::tree::{Entry, Node};
-use super::{Config, DEMO, EraChoice, HostName, Kind, Secret, Server, Sessions, TaskChoice, auth, duration, listen};
+use super::{Config, DEMO, EraChoice, HostName, Kind, Secret, Server, auth, duration, listen};
+use crate::mount::{Share, Tasking, Terms};
 use crate::protocol::{headers, meta};
 
 const KEYS: [&str; 10] =
@@ -37,8 +39,8 @@ const ERAS: [(&str, EraChoice); 4] = [
     ("legacy", EraChoice::Legacy),
     ("match", EraChoice::Match),
 ];
-const SESSIONS: [(&str, Sessions); 3] =
-    [("principal", Sessions::Principal), ("shared", Sessions::Shared), ("per-request", Sessions::PerRequest)];
+const SESSIONS: [(&str, Share); 3] =
+    [("principal", Share::Principal), ("shared", Share::Everybody), ("per-request", Share::Nobody)];
 
 pub(super) const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8000);
 const DEFAULT_START: Duration = Duration::from_secs(60);
@@ -197,15 +199,9 @@ fn read_server_settings(reader: &mut Reader<'_>, node: &Node, key: &Key, named: 
 #[derive(Default)]
 struct ServerSettings {
     era: Option<EraChoice>,
-    sessions: Option<Sessions>,
-    affinity: Option<String>,
-    public_lists: bool,
-    trust_hints: bool,
-    reissue_idempotent_tools: bool,
-    forward_headers: Vec<HeaderName>,
-    poll_lists: bool,
     start_timeout: Option<Duration>,
-    tasks: TaskChoice,
+    trust_hints: bool,
+    terms: Terms,
 }
 
 // === impl ServerSettings ===
@@ -213,26 +209,27 @@ struct ServerSettings {
 impl ServerSettings {
     fn read(reader: &mut Reader<'_>, node: &Node, key: &Key) -> Self {
         let mut settings = Self::default();
+        let terms = &mut settings.terms;
         for entry in reader.map(node, key).unwrap_or_default() {
             let key = key.child(&entry.key);
             let node = &entry.node;
             match entry.key.as_str() {
                 "era" => settings.era = reader.choice(node, &key, &ERAS),
-                "sessions" => settings.sessions = reader.choice(node, &key, &SESSIONS),
-                "affinity" => settings.affinity = read_affinity(reader, node, &key),
-                "public_lists" => settings.public_lists = reader.bool(node, &key).unwrap_or_default(),
-                "trust_hints" => settings.trust_hints = reader.bool(node, &key).unwrap_or_default(),
-                "reissue_idempotent_tools" => {
-                    settings.reissue_idempotent_tools = reader.bool(node, &key).unwrap_or_default();
-                }
-                "forward_headers" => settings.forward_headers = read_forwarded(reader, node, &key),
-                "poll_lists" => settings.poll_lists = reader.bool(node, &key).unwrap_or_default(),
                 "start_timeout" => settings.start_timeout = read_duration(reader, node, &key),
-                "tasks" => settings.tasks = read_tasks(reader, node, &key),
+                "trust_hints" => settings.trust_hints = reader.bool(node, &key).unwrap_or_default(),
+                "sessions" => terms.share = reader.choice(node, &key, &SESSIONS).unwrap_or_default(),
+                "affinity" => terms.affinity = read_affinity(reader, node, &key),
+                "public_lists" => terms.public_lists = reader.bool(node, &key).unwrap_or_default(),
+                "poll_lists" => terms.poll_lists = reader.bool(node, &key).unwrap_or_default(),
+                "reissue_idempotent_tools" => {
+                    terms.reissue_idempotent_tools = reader.bool(node, &key).unwrap_or_default();
+                }
+                "forward_headers" => terms.forward_headers = read_forwarded(reader, node, &key),
+                "tasks" => terms.tasking = read_tasks(reader, node, &key),
                 _ => unknown(reader, entry, &key, &SERVER_KEYS),
             }
         }
-        if settings.reissue_idempotent_tools && !settings.trust_hints {
+        if settings.terms.reissue_idempotent_tools && !settings.trust_hints {
             reader
                 .fault(
                     node.at,
@@ -246,34 +243,28 @@ impl ServerSettings {
 
     fn apply(self, server: &mut Server) {
         server.era = self.era.unwrap_or(server.era);
-        server.sessions = self.sessions.unwrap_or(server.sessions);
         server.start_timeout = self.start_timeout.unwrap_or(server.start_timeout);
-        server.affinity = self.affinity;
-        server.public_lists = self.public_lists;
         server.trust_hints = self.trust_hints;
-        server.reissue_idempotent_tools = self.reissue_idempotent_tools;
-        server.forward_headers = self.forward_headers;
-        server.poll_lists = self.poll_lists;
-        server.tasks = self.tasks;
+        server.terms = self.terms;
     }
 }
 
-fn read_tasks(reader: &mut Reader<'_>, node: &Node, key: &Key) -> TaskChoice {
-    let mut tasks = TaskChoice::default();
+fn read_tasks(reader: &mut Reader<'_>, node: &Node, key: &Key) -> Tasking {
+    let mut tasks = Tasking::default();
     for entry in reader.map(node, key).unwrap_or_default() {
         let key = key.child(&entry.key);
         let node = &entry.node;
         match entry.key.as_str() {
             "prefer" => tasks.prefer = reader.bool(node, &key).unwrap_or_default(),
             "drive_for_modern" => tasks.drive_for_modern = reader.bool(node, &key).unwrap_or_default(),
-            "ttl" => tasks.ttl = read_duration(reader, node, &key),
+            "ttl" => tasks.ttl = read_duration(reader, node, &key).unwrap_or(tasks.ttl),
             _ => unknown(reader, entry, &key, &TASK_KEYS),
         }
     }
     tasks
 }
 
-fn read_affinity(reader: &mut Reader<'_>, node: &Node, key: &Key) -> Option<String> {
+fn read_affinity(reader: &mut Reader<'_>, node: &Node, key: &Key) -> Option<Arc<str>> {
     let text = reader.text(node, key)?.value;
     if text.is_empty() || meta::is_reserved(&text) {
         reader
@@ -281,7 +272,7 @@ fn read_affinity(reader: &mut Reader<'_>, node: &Node, key: &Key) -> Option<Stri
             .hint("name a key of `_meta` that your clients set, such as `example.com/conversation`");
         return None;
     }
-    Some(text)
+    Some(text.into())
 }
 
 fn read_forwarded(reader: &mut Reader<'_>, node: &Node, key: &Key) -> Vec<HeaderName> {
@@ -330,15 +321,9 @@ impl Server {
             title: None,
             kind,
             era: EraChoice::default(),
-            sessions: Sessions::default(),
             start_timeout: DEFAULT_START,
-            forward_headers: Vec::new(),
-            poll_lists: false,
-            affinity: None,
-            public_lists: false,
             trust_hints: false,
-            reissue_idempotent_tools: false,
-            tasks: TaskChoice::default(),
+            terms: Terms::default(),
         }
     }
 }

@@ -49,7 +49,8 @@ use super::{
     outside::Outside,
     pages::Snapshots,
     pool::{Key, Opened, Pool, Share},
-    tasks::{Handle, Kind, Tasking, Tasks},
+    tasks::{Handle, Kind, Tasks},
+    terms::Terms,
 };
 
 /// How long a description is kept where the server does not say.
@@ -59,9 +60,6 @@ const DESCRIBED: Duration = Duration::from_secs(300);
 #[derive(Clone)]
 pub struct Single {
     inner: Arc<Inner>,
-    forwards: Arc<[HeaderName]>,
-    /// The key of `_meta` by which a principal's conversations are told apart.
-    affinity: Option<Arc<str>>,
     legs: Arc<Legs>,
     /// Ends whatever goes on at this mount without a call, when the last handle is gone.
     _closed: Arc<DropGuard>,
@@ -71,11 +69,7 @@ pub(super) struct Inner {
     name: Arc<str>,
     connector: Arc<dyn Connector>,
     pool: Pool,
-    share: Share,
-    /// Whether what it lists and says about itself is the same for everybody.
-    public: bool,
-    /// Whether calls of tools whose answer was lost are sent again where the tool says that this does no harm.
-    reissues: bool,
+    terms: Terms,
     catalog: Arc<Catalog>,
     pub(super) parties: Arc<Parties>,
     /// What is subscribed to in each session of a legacy server.
@@ -89,69 +83,51 @@ pub(super) struct Inner {
     sealer: Arc<Sealer>,
     /// The level from which on a legacy client is told about log messages that it did not ask for.
     unasked_level: Raw,
-    /// Whether lists are looked at now and then whose changes the server does not announce.
-    polls: bool,
 }
 
 impl Single {
     /// Mounts the server behind `connector` as `name`.
     #[must_use]
-    pub fn new(name: &str, connector: Arc<dyn Connector>, share: Share, sealer: Arc<Sealer>) -> Self {
-        let (catalog, closing) = (Arc::<Catalog>::default(), CancellationToken::new());
+    pub fn new(name: &str, connector: Arc<dyn Connector>, terms: impl Into<Terms>, sealer: Arc<Sealer>) -> Self {
+        let (terms, closing): (Terms, _) = (terms.into(), CancellationToken::new());
+        let tasks = Tasks::new(name.into(), sealer.clone(), terms.tasking, closing.clone());
+        Self::with_tasks(name, connector, terms, sealer, (tasks, closing))
+    }
+
+    fn with_tasks(
+        name: &str,
+        connector: Arc<dyn Connector>,
+        mut terms: Terms,
+        sealer: Arc<Sealer>,
+        (tasks, closing): (Arc<Tasks>, CancellationToken),
+    ) -> Self {
+        terms.forward_headers.retain(headers::may_forward);
+        let catalog = Arc::<Catalog>::default();
         let inner = Inner {
             name: name.into(),
-            pool: Pool::new(connector.clone(), share),
-            share,
-            public: false,
-            reissues: false,
+            pool: Pool::new(connector.clone(), terms.share),
+            terms,
             connector,
             parties: Parties::new(catalog.clone(), Caller::gateway(Principal::new("gateway"))),
             catalog,
             topics: Mutex::default(),
             observers: Mutex::default(),
-            tasks: Tasks::new(name.into(), sealer.clone(), Tasking::default(), closing.clone()),
+            tasks,
             closing: closing.clone(),
             snapshots: Snapshots::default(),
             sealer,
             unasked_level: Raw::from("info"),
-            polls: false,
         };
-        let closed = Arc::new(closing.drop_guard());
-        let (forwards, legs) = (Arc::default(), Arc::default());
-        Self { inner: Arc::new(inner), forwards, affinity: None, legs, _closed: closed }
+        Self { inner: Arc::new(inner), legs: Arc::default(), _closed: Arc::new(closing.drop_guard()) }
     }
 
-    /// The same server in the legacy era.
+    /// The same server in the legacy era. The tasks of both are the same.
     fn legacy(&self) -> Option<Self> {
         let inner = &self.inner;
         let connector = inner.connector.legacy()?;
-        let mut other = Self::new(&inner.name, connector, inner.share, inner.sealer.clone());
-        if let Some(other) = Arc::get_mut(&mut other.inner) {
-            other.tasks = inner.tasks.clone();
-            other.polls = inner.polls;
-            other.public = inner.public;
-            other.reissues = inner.reissues;
-        }
-        Some(Self { forwards: self.forwards.clone(), ..other })
-    }
-
-    /// Treats tasks so. For a mount that nobody uses yet.
-    #[must_use]
-    pub fn tasking(mut self, tasking: Tasking) -> Self {
-        if let Some(inner) = Arc::get_mut(&mut self.inner) {
-            inner.tasks = Tasks::new(inner.name.clone(), inner.sealer.clone(), tasking, inner.closing.clone());
-        }
-        self
-    }
-
-    /// Looks at the lists of the server now and then while somebody wants to hear of changes, where the server itself does not
-    /// announce them. Clients are told that it does. For a mount that nobody uses yet.
-    #[must_use]
-    pub fn polling(mut self, polls: bool) -> Self {
-        if let Some(inner) = Arc::get_mut(&mut self.inner) {
-            inner.polls = polls;
-        }
-        self
+        let (terms, sealer) = (inner.terms.clone(), inner.sealer.clone());
+        let tasks = (inner.tasks.clone(), CancellationToken::new());
+        Some(Self::with_tasks(&inner.name, connector, terms, sealer, tasks))
     }
 
     /// The way on which the task was made that a request is about, if not on this one.
@@ -168,13 +144,6 @@ impl Single {
             HTTP => caller.clone(),
             _ => caller.clone().sending(&Credentials::default()),
         }
-    }
-
-    /// Lets these headers of clients pass to the server, where it is there over HTTP. Those that never may
-    /// ([`headers::may_forward`]) are left out.
-    #[must_use]
-    pub fn forwarding(self, names: Vec<HeaderName>) -> Self {
-        Self { forwards: names.into_iter().filter(headers::may_forward).collect(), ..self }
     }
 }
 
@@ -193,7 +162,7 @@ impl Mount for Single {
     }
 
     fn forwards(&self) -> &[HeaderName] {
-        &self.forwards
+        &self.inner.terms.forward_headers
     }
 
     fn call(&self, mut call: Call) -> BoxFuture<Result<Outcome, Fault>> {
@@ -258,7 +227,7 @@ impl Mount for Single {
         let Some(session) = ready.map(|opened| opened.session) else { return };
         let is_heard = match session.revision().is_modern() {
             true => may_mean_something,
-            false => self.inner.share != Share::Everybody,
+            false => self.inner.terms.share != Share::Everybody,
         };
         if is_heard {
             let plan = Plan::between(caller.revision, session.revision());
@@ -400,7 +369,12 @@ impl Inner {
         };
         let own = own_headers(call);
         let tool = match &named {
-            Some(name) if session.mirrors_headers() || plan.crosses_eras() || runs_tasks(session) || self.reissues => {
+            Some(name)
+                if session.mirrors_headers()
+                    || plan.crosses_eras()
+                    || runs_tasks(session)
+                    || self.terms.reissue_idempotent_tools =>
+            {
                 self.tool(&call.caller, name, &own).await?
             }
             _ => None,

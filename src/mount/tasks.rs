@@ -59,7 +59,7 @@ const CREATED: Duration = Duration::from_secs(5);
 const REMEMBERED: usize = 16 * 1024;
 
 /// How a mount treats tasks, and how many of them it bears.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tasking {
     /// Whether a modern client that knows tasks gets one for every tool of a legacy server that may be one, and not only for
     /// those that have to be.

@@ -5,7 +5,7 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 use rialto::{
     downstream::Settings,
     hub::LifeLimits,
-    mount::{Share, Single},
+    mount::{Share, Single, Terms},
     upstream::{
         Connector,
         http::{HttpConnector, HttpSettings, HttpTarget},
@@ -61,8 +61,8 @@ fn quick() -> HttpSettings {
 }
 
 /// The mount `docs` in front of a server.
-fn mount(connector: Arc<dyn Connector>, share: Share, settings: &Settings) -> Single {
-    Single::new("docs", connector, share, settings.sealer.clone())
+fn mount(connector: Arc<dyn Connector>, terms: impl Into<Terms>, settings: &Settings) -> Single {
+    Single::new("docs", connector, terms, settings.sealer.clone())
 }
 
 /// A gateway in front of a server, behind a socket.

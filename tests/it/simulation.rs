@@ -28,7 +28,7 @@ use std::{
 use rialto::{
     downstream::{Endpoint, Settings},
     hub::{Caught, Gather, Health, Limit, Mount},
-    mount::{Holding, Share, Single, Tasking},
+    mount::{Holding, Share, Single, Tasking, Terms},
     telemetry::{CallSeries, Gauges, Measured, Metrics, MountGauges, RequestSeries},
     upstream::{
         Connector, EraChoice,
@@ -156,7 +156,8 @@ impl World {
     fn new(rules: &Rules, connector: Arc<dyn Connector>, random: &Random, ledger: &Arc<Ledger>) -> Self {
         let settings = Settings { draining: rules.draining.clone(), ..Settings::default() };
         let tasking = Tasking { prefer: random.one_in(2), drive_for_modern: random.one_in(2), ..Tasking::default() };
-        let single = Single::new("work", connector, rules.share, settings.sealer.clone()).tasking(tasking);
+        let terms = Terms { tasking, ..rules.share.into() };
+        let single = Single::new("work", connector, terms, settings.sealer.clone());
         // As an application stacks them.
         let limit = Arc::new(Limit::new(Caught::new(Gather::new(single.clone()))));
         let series = CallSeries::new("work");

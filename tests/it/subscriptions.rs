@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use rialto::{
     downstream::Settings,
-    mount::{Share, Single},
+    mount::{Share, Single, Terms},
     seal::Sealer,
 };
 use serde_json::{Value, json};
@@ -48,8 +48,9 @@ async fn shared_gateway(server: &Server, through: Through, share: Share) -> Gate
 /// One that lets these headers of clients pass to the server.
 async fn gateway_passing(server: &Server, through: Through, share: Share, names: &[&'static str]) -> Gateway {
     let sealer = Arc::new(Sealer::random());
-    let names = names.iter().map(|name| http::HeaderName::from_static(name)).collect();
-    let mount = Single::new("docs", server.connector(through).await, share, sealer.clone()).forwarding(names);
+    let forward_headers = names.iter().map(|name| http::HeaderName::from_static(name)).collect();
+    let terms = Terms { forward_headers, ..share.into() };
+    let mount = Single::new("docs", server.connector(through).await, terms, sealer.clone());
     Gateway::with(&[&Arc::new(mount)], Settings { sealer, ..Settings::default() })
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rialto::{
     downstream::Settings,
     hub::{Gather, Limit},
-    mount::{Share, Single, Tasking},
+    mount::{Share, Single, Tasking, Terms},
     seal::Sealer,
     upstream::{
         Connector,
@@ -83,9 +83,9 @@ impl Stage {
                 }
                 None => Arc::new(server.over_lines()),
             };
-            let single = Single::new(name, connector, share, sealer.clone()).tasking(tasking);
-            let single = single.forwarding(vec![http::HeaderName::from_static(KEY)]);
-            Arc::new(Limit::new(Gather::new(single)))
+            let forward_headers = vec![http::HeaderName::from_static(KEY)];
+            let terms = Terms { tasking, forward_headers, ..share.into() };
+            Arc::new(Limit::new(Gather::new(Single::new(name, connector, terms, sealer.clone()))))
         });
         let gateway = Gateway::over(&mounts, Settings { sealer, ..Settings::default() }).await;
         Self { server, gateway, http }

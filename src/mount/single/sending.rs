@@ -84,7 +84,7 @@ impl Inner {
     /// Whether the answer of a call was lost that does no harm when it is sent again, as the operator believes.
     fn may_reissue(&self, hop: Hop<'_>, wish: &Wish, sent: &Result<Outcome, Fault>) -> bool {
         let is_lost = || sent.as_ref().is_err_and(|fault| fault.reason() == Some(Reason::StreamLost));
-        self.reissues
+        self.terms.reissue_idempotent_tools
             && is_lost()
             && matches!(wish, Wish::Plain)
             && matches!(hop.call.attempt, Attempt::First)
@@ -160,12 +160,12 @@ impl Inner {
     /// that; and what it did declare, and what was withheld in a session of everybody, it cannot declare again.
     fn names_missing(&self, caller: &Caller, required: &Raw) -> bool {
         let declared = || required.to_object().is_some_and(|required| !caller.capabilities.lacks(&required));
-        caller.revision.is_modern() && !(self.share == Share::Everybody && declared())
+        caller.revision.is_modern() && !(self.terms.share == Share::Everybody && declared())
     }
 
     /// What the caller can be asked in a session.
     fn asked_of(&self, caller: &Caller, session: &Arc<dyn Session>) -> ClientCapabilities {
-        match self.share {
+        match self.terms.share {
             Share::Everybody if !session.revision().is_modern() => ClientCapabilities::default(),
             _ => caller.capabilities.clone(),
         }

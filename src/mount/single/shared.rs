@@ -21,7 +21,7 @@ use super::{
 impl Inner {
     /// Whether the session of this caller is its own.
     pub(super) fn is_own(&self, caller: &Caller) -> bool {
-        caller.scope.is_session() && self.share != Share::Everybody
+        caller.scope.is_session() && self.terms.share != Share::Everybody
     }
 
     /// Has the client asked for its roots where the server waits for them.

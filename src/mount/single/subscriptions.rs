@@ -50,7 +50,7 @@ impl Inner {
 
     /// A legacy client has come: the lists of a modern server are watched for it.
     pub(super) async fn attend(self: &Arc<Self>, caller: &Caller) {
-        if self.polls {
+        if self.terms.poll_lists {
             poll::start(self, &self.parties.of(caller));
         }
         // A legacy server is asked for nothing: its sessions are opened when they are needed, and say what changes.
@@ -68,7 +68,7 @@ impl Inner {
             return;
         }
         self.parties.client(caller);
-        if self.polls {
+        if self.terms.poll_lists {
             poll::start(self, &self.parties.of(caller));
         }
         if self.pool.connector(caller).known_sharing() == Some(Sharing::Everybody) {
@@ -140,7 +140,8 @@ impl Inner {
     }
 
     fn shares_nothing(&self, caller: &Caller) -> bool {
-        let alone = self.share == Share::Nobody || self.share == Share::Principal && caller.principal.is_anonymous();
+        let alone = self.terms.share == Share::Nobody
+            || self.terms.share == Share::Principal && caller.principal.is_anonymous();
         alone && !caller.scope.is_session()
     }
 
@@ -164,7 +165,7 @@ impl Inner {
 
     /// The lists that are looked at now and then.
     pub(super) fn polled(&self, server: &Description) -> Kinds {
-        if self.polls { Kinds::silent(server) } else { Kinds::default() }
+        if self.terms.poll_lists { Kinds::silent(server) } else { Kinds::default() }
     }
 
     /// Adds the lists that are looked at here to what a modern server delivers.
@@ -230,7 +231,7 @@ impl Inner {
         let listener = Listener::new(kinds, self.closing.child_token());
         let changes = self.parties.of(caller);
         let registered = changes.add(&listener, &self.name)?;
-        if self.polls {
+        if self.terms.poll_lists {
             poll::start(self, &changes);
         }
         let topics = self.topics_of(&by);
@@ -272,7 +273,7 @@ impl Inner {
             return if begins { Err(Fault::error(code::INVALID_REQUEST, what)) } else { done };
         }
         let plan = Plan::between(caller.revision, session.revision());
-        if modern || self.share == Share::Everybody {
+        if modern || self.terms.share == Share::Everybody {
             if begins {
                 let facts = Facts { upstream: Some(&self.name), ..Facts::default() };
                 self.subscribe(session, caller, &uri).await.map_err(|fault| match fault {

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use rialto::config::{EraChoice, Kind, Sessions};
+use rialto::{
+    config::{EraChoice, Kind},
+    mount::Share,
+};
 
 use super::{parse_as, url};
 
@@ -98,17 +101,17 @@ fn every_format_says_the_same() {
         };
         assert_eq!((docs.name.as_str(), docs.title.as_deref()), ("docs", None));
         assert_eq!(url(docs), "https://docs.example/mcp");
-        assert_eq!((docs.era, docs.sessions), (EraChoice::Legacy, Sessions::PerRequest));
+        assert_eq!((docs.era, docs.terms.share), (EraChoice::Legacy, Share::Nobody));
         assert_eq!(docs.start_timeout, Duration::from_secs(300));
-        assert_eq!(docs.forward_headers, ["x-tenant"]);
-        assert!(docs.poll_lists && !files.poll_lists);
+        assert_eq!(docs.terms.forward_headers, ["x-tenant"]);
+        assert!(docs.terms.poll_lists && !files.terms.poll_lists);
         let Kind::Http { headers, .. } = &docs.kind else { unreachable!() };
         assert_eq!(headers[0].0, "authorization");
         assert_eq!(headers[0].1, "Bearer CANARY_token");
         assert!(headers[0].1.is_sensitive());
 
         assert_eq!((files.name.as_str(), files.title.as_deref()), ("my-files", Some("My Files")));
-        assert_eq!((files.era, files.sessions), (EraChoice::Auto, Sessions::Shared));
+        assert_eq!((files.era, files.terms.share), (EraChoice::Auto, Share::Everybody));
         assert_eq!(files.start_timeout, Duration::from_secs(60));
         let Kind::Command { command, args, env, cwd } = &files.kind else {
             panic!("{:?}", files.kind);

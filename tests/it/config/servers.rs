@@ -1,6 +1,6 @@
 //! The entries of `mcpServers`, as the clients write them.
 
-use rialto::config::Kind;
+use rialto::{config::Kind, mount::Tasking};
 
 use super::{entry, faults, parse, url};
 
@@ -151,9 +151,10 @@ fn what_becomes_of_tasks_is_a_setting_of_the_server() {
         r#"{ "mcpServers": { "docs": { "url": "http://a/" }, "other": { "url": "http://b/" } },
              "rialto": { "servers": { "docs": { "tasks": { "prefer": true, "drive_for_modern": true, "ttl": "5m" } } } } }"#,
     );
-    let ttl = Some(std::time::Duration::from_secs(300));
-    assert_eq!(config.servers[0].tasks, rialto::config::TaskChoice { prefer: true, drive_for_modern: true, ttl });
-    assert_eq!(config.servers[1].tasks, rialto::config::TaskChoice::default());
+    let ttl = std::time::Duration::from_secs(300);
+    let said = Tasking { prefer: true, drive_for_modern: true, ttl, ..Tasking::default() };
+    assert_eq!(config.servers[0].terms.tasking, said);
+    assert_eq!(config.servers[1].terms.tasking, Tasking::default());
 }
 
 #[test]
@@ -163,10 +164,10 @@ fn what_is_trusted_of_a_server_is_said_beside_it() {
             r#"{{ "mcpServers": {{ "docs": {{ "url": "http://a/" }} }}, "rialto": {{ "servers": {{ "docs": {{ {settings} }} }} }} }}"#
         )
     };
-    let server = &parse(&with(r#""affinity": "example.com/chat", "public_lists": true"#)).servers[0];
-    assert_eq!((server.affinity.as_deref(), server.public_lists), (Some("example.com/chat"), true));
-    let server = &parse(&with("")).servers[0];
-    assert_eq!((server.affinity.as_deref(), server.public_lists), (None, false));
+    let terms = &parse(&with(r#""affinity": "example.com/chat", "public_lists": true"#)).servers[0].terms;
+    assert_eq!((terms.affinity.as_deref(), terms.public_lists), (Some("example.com/chat"), true));
+    let terms = &parse(&with("")).servers[0].terms;
+    assert_eq!((terms.affinity.as_deref(), terms.public_lists), (None, false));
     for key in
         ["", "progressToken", "traceparent", "io.modelcontextprotocol/clientInfo", "dev.mcp/x", "rialto/input-key"]
     {
@@ -174,7 +175,7 @@ fn what_is_trusted_of_a_server_is_said_beside_it() {
         assert!(message.contains("the protocol's own word"), "{key}: {message}");
     }
     let server = &parse(&with(r#""trust_hints": true, "reissue_idempotent_tools": true"#)).servers[0];
-    assert!(server.trust_hints && server.reissue_idempotent_tools);
+    assert!(server.trust_hints && server.terms.reissue_idempotent_tools);
     let message = faults(&with(r#""reissue_idempotent_tools": true"#));
     assert!(message.contains(r#"say `"trust_hints": true` as well"#), "{message}");
     parse(&with(r#""affinity": "com.example.mcp/chat""#));

@@ -102,8 +102,8 @@ async fn nobody_s_session_declares_what_somebody_else_can_do() {
 async fn conversations_can_be_told_apart() {
     let server = telling().await;
     let settings = Settings::default();
-    let mount =
-        mount(at(&server.scripted.url(), quick()), Share::Principal, &settings).affinity(Some("example.com/chat"));
+    let terms = Terms { affinity: Some("example.com/chat".into()), ..Terms::default() };
+    let mount = mount(at(&server.scripted.url(), quick()), terms, &settings);
     let gateway = Gateway::around(Arc::new(mount), settings).listen().await;
     let call = async |who: &str, chat: Value| {
         said(&tool("t", json!({})).principal(who).meta("example.com/chat", chat).response(&gateway, 200).await)
@@ -137,7 +137,8 @@ async fn era_378_lists_are_for_everybody_where_the_operator_says_so() {
         let server =
             Old::start(Like { capabilities: capabilities.clone(), ..Like::default() }, |_| async { text("") }).await;
         let settings = Settings::default();
-        let mount = mount(at(&server.scripted.url(), quick()), Share::Principal, &settings).public(public);
+        let terms = Terms { public_lists: public, ..Terms::default() };
+        let mount = mount(at(&server.scripted.url(), quick()), terms, &settings);
         let gateway = Gateway::around(Arc::new(mount), settings).listen().await;
         let word = if public { "public" } else { "private" };
         for who in ["alice", "bob", "alice", "bob"] {
@@ -154,7 +155,8 @@ async fn era_378_lists_are_for_everybody_where_the_operator_says_so() {
     // A modern server says so itself.
     let server = new(json!({"tools": {}}), |seen| async move { listed(&seen, &json!([])) }).await;
     let settings = Settings::default();
-    let mount = mount(at(&server.url(), quick()), Share::Principal, &settings).public(true);
+    let terms = Terms { public_lists: true, ..Terms::default() };
+    let mount = mount(at(&server.url(), quick()), terms, &settings);
     let gateway = Gateway::around(Arc::new(mount), settings).listen().await;
     for who in ["alice", "bob"] {
         let list = modern("tools/list", json!({})).principal(who).response(&gateway, 200).await;
@@ -303,7 +305,8 @@ async fn era_450_a_tool_that_says_it_is_harmless_is_called_again_where_the_opera
         })
         .await;
         let settings = Settings::default();
-        let mount = mount(at(&server.url(), quick()), Share::Principal, &settings).reissuing(true);
+        let terms = Terms { reissue_idempotent_tools: true, ..Terms::default() };
+        let mount = mount(at(&server.url(), quick()), terms, &settings);
         let gateway = Gateway::around(Arc::new(mount), settings).listen().await;
         for name in ["reads", "sets"] {
             assert_eq!(said(&tool(name, json!({})).response(&gateway, 200).await), "again", "{name}");

@@ -11,7 +11,7 @@ async fn silent(speaks: Speaks) -> (Server, Gateway) {
     server.manners().capabilities["resources"]["listChanged"] = json!(true);
     let sealer = Arc::new(Sealer::random());
     let connector = server.connector(Through::Pipe).await;
-    let mount = Single::new("docs", connector, Share::Principal, sealer.clone()).polling(true);
+    let mount = Single::new("docs", connector, Terms { poll_lists: true, ..Terms::default() }, sealer.clone());
     (server, Gateway::with(&[&Arc::new(mount)], Settings { sealer, ..Settings::default() }))
 }
 
