@@ -22,9 +22,8 @@ use crate::{
 };
 
 use super::{
-    super::{endpoint::Context, forwarded, reply},
+    super::{endpoint::Context, forwarded, reply, way::Weight},
     level,
-    log::Weight,
     post::Post,
     pulse::Open,
     session::{Refused, Session},
@@ -265,7 +264,7 @@ impl Peer for Calling {
             _ => (Weight::Light, params),
         };
         if let Some(stream) = self.post.stream() {
-            stream.push(weight, &encode_notification(&method, params.as_ref()));
+            stream.push(weight, encode_notification(&method, params.as_ref()));
         }
     }
 
