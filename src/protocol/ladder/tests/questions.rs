@@ -1,11 +1,12 @@
 use super::{LEGACY, R24, R26, R0326, R0618, R1125, object, schema_files, text, value};
 use crate::protocol::{
+    Losses,
     ladder::Plan,
     method::question::{ELICIT, ROOTS, SAMPLE},
 };
 
 fn ask(plan: Plan, method: &str, params: &str) -> Option<String> {
-    plan.question(method, Some(object(params)), || "fresh".into()).map(|params| text(&params))
+    plan.question(method, Some(object(params)), || "fresh".into(), &mut Losses::default()).map(|params| text(&params))
 }
 
 #[track_caller]
@@ -93,7 +94,7 @@ fn roots_are_asked_for_without_params_across_the_eras() {
     for legacy in LEGACY {
         for plan in [Plan::between(R26, legacy), Plan::between(legacy, R26)] {
             assert_eq!(ask(plan, ROOTS, r#"{"_meta":{"progressToken":1}}"#), None);
-            assert!(plan.question(ROOTS, None, String::new).is_none());
+            assert!(plan.question(ROOTS, None, String::new, &mut Losses::default()).is_none());
         }
     }
 }
@@ -104,12 +105,12 @@ fn between_equal_revisions_a_question_and_its_answer_are_untouched() {
     for revision in crate::protocol::Revision::ALL {
         let plan = Plan::between(revision, revision);
         assert_eq!(ask(plan, ELICIT, params).as_deref(), Some(params));
-        assert_eq!(text(&plan.answer(ELICIT, object(params))), params);
+        assert_eq!(text(&plan.answer(ELICIT, object(params), &mut Losses::default())), params);
     }
 }
 
 fn answer(plan: Plan, method: &str, answer: &str) -> String {
-    text(&plan.answer(method, object(answer)))
+    text(&plan.answer(method, object(answer), &mut Losses::default()))
 }
 
 #[test]
