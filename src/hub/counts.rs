@@ -67,7 +67,11 @@ impl Counts {
 
     /// Something could not be carried as it was.
     pub(crate) fn lost(&self, losses: impl Into<Losses>) {
-        for loss in losses.into().each() {
+        let losses = losses.into();
+        if losses.is_empty() {
+            return;
+        }
+        for loss in losses.each() {
             let is_first = self.losses.count(loss);
             match super::losses::advice(loss).filter(|_| is_first) {
                 Some(advice) => tracing::warn!(mount = &*self.mount, kind = loss.as_str(), "{advice}"),
