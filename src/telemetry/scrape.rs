@@ -44,6 +44,9 @@ pub struct MountGauges {
     pub counts: Option<Arc<Counts>>,
 }
 
+/// One of the things that a mount holds.
+type Of = fn(&Holding) -> usize;
+
 /// One scrape, for one principal.
 #[derive(Debug)]
 struct Scrape {
@@ -116,7 +119,7 @@ impl Scrape {
         )?;
         let help = "Sessions of clients that speak a revision before 2026-07-28.";
         gauges(encoder, "rialto_sessions", help, seen.iter().map(|mount| ([("mount", &*mount.name)], mount.sessions)))?;
-        let held: [(&str, &str, fn(&Holding) -> usize); 4] = [
+        let held: [(_, _, Of); 4] = [
             (
                 "rialto_upstream_sessions",
                 "Sessions with servers: in use, kept for the next call, or being opened.",

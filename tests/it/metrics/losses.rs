@@ -18,6 +18,14 @@ use crate::{
 
 use super::*;
 
+mod questions;
+mod strays;
+mod table;
+
+const R24: &str = "2024-11-05";
+const R0326: &str = "2025-03-26";
+const R0618: &str = "2025-06-18";
+
 /// What a server on a pipe says to a message that is no handshake. The last request for a tool comes with it.
 type Play = fn(&Value, &Value) -> Vec<Value>;
 
@@ -59,10 +67,10 @@ fn piped(revision: &'static str, play: Play) -> Proxy {
                     _ => Vec::new(),
                 };
             }
-            for said in says {
-                if writer.write_all(format!("{said}\n").as_bytes()).await.is_err() {
-                    return;
-                }
+            // In one piece, as if it were said at one time.
+            let text: String = says.iter().map(|said| format!("{said}\n")).collect();
+            if writer.write_all(text.as_bytes()).await.is_err() {
+                return;
             }
         }
     })
@@ -106,138 +114,8 @@ async fn connect(app: &App, revision: &'static str, capabilities: Value, answer:
     Client::connect_with(&app.mount("docs"), revision, capabilities, answerer).await
 }
 
-/// One way to lose something.
-struct Case {
-    kind: &'static str,
-    /// What the server speaks, and what it says.
-    server: (&'static str, Play),
-    client: &'static str,
-    /// What the client declares and answers.
-    able: (Value, Value),
-    /// What it asks for.
-    request: (&'static str, Value),
-}
-
-const R24: &str = "2024-11-05";
-const R0326: &str = "2025-03-26";
-const R0618: &str = "2025-06-18";
-
-fn cases() -> Vec<Case> {
-    let call = || ("tools/call", json!({ "name": "t", "arguments": {} }));
-    let nothing = || (json!({}), Value::Null);
-    let content: Play = |heard, _| match heard["method"].as_str() {
-        Some("tools/call") => vec![result(
-            heard,
-            json!({ "content": [
-                { "type": "audio", "data": "AAAA", "mimeType": "audio/wav" },
-                { "type": "resource_link", "uri": "test://a", "name": "a" },
-            ] }),
-        )],
-        Some("prompts/get") => vec![result(
-            heard,
-            json!({ "messages": [{ "role": "user", "content": { "type": "resource_link", "uri": "a:b", "name": "b" } }] }),
-        )],
-        _ => Vec::new(),
-    };
-    let list: Play = |heard, _| match heard["method"].as_str() {
-        Some("tools/call") => vec![result(heard, json!({ "content": [], "structuredContent": [1, 2] }))],
-        Some("tools/list") => {
-            let mut tool = tool();
-            tool["outputSchema"] = json!({ "type": "array" });
-            vec![result(heard, json!({ "tools": [tool], "ttlMs": 60_000, "cacheScope": "private" }))]
-        }
-        _ => Vec::new(),
-    };
-    let structured: Play = |heard, _| match heard["method"].as_str() {
-        Some("tools/call") => vec![result(heard, json!({ "content": [], "structuredContent": { "a": 1 } }))],
-        _ => Vec::new(),
-    };
-    let many: Play = |heard, call| {
-        let color = json!({ "type": "string", "default": "red" });
-        let schema = json!({ "type": "object", "properties": { "color": color } });
-        let form = json!({ "mode": "form", "message": "Which?", "requestedSchema": schema });
-        asking(heard, call, asks("elicitation/create", form))
-    };
-    let page: Play = |heard, _| match heard["method"].as_str() {
-        Some("tools/call") => {
-            let page =
-                json!({ "mode": "url", "elicitationId": "e1", "url": "https://a.example/", "message": "Sign in" });
-            vec![json!({ "jsonrpc": "2.0", "id": heard["id"], "error": {
-                "code": -32042, "message": "Sign in first", "data": { "elicitations": [page] } } })]
-        }
-        _ => Vec::new(),
-    };
-    let samples: Play = |heard, call| {
-        let message = json!({ "role": "user", "content": { "type": "text", "text": "hello" } });
-        asking(heard, call, asks("sampling/createMessage", json!({ "messages": [message], "maxTokens": 10 })))
-    };
-    let visited: Play = |heard, _| match heard["method"].as_str() {
-        Some("tools/call") => {
-            vec![says("notifications/elicitation/complete", json!({ "elicitationId": "e1" })), result(heard, said())]
-        }
-        _ => Vec::new(),
-    };
-    let logs: Play = |heard, _| match heard["method"].as_str() {
-        Some("tools/call") => {
-            let late = says("notifications/message", json!({ "level": "error", "data": "afterwards" }));
-            vec![result(heard, said()), late]
-        }
-        _ => Vec::new(),
-    };
-    let in_parts = json!({ "role": "assistant", "model": "m", "content": [
-        { "type": "text", "text": "two" }, { "type": "text", "text": "parts" }] });
-    let form = json!({ "action": "accept", "content": { "color": "blue" } });
-    let prompt = ("prompts/get", json!({ "name": "p" }));
-    let of = |kind, server, client, able, request| Case { kind, server, client, able, request };
-    vec![
-        of("content", (LEGACY, content), R24, nothing(), call()),
-        of("content", (LEGACY, content), R0326, nothing(), prompt),
-        of("structured_content", (LEGACY, structured), R0326, nothing(), call()),
-        of("output_schema", (MODERN, list), LEGACY, nothing(), ("tools/list", json!({}))),
-        of("output_schema", (MODERN, list), R24, nothing(), ("tools/list", json!({}))),
-        of("form", (LEGACY, many), R0618, (json!({ "elicitation": {} }), form), call()),
-        of("page", (LEGACY, page), R0618, nothing(), call()),
-        of("sampling", (R0618, samples), LEGACY, (json!({ "sampling": {} }), in_parts), call()),
-        of("notification", (LEGACY, visited), MODERN, nothing(), call()),
-        of("notification", (LEGACY, visited), R0618, nothing(), call()),
-        of("log_message", (LEGACY, logs), MODERN, nothing(), call()),
-    ]
-}
-
 fn lost(scrape: &Scrape, kind: &str) -> u64 {
     scrape.value("rialto_bridging_losses_total", &[("mount", "docs"), ("kind", kind)])
-}
-
-#[tokio::test]
-async fn what_is_lost_is_counted_by_what_it_is() {
-    for Case { kind, server: (revision, play), client, able: (capabilities, answer), request: (method, params) } in
-        cases()
-    {
-        let app = App::start(rialto::Rialto::builder().mount("docs", piped(revision, play)).local()).await;
-        let client = connect(&app, client, capabilities, answer).await;
-        for times in 1..=2 {
-            client.request(method, params.clone()).await.result();
-            // A list is fetched once.
-            let times = if kind == "output_schema" { 1 } else { times };
-            app.until(kind, |scrape| lost(scrape, kind) == times).await;
-            assert_eq!(app.scrape().await.sum("rialto_bridging_losses_total"), times, "{kind}: and nothing else");
-        }
-        client.close().await;
-    }
-}
-
-#[tokio::test]
-async fn between_ends_that_speak_the_same_nothing_is_lost() {
-    for Case { kind, server: (_, play), able: (capabilities, answer), request: (method, params), .. } in cases() {
-        if matches!(kind, "log_message" | "output_schema") {
-            continue;
-        }
-        let app = App::start(rialto::Rialto::builder().mount("docs", piped(LEGACY, play)).local()).await;
-        let client = connect(&app, LEGACY, capabilities, answer).await;
-        client.request(method, params.clone()).await;
-        assert_eq!(app.scrape().await.sum("rialto_bridging_losses_total"), 0, "{kind}");
-        client.close().await;
-    }
 }
 
 #[tokio::test]
@@ -377,60 +255,6 @@ fn warnings() -> (Written, tracing::subscriber::DefaultGuard) {
     (written, guard)
 }
 
-/// A legacy server over HTTP.
-async fn legacy_server<F>(
-    session: Option<&'static str>,
-    stream: fn() -> Reply,
-    call: impl Fn(crate::upstream_http::scripted::Seen) -> F + Send + Sync + 'static,
-) -> Scripted
-where
-    F: Future<Output = Reply> + Send + 'static,
-{
-    let greets = move |seen: &crate::upstream_http::scripted::Seen| match (&seen.verb, seen.method()) {
-        (&http::Method::GET, _) => Some(stream()),
-        (_, "tools/list") => Some(Reply::json(200, &seen.result(json!({ "tools": [tool()] })))),
-        _ => housekeeping(seen, LEGACY, session),
-    };
-    Scripted::greeting(greets, call).await
-}
-
-#[tokio::test]
-async fn a_server_without_sessions_is_counted_and_warned_of_once() {
-    let (written, _logging) = warnings();
-    let server =
-        legacy_server(None, || Reply::empty(405), |seen| async move { Reply::json(200, &seen.result(said())) });
-    let server = server.await;
-    let app = App::start(rialto::Rialto::builder().mount("docs", Proxy::to(server.url())).local()).await;
-    for times in 1..=2 {
-        let client = connect(&app, LEGACY, json!({ "elicitation": {} }), Value::Null).await;
-        assert_eq!(client.call("t", json!({})).await.said(), "done");
-        assert_eq!(lost(&app.scrape().await, "stateless_server"), times, "for each session that is opened");
-        client.close().await;
-    }
-    // Who can be asked nothing loses nothing.
-    let client = Client::connect(&app.mount("docs"), LEGACY).await;
-    assert_eq!(client.call("t", json!({})).await.said(), "done");
-    assert_eq!(lost(&app.scrape().await, "stateless_server"), 2);
-    assert_eq!(written.count("keeps no sessions"), 1, "{written:?}", written = written.0);
-    client.close().await;
-}
-
-#[tokio::test]
-async fn a_server_that_may_ask_where_nobody_hears_is_counted_and_warned_of_once() {
-    let (written, _logging) = warnings();
-    let server = legacy_server(Some("s-1"), || Reply::empty(405), |_| std::future::pending()).await;
-    let life = LifeLimits { silent: Duration::from_millis(100), total: Duration::from_secs(60) };
-    let settings = Settings { life, ..Settings::default() };
-    let proxy = Proxy::to(server.url());
-    let app = App::start(rialto::Rialto::builder().mount("docs", proxy).settings(settings).local()).await;
-    let client = Client::connect(&app.mount("docs"), MODERN).await;
-    for times in 1..=2 {
-        assert_eq!(client.call("t", json!({})).await.error()["data"]["reason"], "timeout");
-        app.until("a question that may be lost", |scrape| lost(scrape, "streamless_server") == times).await;
-    }
-    assert_eq!(written.count("offers no GET stream"), 1);
-}
-
 #[tokio::test]
 async fn a_client_that_takes_no_stream_is_counted_where_it_could_be_asked() {
     let app = App::start(rialto::Rialto::builder().mount("docs", fixture(MODERN)).local()).await;
@@ -485,60 +309,6 @@ async fn a_parked_call_that_another_process_held_is_counted_and_warned_of() {
     assert_eq!(written.count("was lost with the process that held it"), 1);
 }
 
-fn questions(scrape: &Scrape, ending: &str) -> u64 {
-    let labels = [("mount", "docs"), ("question", "elicitation/create"), ("ending", ending)];
-    scrape.value("rialto_questions_total", &labels)
-}
-
-fn form() -> Value {
-    asks(
-        "elicitation/create",
-        json!({ "message": "Which?", "requestedSchema": { "type": "object", "properties": {} } }),
-    )
-}
-
-/// Those of the table of losses that are questions are counted where all questions are, and nowhere else.
-#[tokio::test]
-async fn questions_that_come_to_nothing_are_counted_wherever_they_are_asked() {
-    let outside: Play = |heard, _| match heard["method"].as_str() {
-        Some("tools/call") => vec![result(heard, said()), form()],
-        _ => Vec::new(),
-    };
-    let impatient: Play = |heard, _| match heard["method"].as_str() {
-        Some("tools/call") => {
-            let withdrawn = says("notifications/cancelled", json!({ "requestId": "question" }));
-            vec![form(), withdrawn, result(heard, said())]
-        }
-        _ => Vec::new(),
-    };
-    let patient: Play = |heard, call| asking(heard, call, form());
-    let able = json!({ "elicitation": { "form": {} } });
-    let error = json!({ "error": { "code": -32603, "message": "not today" } });
-    let (written, _logging) = warnings();
-    for (ending, play, client, able, warning) in [
-        ("no_one", outside, MODERN, &able, "there was nobody to ask"),
-        ("withdrawn", impatient, MODERN, &able, "did not wait for the answer"),
-        ("failed", patient, LEGACY, &able, ""),
-        ("undeclared", patient, MODERN, &json!({}), ""),
-    ] {
-        let app = App::start(rialto::Rialto::builder().mount("docs", piped(LEGACY, play)).local()).await;
-        let client = connect(&app, client, able.clone(), error.clone()).await;
-        for times in 1..=2 {
-            client.call("t", json!({})).await.result();
-            app.until(ending, |scrape| questions(scrape, ending) == times).await;
-        }
-        let scrape = app.scrape().await;
-        assert_eq!(
-            (scrape.sum("rialto_questions_total"), scrape.sum("rialto_bridging_losses_total")),
-            (2, 0),
-            "{ending}"
-        );
-        let warned = if warning.is_empty() { 0 } else { written.count(warning) };
-        assert_eq!(warned, usize::from(!warning.is_empty()), "{ending}: once for the mount");
-        client.close().await;
-    }
-}
-
 #[tokio::test]
 async fn completions_that_an_old_server_does_not_have_end_as_unknown_methods() {
     let app = App::start(rialto::Rialto::builder().mount("docs", piped(R24, |_, _| Vec::new())).local()).await;
@@ -549,66 +319,19 @@ async fn completions_that_an_old_server_does_not_have_end_as_unknown_methods() {
     client.close().await;
 }
 
-fn strays(scrape: &Scrape) -> u64 {
-    scrape.value("rialto_upstream_oddities_total", &[("mount", "docs"), ("kind", "stray_message")])
-}
-
-#[tokio::test]
-async fn strays_are_counted_on_pipes_and_standing_streams() {
-    // On a pipe, of either era.
-    let play: Play = |heard, _| match heard["method"].as_str() {
-        Some("tools/call") => {
-            let stray = json!({ "jsonrpc": "2.0", "id": 999_999, "result": {} });
-            vec![stray.clone(), result(heard, said()), stray]
-        }
-        _ => Vec::new(),
+/// A legacy server over HTTP.
+async fn legacy_server<F>(
+    session: Option<&'static str>,
+    stream: fn() -> Reply,
+    call: impl Fn(crate::upstream_http::scripted::Seen) -> F + Send + Sync + 'static,
+) -> Scripted
+where
+    F: Future<Output = Reply> + Send + 'static,
+{
+    let greets = move |seen: &crate::upstream_http::scripted::Seen| match (&seen.verb, seen.method()) {
+        (&http::Method::GET, _) => Some(stream()),
+        (_, "tools/list") => Some(Reply::json(200, &seen.result(json!({ "tools": [tool()] })))),
+        _ => housekeeping(seen, LEGACY, session),
     };
-    for revision in [LEGACY, MODERN] {
-        let app = App::start(rialto::Rialto::builder().mount("docs", piped(revision, play)).local()).await;
-        let client = Client::connect(&app.mount("docs"), MODERN).await;
-        client.call("t", json!({})).await.result();
-        app.until("two strays", |scrape| strays(scrape) == 2).await;
-    }
-    // A modern server that asks.
-    let play: Play = |heard, call| asking(heard, call, asks("roots/list", json!({})));
-    let app = App::start(rialto::Rialto::builder().mount("docs", piped(MODERN, play)).local()).await;
-    let client = Client::connect(&app.mount("docs"), MODERN).await;
-    let (_, call) = client.start("t", json!({}));
-    app.until("a stray", |scrape| strays(scrape) == 1).await;
-    call.abort();
-
-    // On the standing stream of a legacy server.
-    let stream = || {
-        let stray = event(&json!({ "jsonrpc": "2.0", "id": 999_999, "result": {} }));
-        let (reply, pieces) = Reply::events();
-        tokio::spawn(async move {
-            let _ = pieces.send(Piece::Text(stray)).await;
-            pieces.closed().await;
-        });
-        reply
-    };
-    let server = legacy_server(Some("s-1"), stream, |seen| async move { Reply::json(200, &seen.result(said())) }).await;
-    let app = App::start(rialto::Rialto::builder().mount("docs", Proxy::to(server.url())).local()).await;
-    let client = Client::connect(&app.mount("docs"), MODERN).await;
-    client.call("t", json!({})).await.result();
-    app.until("a stray", |scrape| strays(scrape) == 1).await;
-}
-
-/// The answer to a call that was abandoned is no stray: the server may not have known.
-#[tokio::test]
-async fn a_late_answer_is_no_stray() {
-    let play: Play = |heard, call| match heard["method"].as_str() {
-        Some("tools/call") if heard["params"]["arguments"]["waits"] == true => vec![says("x/waits", json!({}))],
-        Some("notifications/cancelled") => vec![result(call, said())],
-        _ => Vec::new(),
-    };
-    let app = App::start(rialto::Rialto::builder().mount("docs", piped(LEGACY, play)).local()).await;
-    let client = Client::connect(&app.mount("docs"), MODERN).await;
-    let (_, call) = client.start("t", json!({ "waits": true }));
-    app.until("a call", |scrape| scrape.value("rialto_calls_in_flight", &[("mount", "docs")]) == 1).await;
-    call.abort();
-    app.until("its end", |scrape| scrape.calls("docs", "tools/call", "abandoned") == 1).await;
-    // Whatever was said before this has been heard when it is answered.
-    client.call("t", json!({})).await.result();
-    assert_eq!(strays(&app.scrape().await), 0);
+    Scripted::greeting(greets, call).await
 }

@@ -163,7 +163,7 @@ fn what_a_form_or_an_answer_loses_is_noted() {
     let lost = |plan: Plan, field: &str| {
         let params = format!(r#"{{"message":"m","requestedSchema":{{"type":"object","properties":{{"a":{field}}}}}}}"#);
         let mut losses = Losses::default();
-        plan.question(ELICIT, Some(object(&params)), String::new, &mut losses);
+        let _ = plan.question(ELICIT, Some(object(&params)), String::new, &mut losses);
         losses
     };
     let (several, default) = (r#"{"type":"array","items":{"type":"string"}}"#, r#"{"type":"string","default":"x"}"#);
