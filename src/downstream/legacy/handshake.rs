@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 
 use crate::{
-    hub::{Fault, Reason},
+    hub::{Fault, GatewayFault, Reason},
     jsonrpc::{ErrorObject, Raw, RawObject, Request, RequestId, code, scan::ScanLimits},
     protocol::{ClientCapabilities, Era, Revision, headers},
     seal::{Purpose, random_token},
@@ -32,7 +32,7 @@ const SEALED: usize = 4096;
 /// How large the capabilities of a client may be, and how large its description of itself, in bytes.
 const KEPT: usize = 16 * 1024;
 /// After which time a client that met too many sessions may try again.
-const RETRY_AFTER: &str = "30";
+const RETRY_AFTER: Duration = Duration::from_secs(30);
 
 /// Opens a session.
 pub(super) async fn initialize(context: &Context<'_>, request: Request) -> Response<Body> {
@@ -41,7 +41,7 @@ pub(super) async fn initialize(context: &Context<'_>, request: Request) -> Respo
         Err(error) => return reply::error(StatusCode::OK, Some(&request.id), &error),
     };
     let sessions = &context.settings.sessions;
-    let Some(seat) = sessions.reserve(context.principal) else { return too_many(Some(&request.id)) };
+    let Some(seat) = sessions.reserve(context.principal) else { return unavailable(Some(&request.id)) };
     let owner = (context.principal, context.mount.name());
     let pulse = Pulse::new(sessions.limits().lifetime);
     let credentials = context.credentials();
@@ -77,12 +77,16 @@ pub(super) async fn initialize(context: &Context<'_>, request: Request) -> Respo
     response
 }
 
-/// A 503 for a client that has too many sessions, or came when there are too many.
-pub(super) fn too_many(id: Option<&RequestId>) -> Response<Body> {
+/// There are too many sessions, or this client has too many.
+pub(super) fn too_many() -> Fault {
     let text = "too many sessions: end those that are not needed with DELETE, or try again later";
-    let fault = Fault::gateway(Reason::Busy, text);
-    let mut response = reply::error(StatusCode::SERVICE_UNAVAILABLE, id, &fault.to_error());
-    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+    Fault::Gateway(GatewayFault { retry_after: Some(RETRY_AFTER), ..GatewayFault::new(Reason::Busy, text) })
+}
+
+/// A 503 for a client that cannot have a session. Nothing else of it is under way that the status could end.
+pub(super) fn unavailable(id: Option<&RequestId>) -> Response<Body> {
+    let mut response = reply::error(StatusCode::SERVICE_UNAVAILABLE, id, &too_many().to_error());
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER.as_secs()));
     response
 }
 
