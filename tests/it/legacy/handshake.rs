@@ -88,9 +88,20 @@ async fn era_119_sessions_may_be_required() {
     let settings = Settings { tolerate_sessionless: false, ..Settings::default() };
     let (gateway, mount) = Gateway::start_with(settings).await;
     let client = gateway.client();
-    assert_eq!(client.ask(1, "tools/list", json!({})).await.fault(), (400, -32600));
-    assert_eq!(client.tell("notifications/initialized", json!({})).await.fault(), (400, -32600));
-    assert_eq!(client.post(&json!({"jsonrpc": "2.0", "id": 1, "result": {}})).await.fault(), (400, -32600));
+    let missing = "`Mcp-Session-Id` is missing: send `initialize` first and repeat the id of its answer";
+    let response = json!({"jsonrpc": "2.0", "id": 1, "result": {}});
+    for reply in [
+        client.ask(1, "tools/list", json!({})).await,
+        client.tell("notifications/initialized", json!({})).await,
+        client.post(&response).await,
+    ] {
+        let error = json!({"jsonrpc": "2.0", "error": {"code": -32600, "message": missing}});
+        assert_eq!((reply.status, reply.json()), (StatusCode::BAD_REQUEST, error));
+    }
+    let orphan = client.get(Some("x-1")).await;
+    assert_eq!(orphan.fault(), (400, -32600));
+    assert_eq!(client.get(None).await.status, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(client.delete().await.status, StatusCode::METHOD_NOT_ALLOWED);
     assert!(mount.seen().is_empty());
 }
 
