@@ -6,9 +6,11 @@ use serde_json::{Value, json};
 use super::kit::{App, bearer};
 use crate::listener::raw::Answer;
 
-/// What may be wrong with a request, in the order in which it is found out, with the answer: the status, and the JSON-RPC code
-/// and message where it has them.
-const FAULTS: [(&str, u16, Option<(i64, &str)>); 15] = [
+/// A fault by its name, and how it is answered: the status, and the JSON-RPC code and message where it has them.
+type Fault = (&'static str, u16, Option<(i64, &'static str)>);
+
+/// What may be wrong with a request, in the order in which it is found out.
+const FAULTS: [Fault; 15] = [
     ("host", 403, None),
     ("origin", 403, None),
     ("no key", 401, None),
