@@ -134,15 +134,15 @@ async fn sec_022_a_session_of_nobody_is_not_taken_over() {
 async fn sec_024_ids_are_ours_sealed_and_never_repeated() {
     let (gateway, mount) = Gateway::start().await;
     let mut ids = HashSet::new();
+    let client = gateway.client();
     for _ in 0..200 {
-        let reply = gateway.client().initialize(NEWEST, json!({})).await;
+        let reply = client.initialize(NEWEST, json!({})).await;
         let id = reply.session();
         assert!(id.len() >= 32 && id.bytes().all(|b| (0x21..=0x7e).contains(&b)));
         assert!(ids.insert(id));
     }
-    let fixed = gateway.client().with_session(Some("attacker")).initialize(NEWEST, json!({})).await;
+    let fixed = client.with_session(Some("attacker")).initialize(NEWEST, json!({})).await;
     assert_ne!(fixed.session(), "attacker");
-    let client = gateway.client();
     for id in ["x".repeat(10 << 10), "a b".into(), "{}".into(), "%0d%0a".into()] {
         let reply = client.with_session(Some(&id)).ask(1, "tools/list", json!({})).await;
         assert_eq!(reply.status, StatusCode::NOT_FOUND);

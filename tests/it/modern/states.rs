@@ -122,9 +122,9 @@ async fn era_208_sec_029_a_state_serves_its_call_only() {
 #[tokio::test]
 async fn era_244_a_large_call_is_the_same_however_it_is_spelled() {
     // Each of these is of 256 KiB and more: long texts of several alphabets, many members, and deep values.
-    let long = "\u{e9}\u{4e2d}\u{1f980}\"\\\n\u{7f}/ ".repeat(24_000);
+    let long = "\u{e9}\u{4e2d}\u{1f980}\"\\\n\u{7f}/ ".repeat(16_000);
     let member = |n: usize| format!("\u{e9}\u{1f980}{n}");
-    let many: serde_json::Map<_, _> = (0..12_000).map(|n| (member(n), json!([n, {"z": 1.0, "a": null}]))).collect();
+    let many: serde_json::Map<_, _> = (0..9_000).map(|n| (member(n), json!([n, {"z": 1.0, "a": null}]))).collect();
     let deep = (0..40).fold(json!("x".repeat(300_000)), |inner, n| json!({"b": inner, "a": n}));
     for arguments in [json!({"text": long, "n": 1.0}), json!({"many": many}), json!({"deep": deep, "list": [1.0, 2e3]})]
     {
