@@ -123,7 +123,7 @@ fn no_messages(good: &Value) -> Vec<(&'static str, Vec<u8>, Says)> {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_modern_request_is_answered_alike_in_front_of_both_eras() {
+async fn p1_to_p13_what_is_wrong_with_a_modern_request_is_answered_alike_in_front_of_both_eras() {
     const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
     const CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
     let good = || tool("t", json!({}));
@@ -262,7 +262,7 @@ async fn what_is_wrong_with_a_modern_request_is_answered_alike_in_front_of_both_
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_legacy_request_is_answered_alike_in_front_of_both_eras() {
+async fn p1_to_p11_what_is_wrong_with_a_legacy_request_is_answered_alike_in_front_of_both_eras() {
     for (server, gateway, behind) in gateways().await {
         for revision in REVISIONS {
             let client = legacy(&gateway, revision, json!({})).await;
@@ -329,7 +329,7 @@ async fn what_is_wrong_with_a_legacy_request_is_answered_alike_in_front_of_both_
 }
 /// What fails after a request was sent on is one error under the request's own id (P14).
 #[tokio::test]
-async fn what_fails_upstream_is_one_error_under_the_requests_id() {
+async fn p14_what_fails_upstream_is_one_error_under_the_requests_id() {
     let new_server = new(json!({"tools": {}}), |seen| async move {
         match seen.body["params"]["name"].as_str() {
             None => listed(&seen, &json!([plain("t")])),

@@ -32,7 +32,7 @@ fn assert_heard(reply: &Heard, id: &Value, message: &str) {
 }
 
 #[tokio::test]
-async fn calls_beyond_the_bounds_of_a_session_and_of_a_mount_are_told_to_come_back() {
+async fn p14_calls_beyond_the_bounds_of_a_session_and_of_a_mount_are_told_to_come_back() {
     let mount = Arc::new(Mount::new(|call| async move {
         match call.tool().as_deref() {
             Some("holds") => std::future::pending().await,
@@ -75,7 +75,7 @@ async fn calls_beyond_the_bounds_of_a_session_and_of_a_mount_are_told_to_come_ba
 }
 
 #[tokio::test]
-async fn subscriptions_beyond_the_bound_are_told_to_come_back() {
+async fn p14_subscriptions_beyond_the_bound_are_told_to_come_back() {
     let limits = HeldLimits { listens_each: 1, listens_all: 2, ..HeldLimits::default() };
     let held = Arc::new(rialto::downstream::Held::new(limits));
     let (mount, _opened) = Mount::plain().listening(|filter| filter);
@@ -99,7 +99,7 @@ async fn subscriptions_beyond_the_bound_are_told_to_come_back() {
 }
 
 #[tokio::test]
-async fn sessions_beyond_the_bound_cannot_begin_and_those_of_before_a_restart_wait() {
+async fn p14_sec_026_sessions_beyond_the_bound_cannot_begin_and_those_of_before_a_restart_wait() {
     let settings = |per_principal| Settings {
         sealer: Arc::new(Sealer::new(&[[1; 32]]).unwrap()),
         sessions: Arc::new(Sessions::new(SessionLimits { per_principal, ..SessionLimits::default() })),
@@ -136,7 +136,7 @@ async fn before_initialize(gateway: &Gateway) -> Heard {
 
 /// However a call fails that was sent on, it is one error under its own id (P14).
 #[tokio::test]
-async fn every_reason_is_one_error_with_a_200_for_either_era() {
+async fn p14_every_reason_is_one_error_with_a_200_for_either_era() {
     use rialto::hub::{GatewayFault, Reason};
     let mount = Arc::new(Mount::new(|call| async move {
         let name = call.tool().unwrap().into_owned();
