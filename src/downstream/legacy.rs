@@ -186,6 +186,19 @@ impl Legacy {
     }
 }
 
+/// Whether a notification of a server is none for a client of this era: what clients say themselves, what names a request by an
+/// id of another hop, and what only streams of the modern era have.
+fn is_stray(method: &str) -> bool {
+    matches!(
+        method,
+        notification::INITIALIZED
+            | notification::CANCELLED
+            | notification::ROOTS_CHANGED
+            | notification::ACKNOWLEDGED
+            | notification::TASK_CHANGED
+    )
+}
+
 /// There are several values where one is expected.
 struct Several;
 

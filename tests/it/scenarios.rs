@@ -40,6 +40,7 @@ mod pairs;
 mod rows;
 mod scopes;
 mod shares;
+mod strays;
 mod traffic;
 
 use old::{Arrived, Like, Old, text};

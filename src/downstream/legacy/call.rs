@@ -23,7 +23,7 @@ use crate::{
 
 use super::{
     super::{endpoint::Context, forwarded, reply},
-    level,
+    is_stray, level,
     log::Weight,
     post::Post,
     pulse::Open,
@@ -254,6 +254,7 @@ impl Peer for Calling {
             },
             notification::MESSAGE if !level::passes(&session.caller(), params.as_ref()) => return,
             notification::MESSAGE => (Weight::Light, params),
+            stray if is_stray(stray) => return,
             // These say nothing about a call: they go where everybody's do.
             notification::TOOLS_CHANGED
             | notification::PROMPTS_CHANGED

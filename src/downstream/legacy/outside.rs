@@ -16,7 +16,7 @@ use crate::{
 };
 
 use super::{
-    level,
+    is_stray, level,
     log::{StreamLog, Weight},
     session::Session,
 };
@@ -44,6 +44,7 @@ impl Peer for Outside {
             notification::PROGRESS => Weight::Light,
             notification::MESSAGE if !level::passes(&session.caller(), notification.params.as_ref()) => return,
             notification::MESSAGE => Weight::Light,
+            stray if is_stray(stray) => return,
             _ => Weight::Heavy,
         };
         let text = encode_notification(&notification.method, notification.params.as_ref());
