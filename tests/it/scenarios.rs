@@ -39,6 +39,7 @@ mod pages;
 mod pairs;
 mod rows;
 mod scopes;
+mod shapes;
 mod shares;
 mod strays;
 mod traffic;
