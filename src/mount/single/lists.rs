@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    hub::{Call, Caller, Description, Fault, Life, Outcome, Reason, SilentPeer},
+    hub::{Call, Caller, Description, Fault, Life, Oddity, Outcome, Reason, SilentPeer},
     jsonrpc::{Raw, RawObject},
     protocol::{
         Method,
@@ -152,8 +152,12 @@ impl Inner {
                 }
                 Err(fault) => return Err(fault),
             };
-            if result.get("resultType").is_some_and(|t| session.revision().is_modern() && !t.is_text("complete")) {
-                return Err(broken("it answered a list with something else"));
+            if session.revision().is_modern() {
+                match result.get("resultType") {
+                    Some(kind) if kind.is_text("complete") => {}
+                    Some(_) => return Err(broken("it answered a list with something else")),
+                    None => life.odd(Oddity::NoResultType),
+                }
             }
             let part = result.get(member).and_then(Raw::to_array).ok_or_else(|| broken("its list has no items"))?;
             items.extend(part);
