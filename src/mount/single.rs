@@ -7,6 +7,7 @@ use std::{
 };
 
 use http::HeaderName;
+use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
@@ -317,9 +318,8 @@ impl Inner {
         if let Some(description) = self.view(caller).description() {
             return Ok(description);
         }
-        let session = self.session(caller).await?;
+        let (session, server) = self.described(caller).await?;
         let plan = Plan::between(caller.revision, session.revision());
-        let server = session.description();
         let mut capabilities = plan.capabilities(server.capabilities.clone());
         self.advertise_tasks(caller, &server, plan, &mut capabilities);
         for kind in self.polled(&server).each() {
@@ -329,11 +329,24 @@ impl Inner {
             capabilities.set(family, offered.to_raw());
         }
         let description = Arc::new(Description { capabilities, public: self.is_public(), ..(*server).clone() });
-        let ttl = session.description_ttl_ms().map_or(DESCRIBED, Duration::from_millis);
+        let ttl = server.until.map_or(DESCRIBED, |until| until.saturating_duration_since(Instant::now()));
         // Kept for everybody who would see the same, and for the session that is open now.
         self.catalog.view(caller, false, self.is_public()).keep_description(&description, ttl);
         self.view(caller).keep_description(&description, ttl);
         Ok(description)
+    }
+
+    /// The caller's session, and what its server says about itself by now.
+    async fn described(&self, caller: &Arc<Caller>) -> Result<(Arc<dyn Session>, Arc<Description>), Fault> {
+        let session = self.session(caller).await?;
+        match session.describe().await {
+            Err(fault) if has_changed(&session, &fault) => {
+                let session = self.session(caller).await?;
+                let server = session.describe().await?;
+                Ok((session, server))
+            }
+            described => described.map(|server| (session, server)),
+        }
     }
 
     /// What is known about a tool, its list fetched where nothing is known.

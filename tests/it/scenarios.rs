@@ -30,6 +30,7 @@ mod bounds;
 mod codes;
 mod crowd;
 mod described;
+mod fresh;
 mod garbage;
 mod gathered;
 mod guessed;
