@@ -263,6 +263,13 @@ async fn forward(mut messages: Messages, id: u64, events: mpsc::Sender<Notificat
             () = events.closed() => return,
         };
         match next {
+            // The other way in which a server ends a listen; another id on its stream is nobody's.
+            Ok(Some(Message::Notification(said))) if said.method == notification::CANCELLED => {
+                let named = said.params.as_ref().and_then(|params| RequestId::new(params.get("requestId")?).ok());
+                if named.and_then(|named| named.as_u64_lenient()) == Some(id) {
+                    return;
+                }
+            }
             Ok(Some(Message::Notification(mut said))) => {
                 if let Some(params) = &mut said.params {
                     meta::edit(params, |meta| {

@@ -268,6 +268,9 @@ async fn listens_share_the_pipe_and_are_told_apart() {
     let cancelled = server.expect("notifications/cancelled").await;
     assert_eq!(cancelled["params"]["requestId"], first);
     let (second, mut subscription) = listening.remove(0);
+    // The id of another request, though it comes in the name of this listen.
+    let params = json!({"requestId": 4711, "_meta": {"io.modelcontextprotocol/subscriptionId": second}});
+    server.send(json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params})).await;
     server.send(json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": second}})).await;
     assert!(soon("the end", subscription.events.recv()).await.is_none());
 

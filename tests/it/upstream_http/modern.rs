@@ -411,6 +411,39 @@ async fn a_listen_delivers_what_changes_until_it_is_dropped() {
     within(pieces.closed()).await;
 }
 
+/// A server may end a listen by cancelling it (2026-07-28, basic/utilities/cancellation); other ids on its stream are nobody's.
+#[tokio::test]
+async fn a_listen_that_its_server_cancels_is_over_and_no_foreign_id_passes() {
+    let server = modern(|seen| async move {
+        let note = |method: &str, params: Value| json!({"jsonrpc": "2.0", "method": method, "params": params});
+        let about = json!({"io.modelcontextprotocol/subscriptionId": seen.body["id"]});
+        let (reply, pieces) = Reply::events();
+        for said in [
+            note("notifications/subscriptions/acknowledged", json!({"_meta": about, "notifications": {"acme": true}})),
+            note("notifications/cancelled", json!({"requestId": 4711})),
+            note("notifications/cancelled", json!({"requestId": null, "_meta": about})),
+            note("notifications/acme", json!({"_meta": about, "n": 1})),
+            note("notifications/cancelled", json!({"requestId": seen.body["id"], "_meta": about})),
+            note("notifications/acme", json!({"_meta": about, "n": 2})),
+        ] {
+            scripted::send(&pieces, &said).await;
+        }
+        tokio::spawn(async move { pieces.closed().await });
+        reply
+    })
+    .await;
+    let connector = connector(&server.url(), settings());
+    let session = open(&connector).await.unwrap();
+    let listening = session.listen(object(&json!({"notifications": {"acme": true}, "_meta": {}})));
+    let mut listening = within(listening).await.unwrap();
+    let event = within(listening.events.recv()).await.unwrap();
+    assert_eq!(
+        (event.method.as_str(), value(&event.params.unwrap().to_raw())),
+        ("notifications/acme", json!({"n": 1}))
+    );
+    assert!(within(listening.events.recv()).await.is_none());
+}
+
 #[tokio::test]
 async fn many_calls_at_once_do_not_mix() {
     let server =
