@@ -444,6 +444,30 @@ async fn a_listen_that_its_server_cancels_is_over_and_no_foreign_id_passes() {
     assert!(within(listening.events.recv()).await.is_none());
 }
 
+/// What is wrong with the request or the address will be so the next time.
+#[tokio::test]
+async fn only_what_may_pass_is_worth_another_try() {
+    for (status, retryable) in [
+        (307, false),
+        (404, false),
+        (405, false),
+        (410, false),
+        (413, false),
+        (408, true),
+        (425, true),
+        (429, true),
+        (500, true),
+        (502, true),
+        (503, true),
+    ] {
+        let server = modern(move |_| async move { Reply::empty(status) }).await;
+        let connector = connector(&server.url(), settings());
+        let session = open(&connector).await.unwrap();
+        let Err(Fault::Gateway(fault)) = call(&session, tool("t")).await else { panic!("{status} is no answer") };
+        assert_eq!((fault.reason, fault.retryable), (Reason::UpstreamHttp, retryable), "{status}");
+    }
+}
+
 #[tokio::test]
 async fn many_calls_at_once_do_not_mix() {
     let server =
