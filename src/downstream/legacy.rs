@@ -251,7 +251,8 @@ fn passing(context: &Context<'_>, payload: &Payload, revision: Option<Revision>)
 
 /// The client says something that wants no answer.
 fn told(context: &Context<'_>, session: &Arc<Session>, notification: Notification) {
-    let Notification { method, params } = notification;
+    let Notification { method, mut params } = notification;
+    params.iter_mut().for_each(call::strip_hop_keys);
     let forwarded = match &*method {
         // Nothing waits for it: whoever sends anything can be told things.
         notification::INITIALIZED => None,

@@ -170,11 +170,16 @@ fn cleaned(mut params: RawObject) -> RawObject {
             params.remove(name);
         }
     }
+    strip_hop_keys(&mut params);
+    params
+}
+
+/// Takes out of `_meta` what only modern hops have.
+pub(super) fn strip_hop_keys(params: &mut RawObject) {
     let claims = |meta: &Raw| memchr::memmem::find(meta.as_bytes(), b"io.modelcontextprotocol").is_some();
     if params.get(meta::META).is_some_and(claims) {
-        meta::edit(&mut params, |meta| meta.retain(|key| !meta::HOP_LOCAL.contains(&key)));
+        meta::edit(params, |meta| meta.retain(|key| !meta::HOP_LOCAL.contains(&key)));
     }
-    params
 }
 
 impl Calling {

@@ -208,3 +208,31 @@ async fn era_262_a_modern_server_is_told_of_a_client_what_its_revision_has_words
         assert_eq!(told, expected, "{revision}");
     }
 }
+
+#[tokio::test]
+async fn who_the_client_is_is_told_to_a_modern_server_where_the_schema_has_words_for_it() {
+    let server = new(json!({"tools": {}}), |seen| async move {
+        if seen.method() == "tools/list" {
+            return listed(&seen, &tools());
+        }
+        assert_valid(MODERN, "ClientRequest", &seen.body);
+        says(&seen, &seen.body["params"]["_meta"]["io.modelcontextprotocol/clientInfo"].to_string())
+    })
+    .await;
+    let gateway = gateway_at(&server).await;
+    let whole = json!({"name": "c", "version": "1", "x": {"y": 1}});
+    for (info, told) in [
+        (whole.clone(), whole),
+        (json!({"name": "c"}), Value::Null),
+        (json!({"name": "c", "version": 1}), Value::Null),
+        (json!({}), Value::Null),
+        (Value::Null, Value::Null),
+    ] {
+        let client = Client::new(gateway.url("docs"));
+        let params = json!({"protocolVersion": LEGACY, "capabilities": {}, "clientInfo": info});
+        let hello = client.ask(0, "initialize", params).await;
+        let client = client.with_session(Some(&hello.session()));
+        let heard: Value = serde_json::from_str(&said(&client.call(1, "t").await.unwrap().json())).unwrap();
+        assert_eq!(heard, told, "{info}");
+    }
+}
