@@ -362,7 +362,8 @@ impl Inner {
                 let is_special = !headers.is_empty() && is_special(caller, headers);
                 let own = if is_special { Arc::default() } else { view.clone() };
                 let (method, life) = (&Method::ToolsList, &Life::default());
-                self.fetch(&Wanted { caller, method, member: "tools", life, headers, cause: None }, &own).await?;
+                self.fetch(&Wanted { caller, method, member: "tools", life, headers, cause: None, words: None }, &own)
+                    .await?;
                 let epoch = self.catalog.epoch(&Method::ToolsList);
                 let Some(tools) = own.tools(epoch) else { return Ok(None) };
                 view.keep_tools(epoch, tools.clone());

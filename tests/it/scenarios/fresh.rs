@@ -210,3 +210,88 @@ async fn what_is_wrong_with_a_description_does_not_reach_the_client() {
         }
     }
 }
+
+/// A list that comes in two pages here, and what is said of how long it holds.
+async fn long(scopes: [&'static str; 2]) -> Scripted {
+    new(json!({"tools": {}}), move |seen| async move {
+        let second = seen.body["params"].get("cursor").is_some();
+        let tools: Vec<_> = (0..800).map(|n| plain(&format!("t{}", n + 800 * i32::from(second)))).collect();
+        let mut list = json!({"resultType": "complete", "tools": tools, "ttlMs": 60_000, "cacheScope": scopes[usize::from(second)]});
+        if !second {
+            list["nextCursor"] = json!("more");
+        }
+        Reply::json(200, &seen.result(list))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn every_page_of_a_list_says_how_long_it_still_holds() {
+    let server = long(["private"; 2]).await;
+    let gateway = gateway_at(&server).await;
+    let first = modern("tools/list", json!({})).response(&gateway, 200).await["result"].clone();
+    assert_eq!(first["ttlMs"], 60_000);
+    let next = modern("tools/list", json!({"cursor": first["nextCursor"]}));
+    for (passed, left) in [(20, 40_000), (30, 10_000), (20, 0), (60, 0)] {
+        later(Duration::from_secs(passed)).await;
+        let second = next.response(&gateway, 200).await["result"].clone();
+        assert_eq!(second["tools"].as_array().unwrap().len(), 600);
+        let ttl = second["ttlMs"].as_u64().unwrap();
+        assert!(ttl <= left && ttl + 1000 >= left, "{ttl} of {left}");
+    }
+}
+
+#[tokio::test]
+async fn a_list_is_for_everybody_where_all_of_it_is() {
+    for (scopes, expected) in [
+        (["public", "public"], "public"),
+        (["public", "private"], "private"),
+        (["private", "public"], "private"),
+        (["public", "whatever"], "private"),
+    ] {
+        let server = long(scopes).await;
+        let gateway = gateway_at(&server).await;
+        let first = modern("tools/list", json!({})).response(&gateway, 200).await["result"].clone();
+        let second = modern("tools/list", json!({"cursor": first["nextCursor"]}));
+        let second = second.response(&gateway, 200).await["result"].clone();
+        assert_eq!((&first["cacheScope"], &second["cacheScope"]), (&json!(expected), &json!(expected)), "{scopes:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_is_asked_for_with_more_than_that_is_the_servers_to_answer() {
+    fn tools(seen: &Seen) -> Value {
+        let params = &seen.body["params"];
+        let name = format!("of {} {}", params["acme"], params["_meta"]["acme.example/x"]);
+        json!([plain(&name)])
+    }
+    let new_server = new(json!({"tools": {}}), |seen| async move { listed(&seen, &tools(&seen)) }).await;
+    let old_server = Scripted::start(|seen| async move {
+        match seen.method() {
+            "tools/list" => Reply::json(200, &seen.result(json!({"tools": tools(&seen)}))),
+            _ if seen.verb == http::Method::GET => Reply::empty(405),
+            _ => crate::upstream_http::housekeeping(&seen, LEGACY, Some("s-1")).unwrap(),
+        }
+    })
+    .await;
+    for server in [&new_server, &old_server] {
+        let gateway = gateway_at(server).await;
+        let client = legacy(&gateway, LEGACY, json!({})).await;
+        for asks in [1, 2, 1] {
+            let params = json!({"acme": asks, "_meta": {"acme.example/x": "y"}});
+            let mut listed = vec![client.ask(1, "tools/list", params.clone()).await.json()];
+            let list = modern("tools/list", json!({})).param("acme", json!(asks)).meta("acme.example/x", json!("y"));
+            listed.push(list.response(&gateway, 200).await);
+            for listed in listed {
+                assert_eq!(listed["result"]["tools"], json!([plain(&format!("of {asks} \"y\""))]), "{listed}");
+            }
+            // It is no list for others.
+            let plain_list = modern("tools/list", json!({})).response(&gateway, 200).await;
+            assert_eq!(plain_list["result"]["tools"], json!([plain("of null null")]));
+        }
+        for seen in server.seen().iter().filter(|seen| seen.method() == "tools/list") {
+            let revision = if seen.header("mcp-method").is_some() { MODERN } else { LEGACY };
+            assert_valid(revision, "ClientRequest", &seen.body);
+        }
+    }
+}
