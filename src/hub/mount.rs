@@ -28,7 +28,22 @@ pub struct Description {
     pub public: bool,
     /// Until when it holds, where the server says so.
     pub until: Option<Instant>,
+    /// What the server said beside that, and what nobody here knows the meaning of; `_meta` is part of it, without what belongs
+    /// to one hop.
+    pub more: RawObject,
 }
+
+/// What has a meaning here of an answer to `initialize` or `server/discover`.
+const KNOWN: [&str; 8] = [
+    "protocolVersion",
+    "supportedVersions",
+    "capabilities",
+    "serverInfo",
+    "instructions",
+    "resultType",
+    "ttlMs",
+    "cacheScope",
+];
 
 /// The longest that a description is taken to hold, whatever the server says.
 const LONGEST: Duration = Duration::from_secs(86_400);
@@ -55,6 +70,7 @@ impl Description {
             instructions: result.get("instructions").filter(|text| text.kind() == Kind::String).cloned(),
             public: false,
             until: None,
+            more: unknown(result),
         }
     }
 
@@ -63,6 +79,17 @@ impl Description {
     pub fn offers(&self, family: Family) -> bool {
         self.capabilities.has(family.as_str())
     }
+}
+
+/// The members of an answer that have no meaning here.
+fn unknown(result: &RawObject) -> RawObject {
+    let mut more = result.clone();
+    more.retain(|name| !KNOWN.contains(&name));
+    match meta::of(&more) {
+        Some(_) => meta::edit(&mut more, |keys| keys.retain(|key| !meta::HOP_LOCAL.contains(&key))),
+        None => drop(more.remove(meta::META)),
+    }
+    more
 }
 
 /// Who a server is, where it says so by name. The version, which the schemas want as well, is made up for.

@@ -72,6 +72,9 @@ pub(super) async fn initialize(context: &Context<'_>, request: Request) -> Respo
     if let Some(instructions) = &description.instructions {
         result.set("instructions", instructions.clone());
     }
+    for (name, value) in description.more.iter() {
+        result.set(&name, value.clone());
+    }
     let mut response = reply::result(&request.id, &result.to_raw());
     response.headers_mut().insert(headers::SESSION_ID, value);
     response

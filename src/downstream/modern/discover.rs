@@ -31,8 +31,11 @@ pub(super) fn result(description: &Description) -> Raw {
     let ttl = description.until.map_or(TTL, |until| until.saturating_duration_since(Instant::now()).min(TTL));
     result.set("ttlMs", Raw::of(&u64::try_from(ttl.as_millis()).unwrap_or_default()));
     result.set("cacheScope", Raw::from(if description.public { "public" } else { "private" }));
+    for (name, value) in description.more.iter() {
+        result.set(&name, value.clone());
+    }
     if let Some(server_info) = &description.server_info {
-        result.set(meta::META, RawObject::from([(meta::SERVER_INFO, server_info.clone())]).to_raw());
+        meta::edit(&mut result, |keys| keys.set(meta::SERVER_INFO, server_info.clone()));
     }
     result.to_raw()
 }

@@ -295,3 +295,54 @@ async fn a_list_that_is_asked_for_with_more_than_that_is_the_servers_to_answer()
         }
     }
 }
+
+#[tokio::test]
+async fn members_of_a_description_that_nobody_knows_pass() {
+    let more = json!({"acme": {"n": 1.0}, "_meta": {"acme.example/x": [1]}});
+    let of_new = more.clone();
+    let new_server = Scripted::start(move |seen| {
+        let more = of_new.clone();
+        async move {
+            let mut result = described(&json!({"tools": {}}), 60_000);
+            result["acme"] = more["acme"].clone();
+            result["_meta"]["acme.example/x"] = more["_meta"]["acme.example/x"].clone();
+            Reply::json(200, &seen.result(result))
+        }
+    })
+    .await;
+    let of_old = more.clone();
+    let old_server = Scripted::start(move |seen| {
+        let more = of_old.clone();
+        async move {
+            match seen.method() {
+                "initialize" => {
+                    let mut hello = more;
+                    hello["protocolVersion"] = json!(LEGACY);
+                    hello["capabilities"] = json!({"tools": {}});
+                    hello["serverInfo"] = json!({"name": "new", "version": "1"});
+                    // What only the other era has is none of it.
+                    hello["ttlMs"] = json!(7);
+                    hello["resultType"] = json!("input_required");
+                    hello["_meta"]["io.modelcontextprotocol/clientInfo"] = json!({});
+                    Reply::json(200, &seen.result(hello))
+                }
+                _ if seen.verb == http::Method::GET => Reply::empty(405),
+                _ => crate::upstream_http::housekeeping(&seen, LEGACY, Some("s-1")).unwrap(),
+            }
+        }
+    })
+    .await;
+    for server in [&new_server, &old_server] {
+        let gateway = gateway_at(server).await;
+        let mut client = Client::new(gateway.url("docs"));
+        let greeting = client.open(LEGACY, json!({})).await["result"].clone();
+        assert_eq!((&greeting["acme"], &greeting["_meta"]), (&more["acme"], &more["_meta"]), "{greeting}");
+        assert!(greeting.get("ttlMs").is_none() && greeting.get("resultType").is_none(), "{greeting}");
+        let discovered = discovered_by(&gateway).await;
+        let info = json!({"name": "new", "version": "1"});
+        let meta = json!({"acme.example/x": [1], "io.modelcontextprotocol/serverInfo": info});
+        assert_eq!((&discovered["acme"], &discovered["_meta"]), (&more["acme"], &meta), "{discovered}");
+        assert_eq!(discovered["resultType"], "complete");
+        assert!(discovered.get("protocolVersion").is_none() && discovered.get("serverInfo").is_none());
+    }
+}
