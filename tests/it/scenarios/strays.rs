@@ -99,3 +99,48 @@ async fn what_is_not_for_the_client_is_not_told_beside_the_calls_either() {
     }
     assert_eq!(soon("what passes", standing.message()).await.unwrap(), acme());
 }
+
+#[tokio::test]
+async fn what_a_legacy_client_says_reaches_its_own_session_and_nobody_elses() {
+    let server = Old::start(Like::default(), |_| async { text("ran") }).await;
+    let gateway = gateway_at(&server.scripted).await;
+    let (one, other) = (legacy(&gateway, LEGACY, json!({})).await, legacy(&gateway, LEGACY, json!({})).await);
+    for client in [&one, &other] {
+        assert_eq!(said(&client.call(1, "t").await.unwrap().json()), "ran");
+    }
+    let own = server.calls()[0].header("mcp-session-id").unwrap().to_owned();
+    for (method, passes) in [
+        ("notifications/x-acme", true),
+        // Nothing of the sort was declared.
+        ("notifications/roots/list_changed", false),
+        ("notifications/initialized", false),
+        ("notifications/cancelled", false),
+        ("notifications/x-last", true),
+    ] {
+        assert_eq!(one.tell(method, json!({"requestId": 4711})).await.status, 202);
+        if passes {
+            let heard = server.scripted.wait_for(method).await;
+            assert_eq!(
+                (heard.header("mcp-session-id"), &heard.body["params"]),
+                (Some(&*own), &json!({"requestId": 4711}))
+            );
+        }
+    }
+    let seen = server.scripted.seen();
+    let count = |method: &str| seen.iter().filter(|seen| seen.method() == method).count();
+    assert_eq!((count("notifications/x-acme"), count("notifications/x-last")), (1, 1));
+    assert_eq!((count("notifications/roots/list_changed"), count("notifications/cancelled")), (0, 0));
+    assert_eq!(count("notifications/initialized"), count("initialize"), "those of the gateway's own handshakes");
+
+    // A modern server over HTTP expects none, and the client need not know.
+    let server = new(json!({"tools": {}}), |seen| async move {
+        if seen.method() == "tools/list" { listed(&seen, &json!([plain("t")])) } else { says(&seen, "ran") }
+    })
+    .await;
+    let gateway = gateway_at(&server).await;
+    let client = legacy(&gateway, LEGACY, json!({})).await;
+    assert_eq!(said(&client.call(1, "t").await.unwrap().json()), "ran");
+    assert_eq!(client.tell("notifications/x-acme", json!({})).await.status, 202);
+    assert_eq!(said(&client.call(2, "t").await.unwrap().json()), "ran");
+    assert_eq!(server.count("notifications/x-acme"), 0);
+}
