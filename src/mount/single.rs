@@ -7,6 +7,7 @@ use std::{
 };
 
 use http::HeaderName;
+use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
@@ -305,9 +306,8 @@ impl Inner {
         if let Some(description) = self.view(caller).description() {
             return Ok(description);
         }
-        let session = self.session(caller).await?;
+        let (session, server) = self.described(caller).await?;
         let plan = Plan::between(caller.revision, session.revision());
-        let server = session.description();
         let mut capabilities = plan.capabilities(server.capabilities.clone());
         self.advertise_tasks(caller, &server, plan, &mut capabilities);
         for kind in self.polled(&server).each() {
@@ -317,11 +317,24 @@ impl Inner {
             capabilities.set(family, offered.to_raw());
         }
         let description = Arc::new(Description { capabilities, public: self.is_public(), ..(*server).clone() });
-        let ttl = session.description_ttl_ms().map_or(DESCRIBED, Duration::from_millis);
+        let ttl = server.until.map_or(DESCRIBED, |until| until.saturating_duration_since(Instant::now()));
         // Kept for everybody who would see the same, and for the session that is open now.
         self.catalog.view(caller, false, self.is_public()).keep_description(&description, ttl);
         self.view(caller).keep_description(&description, ttl);
         Ok(description)
+    }
+
+    /// The caller's session, and what its server says about itself by now.
+    async fn described(&self, caller: &Arc<Caller>) -> Result<(Arc<dyn Session>, Arc<Description>), Fault> {
+        let session = self.session(caller).await?;
+        match session.describe().await {
+            Err(fault) if has_changed(&session, &fault) => {
+                let session = self.session(caller).await?;
+                let server = session.describe().await?;
+                Ok((session, server))
+            }
+            described => described.map(|server| (session, server)),
+        }
     }
 
     /// What is known about a tool, its list fetched where nothing is known.
@@ -337,7 +350,8 @@ impl Inner {
                 let is_special = !headers.is_empty() && is_special(caller, headers);
                 let own = if is_special { Arc::default() } else { view.clone() };
                 let (method, life) = (&Method::ToolsList, &self.counts.life());
-                self.fetch(&Wanted { caller, method, member: "tools", life, headers, cause: None }, &own).await?;
+                self.fetch(&Wanted { caller, method, member: "tools", life, headers, cause: None, words: None }, &own)
+                    .await?;
                 let epoch = self.catalog.epoch(&Method::ToolsList);
                 let Some(tools) = own.tools(epoch) else { return Ok(None) };
                 view.keep_tools(epoch, tools.clone());

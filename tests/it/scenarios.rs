@@ -30,6 +30,7 @@ mod bounds;
 mod codes;
 mod crowd;
 mod described;
+mod fresh;
 mod garbage;
 mod gathered;
 mod guessed;
@@ -39,8 +40,10 @@ mod pages;
 mod pairs;
 mod rows;
 mod scopes;
+mod shapes;
 mod shares;
 mod shed;
+mod strays;
 mod traffic;
 
 use old::{Arrived, Like, Old, text};

@@ -235,7 +235,7 @@ impl Mount for Scripted {
             server_info: Some(raw(&self.server_info)),
             capabilities: object(&self.capabilities),
             instructions: Some(Raw::from("Ask it nicely.")),
-            public: false,
+            ..Description::default()
         }))))
     }
 
