@@ -5,11 +5,7 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     hub::{Call, Caller, Description, Fault, Life, Outcome, Reason, SilentPeer},
     jsonrpc::{Raw, RawObject},
-    protocol::{
-        Losses, Method,
-        ladder::{Facts, Plan},
-        tasks, trace,
-    },
+    protocol::{Losses, Method, ladder::Facts, tasks, trace},
     upstream::{Outgoing, Session},
 };
 
@@ -118,7 +114,7 @@ impl Inner {
     ) -> Result<Arc<Pages>, Fault> {
         let Wanted { caller, method, member, life, headers, cause } = *wanted;
         let epoch = self.catalog.epoch(method);
-        let plan = Plan::between(caller.revision, session.revision());
+        let plan = self.plan(caller, session.revision());
         let broken = |what: &str| Fault::upstream(Reason::UpstreamProtocol, &self.name, what);
         let mut items: Vec<Raw> = Vec::new();
         let mut frame: Option<RawObject> = None;
