@@ -37,10 +37,13 @@ mod legs;
 mod old;
 mod pages;
 mod pairs;
+mod passing;
 mod rows;
 mod scopes;
 mod shares;
+mod strict;
 mod traffic;
+mod unheard;
 
 use old::{Arrived, Like, Old, text};
 

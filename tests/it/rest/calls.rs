@@ -165,7 +165,7 @@ async fn questions_cannot_be_asked_and_that_is_said() {
                     state: Some(RequestState::Sealed(Raw::from("s"))),
                 }),
                 Attempt::Answers { responses, state } => {
-                    mount::says(format!("{} {}", responses.len(), value(&state.as_ref().unwrap().0)))
+                    mount::says(format!("{} {}", responses.len(), value(state.as_ref().unwrap().value())))
                 }
             },
             _ => Ok(Outcome::NeedsInput { requests: RawObject::new(), state: None }),
