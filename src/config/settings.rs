@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::HeaderName;
 use url::Url;
 
-use super::fault::Key;
+use super::fault::{Key, Position};
 use super::name::suggest;
 use super::reader::Reader;
 use super::route::read_routes;
@@ -211,6 +211,7 @@ fn read_server_settings(reader: &mut Reader<'_>, node: &Node, key: &Key, named: 
         }
         set.push(index);
         if let Some(server) = &mut named[index].server {
+            settings.check_state(reader, entry.node.at, &key, server);
             settings.apply(server);
         }
     }
@@ -262,17 +263,27 @@ impl ServerSettings {
                 )
                 .hint("where you trust it, say `\"trust_hints\": true` as well");
         }
-        let is_told_apart = settings.terms.forward_headers.iter().any(|name| !headers::names_a_request(name));
-        if settings.terms.pass_request_state && !is_told_apart {
+        settings
+    }
+
+    /// A state that passes as it is has to be bound to its caller by the server, which therefore has to be shown each caller: by
+    /// a header that is said of no single request, and that the operator does not set for everybody.
+    fn check_state(&self, reader: &mut Reader<'_>, at: Position, key: &Key, server: &Server) {
+        let mut lasting = self.terms.forward_headers.iter().filter(|name| !headers::names_a_request(name));
+        let is_told_apart = match &server.kind {
+            Kind::Http { headers, .. } => lasting.any(|name| headers.iter().all(|(own, _)| own != name)),
+            Kind::Command { .. } => false,
+            Kind::Unavailable { .. } => true,
+        };
+        if self.terms.pass_request_state && !is_told_apart {
             reader
                 .fault(
-                    node.at,
+                    at,
                     &key.child("mrtr").child("passthrough"),
                     "the server cannot tell callers apart, so that one could use the state of another",
                 )
                 .hint("name the header in which each caller sends a credential of its own in `forward_headers`");
         }
-        settings
     }
 
     fn apply(self, server: &mut Server) {

@@ -211,6 +211,14 @@ fn what_is_left_to_the_operator_is_off_unless_it_is_said() {
         );
         assert!(message.contains("in `forward_headers`"), "{message}");
     }
+    // Nor does one that everybody is given, and a command is sent none.
+    for server in [r#""url": "http://a/", "headers": { "X-Key": "ours" }"#, r#""command": "x""#] {
+        let forwards = format!(r#"{{ "docs": {{ {passes}, "forward_headers": ["x-key"] }} }}"#);
+        let text =
+            format!(r#"{{ "mcpServers": {{ "docs": {{ {server} }} }}, "rialto": {{ "servers": {forwards} }} }}"#);
+        let message = faults(&text);
+        assert!(message.contains("the server cannot tell callers apart"), "{message}");
+    }
     let message = faults(&with(r#""mrtr": { "pass_through": true }"#));
     assert!(message.contains("did you mean `passthrough`?"), "{message}");
     let message = faults(&with(r#""strict_downlevel": "yes""#));
