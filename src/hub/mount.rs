@@ -176,6 +176,14 @@ pub trait Mount: Send + Sync + 'static {
         &[]
     }
 
+    /// Whether what its server wants echoed may go to this caller and back as it is
+    /// ([`RequestState::Bare`](super::RequestState::Bare)): where the server is shown who the caller is, and tells by itself
+    /// whose state it is. Otherwise every state is sealed, and nothing else is taken for one.
+    fn passes_state(&self, caller: &Arc<Caller>) -> bool {
+        let _ = caller;
+        false
+    }
+
     /// Passes a call on. Dropping the future abandons the call.
     fn call(&self, call: Call) -> BoxFuture<Result<Outcome, Fault>>;
 
@@ -234,6 +242,10 @@ impl<A: Around> Mount for A {
         self.below().forwards()
     }
 
+    fn passes_state(&self, caller: &Arc<Caller>) -> bool {
+        self.below().passes_state(caller)
+    }
+
     fn call(&self, call: Call) -> BoxFuture<Result<Outcome, Fault>> {
         Around::call(self, call)
     }
@@ -282,6 +294,10 @@ impl<M: Mount + ?Sized> Mount for Arc<M> {
 
     fn forwards(&self) -> &[HeaderName] {
         (**self).forwards()
+    }
+
+    fn passes_state(&self, caller: &Arc<Caller>) -> bool {
+        (**self).passes_state(caller)
     }
 
     fn call(&self, call: Call) -> BoxFuture<Result<Outcome, Fault>> {

@@ -17,7 +17,7 @@ use crate::{
     },
     jsonrpc::{Notification, Raw},
     protocol::{
-        Family, Loss, Method,
+        Family, Loss, Method, Revision,
         headers::{self, ToolHeaders},
         ladder::{Envelope, Plan},
         method::notification,
@@ -33,9 +33,11 @@ mod lists;
 mod marks;
 mod sending;
 mod shared;
+mod states;
 mod subscriptions;
 mod tasks;
 mod travelling;
+mod unheard;
 mod visits;
 
 use legs::{Legs, asked_the_old_way};
@@ -175,6 +177,10 @@ impl Mount for Single {
         &self.inner.terms.forward_headers
     }
 
+    fn passes_state(&self, caller: &Arc<Caller>) -> bool {
+        self.inner.passes_state(&self.known_as(caller))
+    }
+
     fn call(&self, mut call: Call) -> BoxFuture<Result<Outcome, Fault>> {
         call.caller = self.known_as(&call.caller);
         let call = self.refined(call);
@@ -290,7 +296,9 @@ impl Inner {
         let outside = |key: Option<&Key>| {
             let topics = self.topics(key, caller);
             let tasks = (Arc::downgrade(&self.tasks), key.cloned());
-            Outside::of(caller, key.is_some_and(Key::is_own), &self.parties, (topics, self.counts.clone()), tasks)
+            // The server's revision is not known yet. Those of the legacy era differ in no message of this kind.
+            let own = key.is_some_and(Key::is_own).then(|| self.plan(caller, Revision::NEWEST_LEGACY));
+            Outside::of(caller, own, &self.parties, (topics, self.counts.clone()), tasks)
         };
         let opened = self.pool.session(caller, &self.counts, outside).await?;
         self.catalog.speaks(opened.session.revision());
@@ -307,7 +315,7 @@ impl Inner {
             return Ok(description);
         }
         let (session, server) = self.described(caller).await?;
-        let plan = Plan::between(caller.revision, session.revision());
+        let plan = self.plan(caller, session.revision());
         let mut capabilities = plan.capabilities(server.capabilities.clone());
         self.advertise_tasks(caller, &server, plan, &mut capabilities);
         for kind in self.polled(&server).each() {
@@ -316,7 +324,9 @@ impl Inner {
             offered.set("listChanged", Raw::constant("true"));
             capabilities.set(family, offered.to_raw());
         }
-        let description = Arc::new(Description { capabilities, public: self.is_public(), ..(*server).clone() });
+        let server_info = server.server_info.clone().map(|info| plan.server_info(info));
+        let own = Description { capabilities, server_info, public: self.is_public(), ..(*server).clone() };
+        let description = Arc::new(own);
         let ttl = server.until.map_or(DESCRIBED, |until| until.saturating_duration_since(Instant::now()));
         // Kept for everybody who would see the same, and for the session that is open now.
         self.catalog.view(caller, false, self.is_public()).keep_description(&description, ttl);
@@ -380,10 +390,11 @@ impl Inner {
 
     async fn forward_to(self: &Arc<Self>, opened: &Opened, call: &Call) -> Result<Outcome, Fault> {
         let Opened { session, beside } = opened;
+        self.check_state(call, session)?;
         if matches!(call.method, Method::ResourcesSubscribe | Method::ResourcesUnsubscribe) {
             return self.subscribing(opened, call).await;
         }
-        let plan = Plan::between(call.caller.revision, session.revision());
+        let plan = self.plan(&call.caller, session.revision());
         if !call.method.exists_in(session.revision().era()) {
             return match &call.method {
                 // The level is the session's downstream; a modern server hears of it with each request.

@@ -38,13 +38,16 @@ mod legs;
 mod old;
 mod pages;
 mod pairs;
+mod passing;
 mod rows;
 mod scopes;
 mod shapes;
 mod shares;
 mod shed;
 mod strays;
+mod strict;
 mod traffic;
+mod unheard;
 
 use old::{Arrived, Like, Old, text};
 

@@ -7,11 +7,7 @@ use tokio::time::Instant;
 use crate::{
     hub::{Call, Caller, Description, Fault, Life, Oddity, Outcome, Reason, SilentPeer},
     jsonrpc::{Raw, RawObject},
-    protocol::{
-        Losses, Method,
-        ladder::{Facts, Plan},
-        meta, tasks, trace,
-    },
+    protocol::{Losses, Method, ladder::Facts, meta, tasks, trace},
     upstream::{Outgoing, Session},
 };
 
@@ -123,7 +119,7 @@ impl Inner {
     ) -> Result<Arc<Pages>, Fault> {
         let Wanted { caller, method, member, life, headers, cause, words } = *wanted;
         let epoch = self.catalog.epoch(method);
-        let plan = Plan::between(caller.revision, session.revision());
+        let plan = self.plan(caller, session.revision());
         let broken = |what: &str| Fault::upstream(Reason::UpstreamProtocol, &self.name, what);
         let mut items: Vec<Raw> = Vec::new();
         let mut frame: Option<RawObject> = None;
