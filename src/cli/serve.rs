@@ -18,7 +18,7 @@ use rialto::{
         listener::{Limits, Listener, Shutdown},
     },
     config::{Authentication, Config, ListenError},
-    downstream::{Held, HeldLimits, Settings},
+    downstream::Settings,
     seal::Sealer,
     upstream::child::Guardian,
 };
@@ -115,7 +115,7 @@ async fn serve(config: Config, file: Option<&Path>, guardian: Guardian) -> Resul
         sessions_survive: !secrets.is_empty(),
         stopping: shutdown.stopping().clone(),
         draining: shutdown.draining().clone(),
-        held: Arc::new(Held::new(HeldLimits { reattach: config.reattach, ..HeldLimits::default() })),
+        limits: Arc::new(config.limits),
         ..Settings::default()
     };
     let sessions = TaskTracker::new();

@@ -13,6 +13,16 @@ pub(super) fn parse(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(1 << shift).filter(|size| *size > 0)
 }
 
+/// Writes one, in the largest unit that leaves a whole number.
+pub(super) fn write(size: usize) -> String {
+    match () {
+        () if size == 0 || size % (1 << 10) != 0 => format!("{size} bytes"),
+        () if size % (1 << 30) == 0 => format!("{}GiB", size >> 30),
+        () if size % (1 << 20) == 0 => format!("{}MiB", size >> 20),
+        () => format!("{}KiB", size >> 10),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -23,7 +23,7 @@ mod respond;
 mod retry;
 mod state;
 
-pub use held::{Held, HeldLimits};
+pub use held::Held;
 
 use std::sync::Arc;
 
@@ -109,7 +109,10 @@ impl Modern {
         let next = retry::read(&exchange, &mut params)?;
         let Admitted { description, tool } = gate::admit(context, &exchange.caller, &exchange.method, &params).await?;
         match exchange.method {
-            Method::Discover => return Ok(reply::result(&id, &discover::result(&description.unwrap_or_default()))),
+            Method::Discover => {
+                let keep = self.shared.settings.limits.servers.description_kept;
+                return Ok(reply::result(&id, &discover::result(&description.unwrap_or_default(), keep)));
+            }
             Method::Listen => {
                 return listen::listen(&self.shared, context, exchange.caller, id, &params, description).await;
             }
@@ -147,9 +150,9 @@ impl Modern {
         headers: Vec<(HeaderName, HeaderValue)>,
         outlet: Arc<Outlet>,
     ) -> Leg {
-        let peer = CallPeer::new(exchange.method.may_ask());
+        let peer = CallPeer::new(exchange.method.may_ask(), self.shared.settings.limits.parked_logs);
         peer.attach(&outlet);
-        let life = Life::new(self.shared.settings.life);
+        let life = Life::new(self.shared.settings.limits.servers.life());
         let call = self.shared.mount.call(Call {
             caller: exchange.caller.clone(),
             method: exchange.method.clone(),

@@ -15,6 +15,7 @@ use crate::{
         Listening, Mount, Outcome, Principal, Reason,
     },
     jsonrpc::{Notification, Raw},
+    limits::ServerLimits,
     protocol::{
         Family, Method,
         headers::{self, ToolHeaders},
@@ -53,9 +54,6 @@ use super::{
     terms::Terms,
 };
 
-/// How long a description is kept where the server does not say.
-const DESCRIBED: Duration = Duration::from_secs(300);
-
 /// A mount in front of one server. Cloning shares it.
 #[derive(Clone)]
 pub struct Single {
@@ -70,6 +68,7 @@ pub(super) struct Inner {
     connector: Arc<dyn Connector>,
     pool: Pool,
     terms: Terms,
+    limits: ServerLimits,
     catalog: Arc<Catalog>,
     pub(super) parties: Arc<Parties>,
     /// What is subscribed to in each session of a legacy server.
@@ -102,11 +101,12 @@ impl Single {
         (tasks, closing): (Arc<Tasks>, CancellationToken),
     ) -> Self {
         terms.forward_headers.retain(headers::may_forward);
-        let catalog = Arc::<Catalog>::default();
+        let (catalog, limits) = (Arc::<Catalog>::default(), terms.limits.unwrap_or_default());
         let inner = Inner {
             name: name.into(),
-            pool: Pool::new(connector.clone(), terms.share),
+            pool: Pool::new(connector.clone(), terms.share, limits),
             terms,
+            limits,
             connector,
             parties: Parties::new(catalog.clone(), Caller::gateway(Principal::new("gateway"))),
             catalog,
@@ -114,7 +114,7 @@ impl Single {
             observers: Mutex::default(),
             tasks,
             closing: closing.clone(),
-            snapshots: Snapshots::default(),
+            snapshots: Snapshots::new(limits.page, limits.page_size),
             sealer,
             unasked_level: Raw::from("info"),
         };
@@ -298,7 +298,7 @@ impl Inner {
             capabilities.set(family, offered.to_raw());
         }
         let description = Arc::new(Description { capabilities, public: self.is_public(), ..(*server).clone() });
-        let ttl = session.description_ttl_ms().map_or(DESCRIBED, Duration::from_millis);
+        let ttl = session.description_ttl_ms().map_or(self.limits.description_kept, Duration::from_millis);
         // Kept for everybody who would see the same, and for the session that is open now.
         self.catalog.view(caller, false, self.is_public()).keep_description(&description, ttl);
         self.view(caller).keep_description(&description, ttl);

@@ -3,8 +3,8 @@
 use std::{pin::Pin, sync::Arc, time::Duration};
 
 use rialto::{
+    Limits, ServerLimits,
     downstream::Settings,
-    hub::LifeLimits,
     mount::{Share, Single, Terms},
     upstream::{
         Connector,

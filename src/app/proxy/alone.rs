@@ -123,7 +123,7 @@ impl Proxy {
             let listener = SocketAddr::from(([127, 0, 0, 1], 0));
             Guard::new(listener, &self.alone.hosts, self.alone.public_url.as_ref()).in_program()
         });
-        let mounted = self.into_mounted(&name, Unidentified::Anonymous, &settings.sealer, &Process::default());
+        let mounted = self.into_mounted(&name, Unidentified::Anonymous, &settings, &Process::default());
         let mcp = AtRoot(Mcp(Arc::new(Entry::new(mounted, &settings))));
         match guard {
             Some(guard) => BoxCloneSyncService::new(guard.layer(mcp)),

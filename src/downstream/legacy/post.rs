@@ -5,7 +5,6 @@ use std::{
     pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     task::Poll,
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -15,17 +14,15 @@ use http::{Response, StatusCode};
 use crate::{
     hub::{BoxFuture, Fault, Reason},
     jsonrpc::{Encoded, RequestId, encode_error},
+    limits::Limits,
 };
 
 use super::{
     super::{Body, reply},
-    log::{BYTES, Place, Reader, StreamLog, Weight},
+    log::{Place, Reader, StreamLog, Weight},
     pulse::Pulse,
     session::Session,
 };
-
-/// After this time without an answer the stream is opened, so that it can be kept alive.
-const PATIENCE: Duration = Duration::from_secs(15);
 
 /// What a POST held, and so what its answer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +41,7 @@ pub(super) struct Post {
     shape: Shape,
     /// Whether the client reads streams.
     can_stream: bool,
+    limits: Arc<Limits>,
     inner: Mutex<Inner>,
     upgraded: AtomicWaker,
 }
@@ -65,6 +63,7 @@ impl Post {
             pulse: session.pulse().clone(),
             shape,
             can_stream,
+            limits: session.limits().clone(),
             inner: Mutex::default(),
             upgraded: AtomicWaker::new(),
         })
@@ -97,7 +96,7 @@ impl Post {
     pub(super) fn answer(&self, id: Option<&RequestId>, text: Encoded) {
         let mut inner = self.lock();
         match &inner.stream {
-            Some(stream) if inner.was_handed && text.len() > BYTES && !stream.has_reader() => {
+            Some(stream) if inner.was_handed && text.len() > self.limits.replay_size && !stream.has_reader() => {
                 let fault =
                     Fault::gateway(Reason::Limit, "the answer is too large to be kept for a client that is away");
                 stream.push(Weight::Heavy, &encode_error(id, &fault.to_error()));
@@ -148,7 +147,7 @@ impl Post {
                 reply::json(StatusCode::OK, Bytes::from(text))
             }
             // Cancelled before anything was said: the client wants no answer, and gets a stream that holds none.
-            (_, None) if self.can_stream => reply::events(futures_util::stream::empty()),
+            (_, None) if self.can_stream => reply::events(futures_util::stream::empty(), self.limits.keep_alive),
             (_, None) => reply::empty(StatusCode::ACCEPTED),
         }
     }
@@ -176,7 +175,9 @@ impl Running {
 
     /// Answers the POST.
     pub(super) async fn answer(mut self) -> Response<Body> {
-        let mut patience = pin!(tokio::time::sleep(PATIENCE));
+        // After this time the stream is opened, so that it can be kept alive.
+        let keep_alive = self.post.limits.keep_alive;
+        let mut patience = pin!(tokio::time::sleep(keep_alive));
         let first = poll_fn(|cx| {
             if let Some(work) = &mut self.work
                 && let Poll::Ready(was_answered) = work.as_mut().poll(cx)
@@ -202,7 +203,7 @@ impl Running {
             First::Stream => {
                 let reader = self.post.reader();
                 self.detach();
-                reader.map_or_else(|| reply::empty(StatusCode::ACCEPTED), reply::events)
+                reader.map_or_else(|| reply::empty(StatusCode::ACCEPTED), |reader| reply::events(reader, keep_alive))
             }
         }
     }
@@ -245,8 +246,9 @@ mod tests {
     #[tokio::test]
     async fn a_large_answer_is_not_kept_for_a_client_that_is_away() {
         let scope = Scope::shared(Arc::new(SilentPeer));
-        let session = Session::passing(&Principal::local(), "docs", Revision::NEWEST_LEGACY, scope);
-        let large = Encoded::from(Bytes::from("1".repeat(BYTES + 1)));
+        let limits = Arc::<Limits>::default();
+        let session = Session::passing((&Principal::local(), "docs"), Revision::NEWEST_LEGACY, scope, &limits);
+        let large = Encoded::from(Bytes::from("1".repeat(limits.replay_size + 1)));
         for (is_away, is_kept) in [(false, true), (true, false)] {
             let post = Post::new(&session, Shape::One, true);
             let stream = post.stream().unwrap();
@@ -258,7 +260,7 @@ mod tests {
             post.finish(true);
             let reader = stream.attach(Place::Unread, session.pulse().open()).unwrap();
             let events: Vec<_> = reader.collect().await;
-            assert_eq!(events.last().unwrap().len() > BYTES, is_kept);
+            assert_eq!(events.last().unwrap().len() > limits.replay_size, is_kept);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The answer to `server/discover` (2026-07-28, server/discover).
 
+use std::time::Duration;
+
 use crate::{
     hub::Description,
     jsonrpc::{Raw, RawObject},
@@ -8,11 +10,8 @@ use crate::{
 
 use super::envelope;
 
-/// For how long a client may keep the description, in milliseconds.
-const TTL_MS: u64 = 300_000;
-
-/// What a mount says about itself. It may depend on who asks, so nobody else may keep it unless the operator knows better.
-pub(super) fn result(description: &Description) -> Raw {
+/// What a mount says about itself, which a client may `keep` so long. It may depend on who asks, so nobody else may keep it unless the operator knows better.
+pub(super) fn result(description: &Description, keep: Duration) -> Raw {
     let mut capabilities = description.capabilities.clone();
     // The word of 2025-11-25 for what is an extension now.
     capabilities.remove("tasks");
@@ -24,7 +23,7 @@ pub(super) fn result(description: &Description) -> Raw {
     if let Some(instructions) = &description.instructions {
         result.set("instructions", instructions.clone());
     }
-    result.set("ttlMs", Raw::of(&TTL_MS));
+    result.set("ttlMs", Raw::of(&u64::try_from(keep.as_millis()).unwrap_or(u64::MAX)));
     result.set("cacheScope", Raw::from(if description.public { "public" } else { "private" }));
     if let Some(server_info) = &description.server_info {
         result.set(meta::META, RawObject::from([(meta::SERVER_INFO, server_info.clone())]).to_raw());

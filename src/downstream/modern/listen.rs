@@ -16,6 +16,7 @@ use crate::{
     downstream::{Body, endpoint, reply, sse},
     hub::{Caller, Description, Fault, Filter, Reason},
     jsonrpc::{Kind, Notification, Raw, RawObject, RequestId, encode_notification, encode_result},
+    limits::Limits,
     protocol::{meta, method::notification},
 };
 
@@ -37,17 +38,19 @@ pub(super) async fn listen(
     if !context.accept.events {
         return Ok(reply::not_acceptable());
     }
-    let place = shared.settings.held.listens.take(&caller.principal);
+    let Limits { listens_each, listens, keep_alive, .. } = *shared.settings.limits;
+    let place = shared.settings.held.listens.take(&caller.principal, (listens_each, listens));
     let place = place.ok_or_else(|| Fault::gateway(Reason::Limit, "too many subscriptions are open"))?;
     let listening = shared.mount.listen(&caller, filter).await?;
-    Ok(reply::events(Subscription {
+    let subscription = Subscription {
         acknowledgement: Some(listening.honoured),
         events: listening.events,
         draining: Box::pin(shared.settings.draining.clone().cancelled_owned()),
         server_info: description.and_then(|d| d.server_info.clone()),
         place: Some(place),
         id,
-    }))
+    };
+    Ok(reply::events(subscription, keep_alive))
 }
 
 /// Reads the `notifications` object; what no revision defines in it passes.

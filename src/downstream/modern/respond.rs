@@ -19,8 +19,9 @@ use super::leg::{Ending, Leg, Step};
 
 /// Waits for what comes first. The status of an error can only be told while nothing else was.
 pub(super) async fn respond(id: RequestId, accept: Accept, mut leg: Leg) -> Response<Body> {
+    let keep_alive = leg.limits().keep_alive;
     let first = match accept.events {
-        true => tokio::time::timeout(sse::KEEP_ALIVE, leg.next()).await.ok(),
+        true => tokio::time::timeout(keep_alive, leg.next()).await.ok(),
         false => Some(leg.next().await),
     };
     let event = match first {
@@ -35,7 +36,7 @@ pub(super) async fn respond(id: RequestId, accept: Accept, mut leg: Leg) -> Resp
         }
         None => sse::comment(),
     };
-    reply::events(Events { id, first: Some(event), leg: Some(leg) })
+    reply::events(Events { id, first: Some(event), leg: Some(leg) }, keep_alive)
 }
 
 /// The stream of a request: it polls the call, and ends with the response.

@@ -71,8 +71,8 @@ pub(in crate::mount) struct Topics {
 }
 
 impl Topics {
-    pub(in crate::mount) fn new(used: Use) -> Arc<Self> {
-        Arc::new(Self { used, table: Mutex::default(), stirred: Notify::new() })
+    pub(in crate::mount) fn new(used: Use, linger: Duration) -> Arc<Self> {
+        Arc::new(Self { used, table: Mutex::new(Table::new(linger)), stirred: Notify::new() })
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {

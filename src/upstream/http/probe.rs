@@ -26,8 +26,6 @@ use super::{
 const DOUBT: Duration = Duration::from_secs(10);
 /// The shortest time for which a description is kept, whatever the server says.
 const SHORTEST: Duration = Duration::from_secs(60);
-/// For how long a description is kept whose server says nothing.
-const USUAL: Duration = Duration::from_secs(300);
 
 /// What a server speaks.
 #[derive(Clone)]
@@ -192,7 +190,8 @@ impl Known {
         let verdict = match found {
             Some(Discovered { description, ttl_ms }) => {
                 server.works();
-                let keep = ttl_ms.map_or(USUAL, Duration::from_millis).clamp(SHORTEST, Duration::from_secs(86_400));
+                let usual = server.settings.description;
+                let keep = ttl_ms.map_or(usual, Duration::from_millis).clamp(SHORTEST, Duration::from_secs(86_400));
                 self.until = None;
                 Verdict::Modern(Arc::new(Modern {
                     description: Arc::new(description),

@@ -97,7 +97,7 @@ impl Gateway {
 
     /// One mount, whatever it is, behind the layers that a gateway puts around it.
     pub(crate) fn around(mount: Arc<dyn Mount>, settings: Settings) -> Self {
-        let stack = Arc::new(Limit::new(Arc::new(Gather::new(mount))));
+        let stack = Arc::new(Limit::new(Arc::new(Gather::new(mount, 10))));
         let endpoints = Endpoints::new([stack], &settings);
         Self { settings, endpoints, address: None, _serving: JoinSet::new() }
     }
