@@ -55,7 +55,7 @@ static CLIENTS: [Row<Limits>; 23] = [
     row!(Count parked_logs, 0, 100_000),
     row!(Time reattach, Duration::ZERO, HOUR),
     row!(Time repeat, Duration::ZERO, HOUR),
-    row!(Size repeat_size, 0, 64 * MIB),
+    row!(Size repeat_size, KIB, 64 * MIB),
     row!(Time session_idle, SECOND, MONTH),
     row!(Time session_silent, SECOND, MONTH),
     row!(Time session_total, SECOND, YEAR),

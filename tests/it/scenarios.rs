@@ -34,6 +34,7 @@ mod garbage;
 mod gathered;
 mod guessed;
 mod legs;
+mod limits;
 mod old;
 mod pages;
 mod pairs;
