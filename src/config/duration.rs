@@ -21,12 +21,13 @@ pub(super) fn parse(text: &str) -> Option<Duration> {
 /// Writes one, in the largest unit that leaves a whole number.
 pub(super) fn write(duration: Duration) -> String {
     let (millis, seconds) = (duration.as_millis(), duration.as_secs());
-    match () {
-        () if millis % 1000 != 0 => format!("{millis}ms"),
-        () if seconds > 0 && seconds % (24 * 3600) == 0 => format!("{}d", seconds / (24 * 3600)),
-        () if seconds > 0 && seconds % 3600 == 0 => format!("{}h", seconds / 3600),
-        () if seconds > 0 && seconds % 60 == 0 => format!("{}m", seconds / 60),
-        () => format!("{seconds}s"),
+    if !millis.is_multiple_of(1000) {
+        return format!("{millis}ms");
+    }
+    let unit = [(24 * 3600, "d"), (3600, "h"), (60, "m")].into_iter().find(|(each, _)| seconds.is_multiple_of(*each));
+    match unit {
+        Some((each, unit)) if seconds > 0 => format!("{}{unit}", seconds / each),
+        _ => format!("{seconds}s"),
     }
 }
 

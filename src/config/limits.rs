@@ -174,8 +174,16 @@ fn set<L>(rows: &[Row<L>], limits: &mut L, reader: &mut Reader<'_>, entry: &Entr
     true
 }
 
+/// A text; what is none is no duration and no size either.
+fn words(reader: &mut Reader<'_>, node: &Node, key: &Key) -> Option<String> {
+    match &node.value {
+        Value::Text(_) => reader.text(node, key).map(|text| text.value),
+        _ => Some(String::new()),
+    }
+}
+
 fn time(reader: &mut Reader<'_>, node: &Node, key: &Key, least: Duration, most: Duration) -> Option<Duration> {
-    let text = reader.text(node, key)?.value;
+    let text = words(reader, node, key)?;
     match duration::parse(&text) {
         Some(time) if (least..=most).contains(&time) => Some(time),
         _ => {
@@ -189,7 +197,7 @@ fn time(reader: &mut Reader<'_>, node: &Node, key: &Key, least: Duration, most: 
 }
 
 fn bytes(reader: &mut Reader<'_>, node: &Node, key: &Key, least: usize, most: usize) -> Option<usize> {
-    let text = reader.text(node, key)?.value;
+    let text = words(reader, node, key)?;
     match size::parse(&text).and_then(|size| usize::try_from(size).ok()) {
         Some(size) if (least..=most).contains(&size) => Some(size),
         _ => {

@@ -15,11 +15,10 @@ pub(super) fn parse(text: &str) -> Option<u64> {
 
 /// Writes one, in the largest unit that leaves a whole number.
 pub(super) fn write(size: usize) -> String {
-    match () {
-        () if size == 0 || size % (1 << 10) != 0 => format!("{size} bytes"),
-        () if size % (1 << 30) == 0 => format!("{}GiB", size >> 30),
-        () if size % (1 << 20) == 0 => format!("{}MiB", size >> 20),
-        () => format!("{}KiB", size >> 10),
+    let unit = [(30, "GiB"), (20, "MiB"), (10, "KiB")].into_iter().find(|(shift, _)| size.is_multiple_of(1 << shift));
+    match unit {
+        Some((shift, unit)) if size > 0 => format!("{}{unit}", size >> shift),
+        _ => format!("{size} bytes"),
     }
 }
 
@@ -45,5 +44,9 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(parse(text), expected, "{text:?}");
         }
+        assert_eq!(
+            [0, 1000, 3 << 10, 64 << 20, 1 << 30].map(write),
+            ["0 bytes", "1000 bytes", "3KiB", "64MiB", "1GiB"]
+        );
     }
 }

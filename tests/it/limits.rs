@@ -6,6 +6,7 @@
 mod clients;
 mod faults;
 mod one_server;
+mod sessions;
 
 use rialto::{Limits, config::Config};
 use serde_json::{Value, json};
@@ -36,7 +37,12 @@ const UNKNOWN: &str = "xxxxxxxxxxxxxxxxxxxxxxxx";
 
 #[test]
 fn every_key_is_met_in_a_test() {
-    const TESTS: [&str; 2] = [include_str!("limits/clients.rs"), include_str!("scenarios/limits.rs")];
+    const TESTS: [&str; 4] = [
+        include_str!("limits/clients.rs"),
+        include_str!("limits/sessions.rs"),
+        include_str!("scenarios/limits.rs"),
+        include_str!("scenarios/limits/kept.rs"),
+    ];
     let keys = keys(&json!({ "limits": { UNKNOWN: 1 } }));
     assert!(keys.len() >= 40, "{keys:?}");
     for key in &keys {
