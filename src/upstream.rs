@@ -9,7 +9,7 @@ use std::sync::Arc;
 use ::http::{HeaderName, HeaderValue};
 
 use crate::{
-    hub::{BoxFuture, Caller, Credentials, Description, Fault, Filter, Health, Life, Listening, Peer},
+    hub::{BoxFuture, Caller, Counts, Credentials, Description, Fault, Filter, Health, Life, Listening, Peer},
     jsonrpc::{Notification, Raw, RawObject},
     protocol::{ClientCapabilities, Method, Revision},
 };
@@ -97,6 +97,8 @@ pub struct Opening {
     pub caller: Arc<Caller>,
     /// Who hears what belongs to no call, in the shape of the server's revision.
     pub outside: Arc<dyn Peer>,
+    /// Where it is counted what goes on in it outside every call.
+    pub counts: Arc<Counts>,
     /// Whether it is for one request alone, so that the next request will want another one of the same kind.
     pub alone: bool,
 }

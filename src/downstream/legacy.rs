@@ -6,6 +6,7 @@
 
 mod batch;
 mod call;
+pub(super) mod connected;
 mod handshake;
 mod level;
 mod log;
@@ -38,7 +39,8 @@ use super::{
 
 use call::Begun;
 use post::{Post, Running, Shape};
-use session::{Resumed, Session};
+use session::Resumed;
+pub(super) use session::Session;
 use sessions::{Key, key_of};
 
 /// The event after which a client wants to go on (WHATWG HTML, server-sent events).

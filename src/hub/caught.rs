@@ -16,8 +16,8 @@ use http::HeaderName;
 use crate::{jsonrpc::Notification, protocol::headers::ToolHeaders};
 
 use super::{
-    Answer, BoxFuture, Call, Caller, Description, Fault, Filter, Health, Link, Listening, Mount, Outcome, Peer,
-    Question, Reason, Refusal,
+    Answer, BoxFuture, Call, Caller, Counts, Description, Fault, Filter, Health, Holding, Link, Listening, Mount,
+    Outcome, Peer, Question, Reason, Refusal,
 };
 
 /// Ends a call that panics with a fault. Stands around everything that may panic.
@@ -121,6 +121,14 @@ impl<M: Mount + Clone> Mount for Caught<M> {
     fn link(&self) -> Link {
         self.0.link()
     }
+
+    fn counts(&self) -> Option<&Arc<Counts>> {
+        self.0.counts()
+    }
+
+    fn holding(&self) -> Holding {
+        self.0.holding()
+    }
 }
 
 impl<M> Sheltered<M> {
@@ -170,6 +178,14 @@ impl<M: Mount> Mount for Sheltered<M> {
 
     fn link(&self) -> Link {
         self.0.link()
+    }
+
+    fn counts(&self) -> Option<&Arc<Counts>> {
+        self.0.counts()
+    }
+
+    fn holding(&self) -> Holding {
+        self.0.holding()
     }
 }
 

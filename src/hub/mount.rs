@@ -1,6 +1,6 @@
 //! What a mount does, whatever is behind it.
 
-use std::{pin::Pin, sync::Arc};
+use std::{ops::Add, pin::Pin, sync::Arc};
 
 use http::HeaderName;
 use tokio::sync::mpsc;
@@ -10,7 +10,7 @@ use crate::{
     protocol::{Family, Revision, headers::ToolHeaders},
 };
 
-use super::{Call, Caller, Fault, Outcome};
+use super::{Call, Caller, Counts, Fault, Outcome};
 
 /// A future on the heap, sent between threads.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -70,6 +70,32 @@ pub struct Link {
     pub revision: Option<Revision>,
 }
 
+/// What a mount holds at the moment beside the calls that run. All of it is let go of in time when nobody comes any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Holding {
+    /// Sessions with the server that others may use, and clients' own: in use, idle, or being opened.
+    pub sessions: usize,
+    /// Clients that are told of changes: sessions of legacy ones, and subscriptions of modern ones.
+    pub listeners: usize,
+    /// Resources that are subscribed to at a legacy server, those included that nobody has wanted since a moment ago.
+    pub resources: usize,
+    /// Tasks that have not lived as long as they may.
+    pub tasks: usize,
+}
+
+impl Add for Holding {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            sessions: self.sessions + other.sessions,
+            listeners: self.listeners + other.listeners,
+            resources: self.resources + other.resources,
+            tasks: self.tasks + other.tasks,
+        }
+    }
+}
+
 /// One MCP endpoint in front of one or several servers.
 pub trait Mount: Send + Sync + 'static {
     /// Its name, as in `/mcp/{name}`.
@@ -105,6 +131,16 @@ pub trait Mount: Send + Sync + 'static {
 
     /// How its server is reached.
     fn link(&self) -> Link;
+
+    /// What is counted at it below its calls, where anything is.
+    fn counts(&self) -> Option<&Arc<Counts>> {
+        None
+    }
+
+    /// What it holds beside the calls that run.
+    fn holding(&self) -> Holding {
+        Holding::default()
+    }
 }
 
 /// A layer around a mount that sees its calls; everything else passes by it.
@@ -159,6 +195,14 @@ impl<A: Around> Mount for A {
     fn link(&self) -> Link {
         self.below().link()
     }
+
+    fn counts(&self) -> Option<&Arc<Counts>> {
+        self.below().counts()
+    }
+
+    fn holding(&self) -> Holding {
+        self.below().holding()
+    }
 }
 
 impl<M: Mount + ?Sized> Mount for Arc<M> {
@@ -200,5 +244,13 @@ impl<M: Mount + ?Sized> Mount for Arc<M> {
 
     fn link(&self) -> Link {
         (**self).link()
+    }
+
+    fn counts(&self) -> Option<&Arc<Counts>> {
+        (**self).counts()
+    }
+
+    fn holding(&self) -> Holding {
+        (**self).holding()
     }
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use http::HeaderName;
 
 use crate::{
-    hub::{BoxFuture, Call, Caller, Description, Fault, Filter, Health, Link, Listening, Mount, Outcome},
+    hub::{
+        BoxFuture, Call, Caller, Counts, Description, Fault, Filter, Health, Holding, Link, Listening, Mount, Outcome,
+    },
     jsonrpc::Notification,
     protocol::headers::ToolHeaders,
 };
@@ -24,6 +26,7 @@ impl Matching {
     /// Two mounts of one server, one an era.
     #[must_use]
     pub fn new(modern: Single, legacy: Single) -> Self {
+        let legacy = legacy.counting_with(&modern);
         Self { modern, legacy }
     }
 
@@ -74,5 +77,12 @@ impl Mount for Matching {
     fn link(&self) -> Link {
         let modern = self.modern.link();
         Link { revision: modern.revision.or(self.legacy.link().revision), ..modern }
+    }
+    fn counts(&self) -> Option<&Arc<Counts>> {
+        self.modern.counts()
+    }
+
+    fn holding(&self) -> Holding {
+        self.modern.holding() + self.legacy.holding()
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use tokio::time::Instant;
 
 use crate::{
-    hub::{Caller, Credentials, Fault, Peer, Principal, Reason},
+    hub::{Caller, Counts, Credentials, Fault, Peer, Principal, Reason},
     limits::ServerLimits,
     protocol::{Era, Revision},
     upstream::{Connector, Opening, Session, Sharing},
@@ -173,6 +173,7 @@ impl Pool {
     pub(super) async fn session(
         &self,
         caller: &Arc<Caller>,
+        counts: &Arc<Counts>,
         outside: impl Fn(Option<&Key>) -> Arc<dyn Peer>,
     ) -> Result<Opened, Fault> {
         if let Some(session) = self.ready(caller) {
@@ -182,9 +183,9 @@ impl Pool {
         for _ in 0..ATTEMPTS {
             let key = Key::of(caller, connector.sharing().await?, self.share);
             if self.share == Share::Nobody && !key.is_everybodys() && !caller.scope.is_session() {
-                return self.open_alone(caller, outside(None)).await;
+                return self.open_alone(caller, (outside(None), counts)).await;
             }
-            let outside = outside(Some(&key));
+            let outside = (outside(Some(&key)), counts);
             if let Some(opened) = self.open(caller, key, outside).await? {
                 return Ok(opened);
             }
@@ -194,27 +195,36 @@ impl Pool {
     }
 
     /// Opens a session for one request.
-    async fn open_alone(&self, caller: &Arc<Caller>, outside: Arc<dyn Peer>) -> Result<Opened, Fault> {
+    async fn open_alone(
+        &self,
+        caller: &Arc<Caller>,
+        (outside, counts): (Arc<dyn Peer>, &Arc<Counts>),
+    ) -> Result<Opened, Fault> {
         let seat = {
             let mut ended = Vec::new();
             self.room.alone(&mut lock(&self.slots), caller, &mut ended)?
         };
         let beside = Beside::of(caller, false, Some(seat), &self.limits);
         let outside = beside.around(outside);
-        let opening = Opening { caller: caller.clone(), outside, alone: true };
+        let opening = Opening { caller: caller.clone(), outside, counts: counts.clone(), alone: true };
         let session = self.connector(caller).open(opening).await?;
         Ok(Opened { session, beside })
     }
 
     /// Opens a session that is found by `key`. `None` when it turned out that fewer may share it than was thought.
-    async fn open(&self, caller: &Arc<Caller>, key: Key, outside: Arc<dyn Peer>) -> Result<Option<Opened>, Fault> {
+    async fn open(
+        &self,
+        caller: &Arc<Caller>,
+        key: Key,
+        (outside, counts): (Arc<dyn Peer>, &Arc<Counts>),
+    ) -> Result<Option<Opened>, Fault> {
         let beside = Beside::of(caller, key.is_everybodys(), None, &self.limits);
         let slot = self.slot(&key, caller)?;
         self.sweep();
         let (connector, outside, share) = (self.connector(caller), beside.around(outside), self.share);
         // A stranger's scope is one request.
         let alone = caller.principal.is_anonymous() && !caller.scope.is_session();
-        let asks = caller.clone();
+        let (asks, counts) = (caller.clone(), counts.clone());
         let caller = match key.is_everybodys() {
             true => Caller::gateway(Principal::new("everybody")).sending(&caller.credentials),
             false => caller.clone(),
@@ -225,7 +235,7 @@ impl Pool {
             if let Some(session) = slot.ready() {
                 return Ok(Some(session));
             }
-            let session = connector.open(Opening { caller, outside, alone }).await?;
+            let session = connector.open(Opening { caller, outside, counts, alone }).await?;
             let opened = Opened { session, beside };
             match connector.known_sharing().map(|sharing| Key::of(&asks, sharing, share)) {
                 // More may share it than was thought: it is of use for this once, and the next one is for them all.

@@ -11,13 +11,13 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
     hub::{
-        Answering, Attempt, BoxFuture, Call, Caller, Credentials, Description, Fault, Filter, Health, Life, Link,
-        Listening, Mount, Outcome, Principal, Reason,
+        Answering, Attempt, BoxFuture, Call, Caller, Counts, Credentials, Description, Fault, Filter, Health, Holding,
+        Link, Listening, Mount, Outcome, Principal, Reason,
     },
     jsonrpc::{Notification, Raw},
     limits::ServerLimits,
     protocol::{
-        Family, Method,
+        Family, Loss, Method,
         headers::{self, ToolHeaders},
         ladder::{Envelope, Plan},
         method::notification,
@@ -38,7 +38,6 @@ mod tasks;
 mod travelling;
 mod visits;
 
-pub use holding::Holding;
 use legs::{Legs, asked_the_old_way};
 use lists::Wanted;
 use sending::Hop;
@@ -66,6 +65,7 @@ pub struct Single {
 pub(super) struct Inner {
     name: Arc<str>,
     connector: Arc<dyn Connector>,
+    counts: Arc<Counts>,
     pool: Pool,
     terms: Terms,
     limits: ServerLimits,
@@ -90,7 +90,7 @@ impl Single {
     pub fn new(name: &str, connector: Arc<dyn Connector>, terms: impl Into<Terms>, sealer: Arc<Sealer>) -> Self {
         let (terms, closing): (Terms, _) = (terms.into(), CancellationToken::new());
         let tasks = Tasks::new(name.into(), sealer.clone(), terms.tasking, closing.clone());
-        Self::with_tasks(name, connector, terms, sealer, (tasks, closing))
+        Self::with_tasks(name, connector, terms, sealer, (tasks, closing, Counts::new(name.into())))
     }
 
     fn with_tasks(
@@ -98,7 +98,7 @@ impl Single {
         connector: Arc<dyn Connector>,
         mut terms: Terms,
         sealer: Arc<Sealer>,
-        (tasks, closing): (Arc<Tasks>, CancellationToken),
+        (tasks, closing, counts): (Arc<Tasks>, CancellationToken, Arc<Counts>),
     ) -> Self {
         terms.forward_headers.retain(headers::may_forward);
         let (catalog, limits) = (Arc::<Catalog>::default(), terms.limits.unwrap_or_default());
@@ -108,6 +108,7 @@ impl Single {
             terms,
             limits,
             connector,
+            counts,
             parties: Parties::new(catalog.clone(), Caller::gateway(Principal::new("gateway"))),
             catalog,
             topics: Mutex::default(),
@@ -121,13 +122,21 @@ impl Single {
         Self { inner: Arc::new(inner), legs: Arc::default(), _closed: Arc::new(closing.drop_guard()) }
     }
 
-    /// The same server in the legacy era. The tasks of both are the same.
+    /// The same server in the legacy era. The tasks of both are the same, and they count together.
     fn legacy(&self) -> Option<Self> {
         let inner = &self.inner;
         let connector = inner.connector.legacy()?;
         let (terms, sealer) = (inner.terms.clone(), inner.sealer.clone());
-        let tasks = (inner.tasks.clone(), CancellationToken::new());
+        let tasks = (inner.tasks.clone(), CancellationToken::new(), inner.counts.clone());
         Some(Self::with_tasks(&inner.name, connector, terms, sealer, tasks))
+    }
+
+    /// The same, counting together with `other`. For a mount that nobody uses yet.
+    pub(super) fn counting_with(mut self, other: &Self) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.inner) {
+            inner.counts = other.inner.counts.clone();
+        }
+        self
     }
 
     /// The way on which the task was made that a request is about, if not on this one.
@@ -176,6 +185,7 @@ impl Mount for Single {
             return other.call(call);
         }
         self.inner.meet(&call.caller);
+        call.life.count_in(&self.inner.counts);
         let (inner, legs) = (self.inner.clone(), self.legs.clone());
         Box::pin(async move {
             let ended = match call.method.list_member() {
@@ -186,6 +196,7 @@ impl Mount for Single {
             if let Err(Fault::Answered(error)) = &ended
                 && asked_the_old_way(error)
             {
+                inner.counts.lost(Loss::LegacyQuestion);
                 legs.learn(&inner.name, &call);
             }
             ended
@@ -257,6 +268,14 @@ impl Mount for Single {
     fn link(&self) -> Link {
         Link { transport: self.inner.connector.transport(), revision: self.inner.catalog.spoken() }
     }
+
+    fn counts(&self) -> Option<&Arc<Counts>> {
+        Some(&self.inner.counts)
+    }
+
+    fn holding(&self) -> Holding {
+        self.held()
+    }
 }
 
 impl Inner {
@@ -270,9 +289,9 @@ impl Inner {
         let outside = |key: Option<&Key>| {
             let topics = self.topics(key, caller);
             let tasks = (Arc::downgrade(&self.tasks), key.cloned());
-            Outside::of(caller, key.is_some_and(Key::is_own), &self.parties, topics, tasks)
+            Outside::of(caller, key.is_some_and(Key::is_own), &self.parties, (topics, self.counts.clone()), tasks)
         };
-        let opened = self.pool.session(caller, outside).await?;
+        let opened = self.pool.session(caller, &self.counts, outside).await?;
         self.catalog.speaks(opened.session.revision());
         Ok(opened)
     }
@@ -317,7 +336,7 @@ impl Inner {
                 // What is listed under other headers than those that the caller is known by is not for others.
                 let is_special = !headers.is_empty() && is_special(caller, headers);
                 let own = if is_special { Arc::default() } else { view.clone() };
-                let (method, life) = (&Method::ToolsList, &Life::default());
+                let (method, life) = (&Method::ToolsList, &self.counts.life());
                 self.fetch(&Wanted { caller, method, member: "tools", life, headers, cause: None }, &own).await?;
                 let epoch = self.catalog.epoch(&Method::ToolsList);
                 let Some(tools) = own.tools(epoch) else { return Ok(None) };

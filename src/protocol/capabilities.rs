@@ -102,6 +102,12 @@ impl ClientCapabilities {
         self.object("roots").is_some_and(|r| r.get("listChanged").and_then(Raw::as_bool) == Some(true))
     }
 
+    /// Whether there is anything that it can be asked.
+    #[must_use]
+    pub fn can_be_asked(&self) -> bool {
+        self.elicits_by_form() || self.elicits_by_url() || self.samples() || self.has_roots()
+    }
+
     /// The same client where nothing can be asked of it.
     #[must_use]
     pub fn unasked(&self) -> Self {

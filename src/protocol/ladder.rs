@@ -4,6 +4,8 @@
 //! the two, each rung seeing both ends; between equal revisions it is empty and nothing is touched. Beside the rungs there
 //! are a few rules that hold on a hop of one era whoever is at the other end (`legacy`, `modern`).
 //!
+//! What a rule cannot carry over as it is, it notes among the [`Losses`] of the message.
+//!
 //! What a message *means* is none of the ladder's business: questions are gathered, tasks driven, and requests sent again
 //! elsewhere, before or after the shapes are changed here.
 
@@ -11,7 +13,7 @@ use std::borrow::Cow;
 
 use crate::jsonrpc::{ErrorObject, Raw, RawObject};
 
-use super::{ClientCapabilities, Method, Revision};
+use super::{ClientCapabilities, Losses, Method, Revision};
 
 mod content;
 mod legacy;
@@ -106,7 +108,7 @@ impl Plan {
     /// A server's result on its way down. Results that ask something (`input_required`) or name a task are not for legacy
     /// clients: whoever gathers answers and drives tasks keeps them.
     #[must_use]
-    pub fn result(self, method: &Method, mut result: RawObject, facts: &Facts<'_>) -> RawObject {
+    pub fn result(self, method: &Method, mut result: RawObject, facts: &Facts<'_>, losses: &mut Losses) -> RawObject {
         if !self.client.is_modern() {
             if legacy::answers_nothing(method) {
                 return if result.is_empty() { result } else { RawObject::new() };
@@ -116,12 +118,12 @@ impl Plan {
             }
         }
         for (rung, way) in rungs(self.server, self.client) {
-            rung.result(self, way, method, &mut result, facts);
+            rung.result(self, way, method, &mut result, facts, losses);
         }
         match method {
-            Method::ToolsList => tools::list(self, &mut result, facts),
-            Method::ToolsCall => content::narrow_result(self, &mut result),
-            Method::PromptsGet => content::narrow_messages(self, &mut result),
+            Method::ToolsList => tools::list(self, &mut result, facts, losses),
+            Method::ToolsCall => content::narrow_result(self, &mut result, losses),
+            Method::PromptsGet => content::narrow_messages(self, &mut result, losses),
             _ => {}
         }
         if self.client.is_modern() {
@@ -198,7 +200,13 @@ impl Plan {
     /// The params of a server's question on its way to the client. `fresh_id` makes the `elicitationId` that a 2025-11-25
     /// client wants for a URL elicitation.
     #[must_use]
-    pub fn question(self, method: &str, params: Option<RawObject>, fresh_id: impl Fn() -> String) -> Option<RawObject> {
+    pub fn question(
+        self,
+        method: &str,
+        params: Option<RawObject>,
+        fresh_id: impl Fn() -> String,
+        losses: &mut Losses,
+    ) -> Option<RawObject> {
         let mut params = params;
         if self.is_empty() {
             return params;
@@ -207,20 +215,20 @@ impl Plan {
             legacy::strip_meta(params);
         }
         for (rung, way) in rungs(self.server, self.client) {
-            params = rung.question(self, way, method, params, &fresh_id);
+            params = rung.question(self, way, method, params, &fresh_id, losses);
         }
         params
     }
 
     /// A client's answer to a question on its way up.
     #[must_use]
-    pub fn answer(self, method: &str, mut answer: RawObject) -> RawObject {
+    pub fn answer(self, method: &str, mut answer: RawObject, losses: &mut Losses) -> RawObject {
         if self.is_empty() {
             return answer;
         }
         legacy::strip_meta(&mut answer);
         for (rung, way) in rungs(self.client, self.server) {
-            rung.answer(way, method, &mut answer);
+            rung.answer(way, method, &mut answer, losses);
         }
         answer
     }

@@ -18,13 +18,12 @@ use crate::{
         Encoded, ErrorObject, Notification, Raw, RawObject, Request, RequestId, code, encode_error,
         encode_notification, encode_result,
     },
-    protocol::{ClientCapabilities, Era, Method, meta, method::notification, tasks, trace},
+    protocol::{ClientCapabilities, Era, Loss, Method, meta, method::notification, tasks, trace},
 };
 
 use super::{
-    super::{endpoint::Context, forwarded, reply},
+    super::{endpoint::Context, forwarded, reply, way::Weight},
     level,
-    log::Weight,
     post::Post,
     pulse::Open,
     session::{Refused, Session},
@@ -94,6 +93,12 @@ pub(super) fn begin(context: &Context<'_>, session: &Arc<Session>, request: Requ
     }
     let can_hear = post.can_stream() || session.listening().is_some();
     let declared = (!can_hear).then(|| session.caller().capabilities.clone());
+    if method.may_ask()
+        && declared.as_ref().is_some_and(ClientCapabilities::can_be_asked)
+        && let Some(counts) = context.mount.counts()
+    {
+        counts.lost(Loss::StreamlessClient);
+    }
     let peer: Arc<dyn Peer> = calling.clone();
     let headers = forwarded::named(context.headers, context.mount.forwards());
     let caller = session.caller_of(&Credentials::of(&headers), can_hear);
@@ -265,7 +270,7 @@ impl Peer for Calling {
             _ => (Weight::Light, params),
         };
         if let Some(stream) = self.post.stream() {
-            stream.push(weight, &encode_notification(&method, params.as_ref()));
+            stream.push(weight, encode_notification(&method, params.as_ref()));
         }
     }
 

@@ -16,8 +16,8 @@ use crate::{
 };
 
 use super::{
+    super::way::{Way, Weight},
     level,
-    log::{StreamLog, Weight},
     session::Session,
 };
 
@@ -49,9 +49,9 @@ impl Peer for Outside {
         let text = encode_notification(&notification.method, notification.params.as_ref());
         let mut inner = session.lock();
         match inner.listening() {
-            Some(stream) if is_level(&notification.method) => stream.push_once(&text),
+            Some(stream) if is_level(&notification.method) => stream.push_once(text),
             Some(stream) => {
-                stream.push(weight, &text);
+                stream.push(weight, text);
             }
             None => inner.waiting.keep(&notification, text),
         }
@@ -107,7 +107,7 @@ impl Opening {
     }
 
     /// Waits until somebody follows the standalone stream; `None` once the session is over.
-    async fn stream(&self, session: &Weak<Session>) -> Option<(Arc<Session>, Arc<StreamLog>)> {
+    async fn stream(&self, session: &Weak<Session>) -> Option<(Arc<Session>, Arc<dyn Way>)> {
         loop {
             let mut told = std::pin::pin!(self.told.notified());
             // From here on nothing is missed.
@@ -148,9 +148,9 @@ impl Waiting {
     }
 
     /// Says it all on `stream`.
-    pub(super) fn flush(&mut self, stream: &StreamLog) {
+    pub(super) fn flush(&mut self, stream: &dyn Way) {
         for (_, text) in self.0.drain(..) {
-            stream.push(Weight::Heavy, &text);
+            stream.push(Weight::Heavy, text);
         }
         self.0.shrink_to_fit();
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     hub::{Caller, Fault, Outcome, Reason, RequestState},
     jsonrpc::{ErrorObject, Raw, RawObject, code},
-    protocol::{Method, meta, method::question, tasks},
+    protocol::{Loss, Method, meta, method::question, tasks},
 };
 
 use super::{
@@ -52,7 +52,7 @@ impl Exchange {
                 return Err(ErrorObject::new(code::INVALID_PARAMS, message));
             }
             Reply::Expired => Fault::gateway(Reason::Timeout, "the call took too long"),
-            Reply::Lost => lost(),
+            Reply::Lost => self.lost(),
         };
         Err(fault.to_error())
     }
@@ -71,6 +71,14 @@ impl Exchange {
             // A call that waits lasts no longer, so this is how long a client may need it.
             life: self.shared.settings.limits.parked_total,
         }
+    }
+
+    /// The call that a state stands for is gone, with whatever the server did for it; it may be made anew.
+    pub(super) fn lost(&self) -> Fault {
+        if let Some(counts) = self.shared.mount.counts() {
+            counts.lost(Loss::ParkedCall);
+        }
+        Fault::gateway(Reason::SuspensionLost, "the call was lost while it waited for answers")
     }
 
     fn result(&self, outcome: Result<Outcome, Fault>) -> Result<Raw, Fault> {
@@ -124,11 +132,6 @@ impl Exchange {
         }
         Ok(result.to_raw())
     }
-}
-
-/// The call that a state stands for is gone, with whatever the server did for it; it may be made anew.
-pub(super) fn lost() -> Fault {
-    Fault::gateway(Reason::SuspensionLost, "the call was lost while it waited for answers")
 }
 
 fn broken(message: &str) -> Fault {

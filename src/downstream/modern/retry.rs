@@ -8,7 +8,7 @@ use crate::{
 
 use super::{
     digest::{INPUT_RESPONSES, REQUEST_STATE},
-    exchange::{self, Exchange},
+    exchange::Exchange,
     refused::Refused,
     state::{self, State},
 };
@@ -60,7 +60,7 @@ pub(super) fn read(exchange: &Exchange, params: &mut RawObject) -> Result<Next, 
         }
         // Whoever held the connection to the server has ended, and the call with it.
         Some(State::Parked { owner, .. }) if owner != exchange.shared.settings.held.parking.owner() => {
-            Err(exchange::lost().into())
+            Err(exchange.lost().into())
         }
         Some(State::Parked { call, generation, .. }) => Ok(Next::Attach { call, generation, answers: responses }),
     }

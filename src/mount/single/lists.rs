@@ -6,7 +6,7 @@ use crate::{
     hub::{Call, Caller, Description, Fault, Life, Outcome, Reason, SilentPeer},
     jsonrpc::{Raw, RawObject},
     protocol::{
-        Method,
+        Losses, Method,
         ladder::{Facts, Plan},
         tasks, trace,
     },
@@ -91,7 +91,7 @@ impl Inner {
 
     /// A whole list as it is at the server now. Nothing of it is kept.
     pub(in crate::mount) async fn listed(&self, caller: &Arc<Caller>, method: &Method) -> Result<Arc<Pages>, Fault> {
-        let (member, life) = (method.list_member().unwrap_or_default(), &Life::default());
+        let (member, life) = (method.list_member().unwrap_or_default(), &self.counts.life());
         self.fetch(&Wanted { caller, method, member, life, headers: &[], cause: None }, &View::default()).await
     }
 
@@ -186,7 +186,9 @@ impl Inner {
         if whole.has("ttlMs") {
             whole.set("ttlMs", Raw::of(&ttl));
         }
-        let whole = plan.result(method, whole, &facts);
+        let mut losses = Losses::default();
+        let whole = plan.result(method, whole, &facts, &mut losses);
+        self.counts.lost(losses);
         let shown = whole.get(member).and_then(Raw::to_array).unwrap_or_default();
         if *method == Method::ToolsList {
             view.keep_tools(epoch, Arc::new(Tools::read(plan, &items, &shown)));

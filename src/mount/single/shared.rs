@@ -13,7 +13,6 @@ use super::{
     super::{
         beside::Wish,
         pool::{Opened, Share},
-        translate::Translated,
     },
     Inner,
 };
@@ -32,7 +31,7 @@ impl Inner {
         };
         let ask = || -> BoxFuture<_> {
             let question = Question { method: question::ROOTS.to_owned(), params: None, key: None };
-            let asked = Translated::peer(plan, call.peer.clone()).ask(question);
+            let asked = self.translated(plan, call.peer.clone()).ask(question);
             let asking = call.life.asking();
             Box::pin(async move {
                 let answer = asked.await;

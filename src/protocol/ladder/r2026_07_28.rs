@@ -4,9 +4,9 @@
 use crate::{
     jsonrpc::{ErrorObject, Kind, Raw, RawObject, code},
     protocol::{
-        Method, Revision,
+        Loss, Losses, Method, Revision,
         meta::{self, HOP_LOCAL, RELATED_TASK},
-        method::question,
+        method::{notification, question},
         tasks::TASK,
     },
 };
@@ -51,22 +51,30 @@ impl Rung for Rung20260728 {
         }
     }
 
-    fn result(&self, plan: Plan, way: Way, method: &Method, result: &mut RawObject, facts: &Facts<'_>) {
+    fn result(
+        &self,
+        plan: Plan,
+        way: Way,
+        method: &Method,
+        result: &mut RawObject,
+        facts: &Facts<'_>,
+        losses: &mut Losses,
+    ) {
         if *method == Method::ToolsCall {
             ensure_content(result);
         }
         match way {
             Way::Newer => complete(method, result, facts),
-            Way::Older if *method == Method::ToolsCall => structured(plan, result, facts),
+            Way::Older if *method == Method::ToolsCall => structured(plan, result, facts, losses),
             Way::Older => {}
         }
     }
 
-    fn tool(&self, plan: Plan, way: Way, tool: &mut RawObject, facts: &Facts<'_>) -> bool {
+    fn tool(&self, plan: Plan, way: Way, tool: &mut RawObject, facts: &Facts<'_>, losses: &mut Losses) -> bool {
         // Tasks are another thing on the other side of this boundary.
         let mut changed = tool.remove("execution").is_some();
         if way == Way::Older {
-            changed |= narrow_schemas(plan, tool);
+            changed |= narrow_schemas(plan, tool, losses);
             // A modern server decides for each call whether it becomes a task, and any tool may become one.
             if facts.tasks && plan.client == Revision::R2025_11_25 {
                 tool.set("execution", Raw::constant(r#"{"taskSupport":"optional"}"#));
@@ -99,6 +107,11 @@ impl Rung for Rung20260728 {
         }
     }
 
+    /// That a page was visited is what a modern client learns by sending its call again.
+    fn can_tell(&self, way: Way, method: &str) -> bool {
+        way != Way::Newer || method != notification::ELICITATION_COMPLETE
+    }
+
     fn question(
         &self,
         plan: Plan,
@@ -106,6 +119,7 @@ impl Rung for Rung20260728 {
         method: &str,
         params: Option<RawObject>,
         fresh_id: &dyn Fn() -> String,
+        _losses: &mut Losses,
     ) -> Option<RawObject> {
         if method == question::ROOTS {
             return None;
@@ -132,7 +146,7 @@ impl Rung for Rung20260728 {
     }
 
     /// Answers to a modern server are plain values; to a legacy one they are results.
-    fn answer(&self, way: Way, _method: &str, answer: &mut RawObject) {
+    fn answer(&self, way: Way, _method: &str, answer: &mut RawObject, _losses: &mut Losses) {
         answer.remove(match way {
             Way::Newer => meta::META,
             Way::Older => "resultType",
@@ -167,16 +181,22 @@ pub(super) fn wraps_output(plan: Plan) -> bool {
 }
 
 /// A structured result may be any value here and only an object on the other side (2026-07-28, server/tools#structured-content).
-fn structured(plan: Plan, result: &mut RawObject, facts: &Facts<'_>) {
+fn structured(plan: Plan, result: &mut RawObject, facts: &Facts<'_>, losses: &mut Losses) {
     let Some(value) = result.get("structuredContent").cloned() else { return };
-    ensure_text(result, &value);
-    if wraps_output(plan) && (facts.wrapped_output || value.kind() != Kind::Object) {
+    let had_no_text = ensure_text(result, &value);
+    if !wraps_output(plan) {
+        // It reads the text.
+        if had_no_text {
+            losses.add(Loss::StructuredContent);
+        }
+    } else if facts.wrapped_output || value.kind() != Kind::Object {
+        losses.add(Loss::StructuredContent);
         result.set("structuredContent", RawObject::from([("result", value)]).to_raw());
     }
 }
 
 /// The schemas of a tool for clients whose revision allows fewer of them.
-fn narrow_schemas(plan: Plan, tool: &mut RawObject) -> bool {
+fn narrow_schemas(plan: Plan, tool: &mut RawObject, losses: &mut Losses) -> bool {
     let mut changed = false;
     if let Some(plain) = tool.get("inputSchema").and_then(schema::without_boolean_properties) {
         tool.set("inputSchema", plain);
@@ -187,6 +207,7 @@ fn narrow_schemas(plan: Plan, tool: &mut RawObject) -> bool {
     let other = if schema::has_object_root(output) {
         schema::without_boolean_properties(output).map(Some)
     } else {
+        losses.add(Loss::OutputSchema);
         Some(schema::wrap(output))
     };
     match other {

@@ -21,7 +21,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
-    hub::{BoxFuture, Description, Fault, Listening, Peer, Reason},
+    hub::{BoxFuture, Counts, Description, Fault, Listening, Peer, Reason},
     jsonrpc::{Message, Notification, Raw, RawObject, RequestId, encode_request},
     protocol::{ClientCapabilities, Method, Revision, headers::PROTOCOL_VERSION, method::notification},
     upstream::{Opening, Outgoing, Session, pending::Pending},
@@ -76,6 +76,7 @@ struct Core {
     /// What can be asked outside any call.
     capabilities: ClientCapabilities,
     outside: Arc<dyn Peer>,
+    counts: Arc<Counts>,
     epoch: ArcSwap<Epoch>,
     renewing: Flight<Result<(), Fault>>,
     /// Cancelled when the session cannot be used any more.
@@ -119,13 +120,13 @@ impl LegacySession {
         detector: Arc<Detector>,
         opening: Opening,
     ) -> Result<Self, NoSession> {
-        let Opening { caller, outside, alone: _ } = opening;
+        let Opening { caller, outside, counts, alone: _ } = opening;
         let identity = Identity::of(&caller);
         let capabilities = caller.capabilities.clone();
         // The caller holds its scope, and the end of the scope closes this session.
         drop(caller);
         let closing = CancellationToken::new();
-        let epoch = Epoch::begin(&server, &identity, &outside, &closing, 0).await?;
+        let epoch = Epoch::begin(&server, &identity, (&outside, &counts), &closing, 0).await?;
         let (commands, queue) = mpsc::channel(COMMANDS);
         let core = Arc::new(Core {
             server,
@@ -133,6 +134,7 @@ impl LegacySession {
             identity,
             capabilities,
             outside,
+            counts,
             epoch: ArcSwap::new(epoch.clone()),
             renewing: Flight::default(),
             over: CancellationToken::new(),
@@ -268,7 +270,8 @@ impl Core {
         if before.number != number {
             return Ok(());
         }
-        let epoch = match Epoch::begin(&self.server, &self.identity, &self.outside, &self.closing, number + 1).await {
+        let outside = (&self.outside, &*self.counts);
+        let epoch = match Epoch::begin(&self.server, &self.identity, outside, &self.closing, number + 1).await {
             Ok(epoch) => epoch,
             Err(NoSession::Unreachable(fault)) => return Err(fault),
             Err(NoSession::Refused(fault)) => {
@@ -396,7 +399,7 @@ impl Epoch {
     async fn begin(
         server: &Server,
         identity: &Identity,
-        outside: &Arc<dyn Peer>,
+        outside: (&Arc<dyn Peer>, &Counts),
         closing: &CancellationToken,
         number: u64,
     ) -> Result<Arc<Self>, NoSession> {

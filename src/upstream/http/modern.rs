@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::mpsc;
 
 use crate::{
-    hub::{BoxFuture, Description, Fault, Listening, Oddity, Reason},
+    hub::{BoxFuture, Counts, Description, Fault, Listening, Oddity, Reason},
     jsonrpc::{Message, Notification, Raw, RawObject, RequestId, Response, code, encode_request},
     protocol::{
         Method, Revision,
@@ -41,6 +41,7 @@ pub(super) struct ModernSession {
 struct Inner {
     server: Arc<Server>,
     detector: Arc<Detector>,
+    counts: Arc<Counts>,
     headers: HeaderMap,
     next_id: AtomicU64,
 }
@@ -58,9 +59,9 @@ enum Failed {
 }
 
 impl ModernSession {
-    pub(super) fn new(server: Arc<Server>, detector: Arc<Detector>, facts: Arc<Modern>) -> Self {
+    pub(super) fn new(server: Arc<Server>, detector: Arc<Detector>, facts: Arc<Modern>, counts: Arc<Counts>) -> Self {
         let headers = modern_headers(&server);
-        Self { inner: Arc::new(Inner { server, detector, headers, next_id: AtomicU64::new(1) }), facts }
+        Self { inner: Arc::new(Inner { server, detector, counts, headers, next_id: AtomicU64::new(1) }), facts }
     }
 }
 
@@ -228,14 +229,15 @@ impl Inner {
             match messages.next().await.map_err(|stopped| stopped.into_fault(&self.server))? {
                 Some(Message::Notification(said)) if said.method == notification::ACKNOWLEDGED => {
                     let (events, receiver) = mpsc::channel(EVENTS);
-                    tokio::spawn(forward(messages, id, events));
+                    tokio::spawn(forward(messages, id, events, self.counts.clone()));
                     return Ok(Listening { honoured: honoured(&said), events: receiver });
                 }
                 Some(Message::Response(response)) if answers(&response, id) => {
                     let fault = response.outcome.err().map(Fault::Answered);
                     return Err(fault.unwrap_or_else(|| unreadable(&self.server)));
                 }
-                Some(_) => {}
+                Some(Message::Notification(_)) => {}
+                Some(Message::Response(_) | Message::Request(_)) => self.counts.odd(Oddity::StrayMessage),
                 None => return Err(messages.without_answer(&self.server)),
             }
         }
@@ -243,7 +245,7 @@ impl Inner {
 }
 
 /// Hands on what a listen brings until either end has enough. Dropping the messages closes the stream.
-async fn forward(mut messages: Messages, id: u64, events: mpsc::Sender<Notification>) {
+async fn forward(mut messages: Messages, id: u64, events: mpsc::Sender<Notification>, counts: Arc<Counts>) {
     loop {
         let next = tokio::select! {
             next = messages.next() => next,
@@ -261,7 +263,7 @@ async fn forward(mut messages: Messages, id: u64, events: mpsc::Sender<Notificat
                 }
             }
             Ok(Some(Message::Response(response))) if answers(&response, id) => return messages.finish(),
-            Ok(Some(_)) => {}
+            Ok(Some(Message::Response(_) | Message::Request(_))) => counts.odd(Oddity::StrayMessage),
             Ok(None) | Err(_) => return,
         }
     }

@@ -15,7 +15,7 @@ use crate::{
 
 use super::{
     EraChoice, LineSettings, Pipe,
-    actor::Ending,
+    actor::{Ending, Outside},
     declare::Declaration,
     handshake::{Agreed, Finding, Wire},
     session::LineSession,
@@ -217,7 +217,7 @@ impl<L: Launch> Opener<L> {
         if self.known_sharing().is_none() {
             self.clone().sharing().await?;
         }
-        let Opening { caller, outside, alone } = opening;
+        let Opening { caller, outside, counts, alone } = opening;
         let declared = Declaration::of(&caller);
         // The caller holds its scope, and a session must not keep the scope it belongs to alive.
         drop(caller);
@@ -243,7 +243,7 @@ impl<L: Launch> Opener<L> {
         if alone && !agreed.revision.is_modern() {
             self.want_spare(&declared);
         }
-        Ok(self.session(wire, agreed, (outside, declared), started))
+        Ok(self.session(wire, agreed, (Outside { peer: outside, counts }, declared), started))
     }
 
     /// Starts a server, or takes the one whose era was found out, and shakes hands.
@@ -309,7 +309,7 @@ impl<L: Launch> Opener<L> {
         self: Arc<Self>,
         wire: Wire,
         agreed: Agreed,
-        (outside, declared): (Arc<dyn crate::hub::Peer>, Declaration),
+        (outside, declared): (Outside, Declaration),
         started: Instant,
     ) -> Arc<dyn Session> {
         self.launch.up();

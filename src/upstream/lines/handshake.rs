@@ -14,7 +14,7 @@ use crate::{
     hub::{Description, Fault, Reason},
     jsonrpc::{
         ErrorObject, Message, Raw, RawObject, Request, RequestId, code, encode_notification, encode_request,
-        encode_result,
+        encode_result, lines::push_line,
     },
     protocol::{Method, Revision, meta, method::notification},
 };
@@ -23,7 +23,6 @@ use super::{
     EraChoice, LineSettings, Pipe, Writer,
     declare::{self, Declaration},
     inbound::{Event, Inbound},
-    outbound::push_line,
 };
 
 const PROBE: u64 = 1;

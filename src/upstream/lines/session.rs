@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    hub::{BoxFuture, Description, Fault, Filter, Life, Listening, Peer, Reason},
+    hub::{BoxFuture, Description, Fault, Filter, Life, Listening, Reason},
     jsonrpc::{Notification, Raw, RawObject, RequestId, encode_notification, encode_request},
     protocol::{ClientCapabilities, Method, Revision, method::notification},
     upstream::{
@@ -22,7 +22,7 @@ use crate::{
 };
 
 use super::{
-    actor::{Actor, Ending},
+    actor::{Actor, Ending, Outside},
     handshake::{Agreed, Wire},
 };
 
@@ -101,7 +101,7 @@ impl LineSession {
     pub(super) fn start(
         wire: Wire,
         agreed: Agreed,
-        (outside, declared): (Arc<dyn Peer>, RawObject),
+        (outside, declared): (Outside, RawObject),
         write_timeout: Duration,
         ended: impl FnOnce(&Ending) + Send + 'static,
     ) -> Arc<Self> {

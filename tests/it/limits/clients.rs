@@ -2,10 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use rialto::hub::{Call, Fault, Outcome, Refusal};
+use rialto::{
+    Proxy,
+    hub::{Call, Fault, Outcome, Refusal},
+};
 use serde_json::{Value, json};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::TcpStream,
     time::{Instant, sleep},
 };
@@ -68,6 +71,22 @@ async fn limit_body() {
     tool("t", json!({"a": fill(room)})).response(&gateway, 200).await;
     assert_eq!(tool("t", json!({"a": fill(room + 1)})).response(&gateway, 413).await["error"]["code"], -32600);
     assert_eq!(mount.counts().begun, 1);
+
+    // A client on standard input and output is told, and goes on.
+    let (ours, theirs) = tokio::io::duplex(1 << 16);
+    let (reader, writer) = tokio::io::split(theirs);
+    let proxy = Proxy::to("http://127.0.0.1:1/").settings(limits(&json!({"body": "1KiB"})).into());
+    let served = tokio::spawn(proxy.serve_lines(reader, writer));
+    let (reader, mut writer) = tokio::io::split(ours);
+    let mut answers = BufReader::new(reader).lines();
+    let ping = |padding: usize| json!({"jsonrpc": "2.0", "id": 1, "method": "ping", "x": fill(padding)}).to_string();
+    for (padding, expected) in [(2000, "-32600"), (10, r#""id":1"#)] {
+        writer.write_all(format!("{}\n", ping(padding)).as_bytes()).await.unwrap();
+        let answer = within(answers.next_line()).await.unwrap().unwrap();
+        assert!(answer.contains(expected), "{answer}");
+    }
+    drop((writer, answers));
+    within(served).await.unwrap().unwrap();
 }
 
 #[tokio::test]

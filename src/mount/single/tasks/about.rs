@@ -21,7 +21,6 @@ use super::{
                 Design, End, Entry, Handle, Kind, Owned, Polling, Related, Remote, TaskAt, ended, follow, not_found,
                 relate,
             },
-            translate::Translated,
         },
         Inner,
         sending::{Hop, Wish},
@@ -153,7 +152,7 @@ impl Inner {
                     return Err(was_cancelled());
                 }
                 let _place = remote.waits.enter()?;
-                let peer = Translated::peer(hop.plan, call.peer.clone());
+                let peer = self.translated(hop.plan, call.peer.clone());
                 let peer = Related::peer(&remote.task, Some(remote), peer);
                 let (life, claims) = (&call.life, remote.claims.clone());
                 let polling = Polling { at: &at, peer, life, claims, owned: Owned::ByClient };
@@ -207,7 +206,7 @@ impl Inner {
             Method::TasksCancel => at.cancel(&call.life).await,
             Method::TasksResult => {
                 let _place = remote.waits.enter()?;
-                let peer = Translated::peer(hop.plan, call.peer.clone());
+                let peer = self.translated(hop.plan, call.peer.clone());
                 let peer = Related::peer(&remote.task, Some(remote), peer);
                 let end = follow(&at, &peer, &call.life, Owned::ByClient).await?;
                 remote.ended(&end);

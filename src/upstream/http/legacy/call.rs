@@ -13,7 +13,7 @@ use tokio::sync::mpsc::OwnedPermit;
 use crate::{
     hub::{Fault, Life, Oddity, Reason, Refusal, TIMED_OUT},
     jsonrpc::{Message, Notification, Raw, Request, RequestId, code, encode_request},
-    protocol::{method::notification, tasks},
+    protocol::{Loss, method::notification, tasks},
     upstream::{
         Outgoing,
         conversation::{Conversation, Reply as Answered, reply_to},
@@ -290,15 +290,10 @@ impl Running {
         }
     }
 
-    /// A tool may have waited in vain for the answer to a question that nobody got. Said once, for somebody can act on it.
+    /// A tool may have waited in vain for the answer to a question that nobody got.
     fn explain(&self, reason: Option<&str>) {
-        let server = &self.handle.core.server;
-        let may_be_lost = self.may_ask && reason == Some(TIMED_OUT) && self.epoch.standing.is_missing();
-        if may_be_lost && !server.loses_questions.swap(true, Ordering::Relaxed) {
-            tracing::warn!(
-                upstream = %server.name,
-                "a call took too long, and the server offers no GET stream: if it asks its questions there, they are lost"
-            );
+        if self.may_ask && reason == Some(TIMED_OUT) && self.epoch.standing.is_missing() {
+            self.life.lost(Loss::StreamlessServer);
         }
     }
 
