@@ -25,7 +25,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use crate::{
     hub::Mount,
     jsonrpc::{ErrorObject, Message, Notification, Payload, RequestId, code},
-    protocol::{Method, Revision, headers, method::notification},
+    protocol::{Era, Method, Revision, headers, method::notification},
     seal::MAX_HANDLE,
 };
 
@@ -84,7 +84,18 @@ impl Turned {
             }
             Self::Orphan => invalid("a response belongs to a session, and `Mcp-Session-Id` is missing"),
             Self::Nothing => reply::empty(StatusCode::ACCEPTED),
-            Self::Full => handshake::too_many(None),
+            Self::Full => handshake::unavailable(None),
+        }
+    }
+
+    /// The answer to a POST. A client in the middle of its session goes on when it hears that there is too much at once; a
+    /// status that says so could end all that it is doing, see [`reply::status_of`].
+    fn answer_to(self, payload: &Payload) -> Response<Body> {
+        match (self, payload) {
+            (Self::Full, Payload::One(Message::Request(request))) => {
+                reply::rescue(Era::Legacy, &request.id, &handshake::too_many())
+            }
+            _ => self.answer(),
         }
     }
 }
@@ -110,7 +121,7 @@ impl Legacy {
         });
         let session = match session {
             Ok(session) => session,
-            Err(turned) => return turned.answer(),
+            Err(turned) => return turned.answer_to(&payload),
         };
         session.pulse().heard();
         match payload {

@@ -20,6 +20,8 @@ mod listen;
 mod record;
 mod registry;
 mod related;
+mod room;
+mod rows;
 mod waits;
 
 use std::{sync::Arc, time::Duration};
@@ -76,7 +78,8 @@ pub struct Tasking {
     pub all: usize,
     /// How many bytes of results are kept for one principal.
     pub kept_each: usize,
-    /// How many bytes of results are kept altogether.
+    /// How many bytes of results are kept altogether. When that is full, whoever holds the most gives up its oldest result for
+    /// a new one of somebody else.
     pub kept_all: usize,
 }
 

@@ -41,6 +41,7 @@ mod pairs;
 mod rows;
 mod scopes;
 mod shares;
+mod shed;
 mod traffic;
 
 use old::{Arrived, Like, Old, text};

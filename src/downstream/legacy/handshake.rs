@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 
 use crate::{
-    hub::{Fault, Reason},
+    hub::{Fault, GatewayFault, Reason},
     jsonrpc::{ErrorObject, Raw, RawObject, Request, RequestId, code, scan::ScanLimits},
     protocol::{ClientCapabilities, Era, Revision, headers},
     seal::{Purpose, random_token},
@@ -32,7 +32,7 @@ const SEALED: usize = 4096;
 /// How large the capabilities of a client may be, and how large its description of itself, in bytes.
 const KEPT: usize = 16 * 1024;
 /// After which time a client that met too many sessions may try again.
-const RETRY_AFTER: &str = "30";
+const RETRY_AFTER: Duration = Duration::from_secs(30);
 
 /// A session that is open, and what its client has to hear.
 pub(super) struct Greeting {
@@ -56,7 +56,7 @@ impl NotOpened {
     pub(super) fn to_error(&self) -> ErrorObject {
         match self {
             Self::Invalid(error) => error.clone(),
-            Self::Full => full().to_error(),
+            Self::Full => too_many().to_error(),
             Self::Fault(fault) => fault.to_error(),
         }
     }
@@ -67,7 +67,7 @@ pub(super) async fn initialize(context: &Context<'_>, request: Request) -> Respo
     let Greeting { session, identity, result } = match open(context, request.params.as_ref()).await {
         Ok(greeting) => greeting,
         Err(NotOpened::Invalid(error)) => return reply::error(StatusCode::OK, Some(&request.id), &error),
-        Err(NotOpened::Full) => return too_many(Some(&request.id)),
+        Err(NotOpened::Full) => return unavailable(Some(&request.id)),
         Err(NotOpened::Fault(fault)) => return reply::rescue(Era::Legacy, &request.id, &fault),
     };
     let handle = seal(context, &identity);
@@ -111,16 +111,17 @@ pub(super) async fn open(context: &Context<'_>, params: Option<&RawObject>) -> R
     Ok(Greeting { session, identity, result: result.to_raw() })
 }
 
-/// A 503 for a client that has too many sessions, or came when there are too many.
-pub(super) fn too_many(id: Option<&RequestId>) -> Response<Body> {
-    let mut response = reply::error(StatusCode::SERVICE_UNAVAILABLE, id, &full().to_error());
-    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
-    response
+/// There are too many sessions, or this client has too many.
+pub(super) fn too_many() -> Fault {
+    let text = "too many sessions: end those that are not needed with DELETE, or try again later";
+    Fault::Gateway(GatewayFault { retry_after: Some(RETRY_AFTER), ..GatewayFault::new(Reason::Busy, text) })
 }
 
-/// There are too many sessions.
-fn full() -> Fault {
-    Fault::gateway(Reason::Busy, "too many sessions: end those that are not needed with DELETE, or try again later")
+/// A 503 for a client that cannot have a session. Nothing else of it is under way that the status could end.
+pub(super) fn unavailable(id: Option<&RequestId>) -> Response<Body> {
+    let mut response = reply::error(StatusCode::SERVICE_UNAVAILABLE, id, &too_many().to_error());
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER.as_secs()));
+    response
 }
 
 /// What `initialize` says about the client. Copied: the request's body is not kept.

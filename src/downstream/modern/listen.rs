@@ -38,7 +38,7 @@ pub(super) async fn listen(
     }
     let Limits { listens_each, listens, .. } = *shared.settings.limits;
     let place = shared.settings.held.listens.take(&caller.principal, (listens_each, listens));
-    let place = place.ok_or_else(|| Fault::gateway(Reason::Limit, "too many subscriptions are open"))?;
+    let place = place.ok_or_else(|| Fault::gateway(Reason::Busy, "too many subscriptions are open"))?;
     let listening = shared.mount.listen(&caller, filter).await?;
     Ok(Reply::Listening(Subscription {
         acknowledgement: Some(listening.honoured),

@@ -304,7 +304,7 @@ async fn subscribed(given: Value, principals: &[&str]) -> Vec<bool> {
             events.send(notification("notifications/tools/list_changed", Value::Null)).await.unwrap();
             open.push((stream, events));
         } else {
-            assert_eq!(stream.whole().await.response()["error"]["data"]["reason"], "limit");
+            assert_eq!(stream.whole().await.response()["error"]["data"]["reason"], "busy");
         }
     }
     taken

@@ -156,7 +156,7 @@ async fn era_306_there_is_a_bound_on_subscriptions() {
         open.push(listen(json!({})).open(&gateway).await);
     }
     let error = listen(json!({})).error(&gateway, 200, -32603).await;
-    assert_eq!((&error["data"]["reason"], &error["data"]["source"]), (&json!("limit"), &json!("gateway")));
+    assert_eq!((&error["data"]["reason"], &error["data"]["source"]), (&json!("busy"), &json!("gateway")));
     assert!(listen(json!({})).principal("bob").open(&gateway).await.is_stream());
     open.pop();
     assert!(listen(json!({})).open(&gateway).await.is_stream());
