@@ -94,6 +94,8 @@ pub struct Config {
     pub authentication: Authentication,
     /// How much there may be of everything, and how long it may take: the usual unless the file says otherwise.
     pub limits: Limits,
+    /// Whether legacy clients are served that ignore the session id they were given. They can be asked nothing.
+    pub tolerate_sessionless: bool,
     /// Whether calls and requests are counted.
     pub metrics: bool,
     /// Whether the demo is served beside the servers: see [`DEMO`].
@@ -191,6 +193,7 @@ impl Default for Config {
             seal_keys: Vec::new(),
             authentication: Authentication::Unsaid,
             limits: Limits::default(),
+            tolerate_sessionless: true,
             metrics: true,
             demo: false,
             servers: Vec::new(),

@@ -15,4 +15,4 @@ pub mod trace;
 pub use capabilities::{ClientCapabilities, Family};
 pub use loss::{Loss, Losses};
 pub use method::Method;
-pub use revision::{Era, Revision};
+pub use revision::{Era, Offer, Revision};

@@ -39,6 +39,12 @@ impl Purpose {
             Self::Task => "t1.",
         }
     }
+
+    /// Whether a text looks like a handle of this purpose, whether or not it opens.
+    #[must_use]
+    pub fn marks(self, text: &str) -> bool {
+        text.starts_with(self.prefix())
+    }
 }
 
 /// The handle does not open: damaged, of another key, principal, mount or purpose. There is nothing more to know.

@@ -108,11 +108,17 @@ pub trait Session: Send + Sync {
     /// What the server speaks in it.
     fn revision(&self) -> Revision;
 
-    /// Who the server is and what it offers, as the server said it.
+    /// Who the server is and what it offers, as the server said it last.
     fn description(&self) -> Arc<Description>;
 
-    /// How long the description may be kept, in milliseconds, where the server said so.
-    fn description_ttl_ms(&self) -> Option<u64>;
+    /// The same as of now: a server whose word has grown old is asked again, though not more than once a minute. Where it does
+    /// not answer, what it said last goes on to hold.
+    ///
+    /// # Errors
+    /// When it turns out that the server speaks the other era by now; the session is over then.
+    fn describe(&self) -> BoxFuture<Result<Arc<Description>, Fault>> {
+        Box::pin(std::future::ready(Ok(self.description())))
+    }
 
     /// Whether `x-mcp-header` annotations bind us: a modern server over HTTP.
     fn mirrors_headers(&self) -> bool;

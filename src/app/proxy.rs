@@ -408,12 +408,16 @@ impl Proxy {
 
     /// The mount that it becomes under `name`.
     pub(super) fn into_mounted(
-        self,
+        mut self,
         name: &str,
         unidentified: Unidentified,
         settings: &Settings,
         process: &Process,
     ) -> Mounted {
+        // What is set for everybody stands in the place of what a client sends, and tells nobody apart.
+        if let Target::Http { headers, .. } = &self.target {
+            self.terms.forward_headers.retain(|name| headers.iter().all(|(own, _)| own != name));
+        }
         let limits = self.terms.limits.unwrap_or(settings.limits.servers);
         let terms = Terms { limits: Some(limits), ..self.terms };
         let layers = self.layers.into_iter().map(|layer| layer(name.into())).collect();

@@ -122,6 +122,7 @@ async fn serve(config: Config, file: Option<&Path>, guardian: Guardian, stdio: O
     let settings = Settings {
         sealer: Arc::new(sealer),
         sessions_survive: !secrets.is_empty(),
+        tolerate_sessionless: config.tolerate_sessionless,
         stopping: shutdown.stopping().clone(),
         draining: shutdown.draining().clone(),
         limits: Arc::new(config.limits),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::HeaderName;
 use url::Url;
 
-use super::fault::Key;
+use super::fault::{Key, Position};
 use super::name::suggest;
 use super::reader::Reader;
 use super::route::read_routes;
@@ -18,9 +18,9 @@ use crate::limits::ServerLimits;
 use crate::mount::{Share, Tasking, Terms};
 use crate::protocol::{headers, meta};
 
-const KEYS: [&str; 10] =
-    ["listen", "hosts", "public_url", "seal_keys", "auth", "limits", "metrics", "demo", "servers", "routes"];
-const SERVER_KEYS: [&str; 11] = [
+const KEYS: [&str; 11] =
+    ["listen", "hosts", "public_url", "seal_keys", "auth", "limits", "legacy", "metrics", "demo", "servers", "routes"];
+const SERVER_KEYS: [&str; 15] = [
     "era",
     "sessions",
     "affinity",
@@ -32,7 +32,13 @@ const SERVER_KEYS: [&str; 11] = [
     "start_timeout",
     "tasks",
     "limits",
+    "strict_downlevel",
+    "legacy_resource_code",
+    "synthetic_progress",
+    "mrtr",
 ];
+const LEGACY_KEYS: [&str; 1] = ["tolerate_sessionless"];
+const MRTR_KEYS: [&str; 1] = ["passthrough"];
 const TASK_KEYS: [&str; 3] = ["prefer", "drive_for_modern", "ttl"];
 
 const ERAS: [(&str, EraChoice); 4] = [
@@ -80,6 +86,9 @@ pub(super) fn read(reader: &mut Reader<'_>, rialto: Option<&Entry>, mut named: V
             "public_url" => config.public_url = read_public_url(reader, node, &key),
             "seal_keys" => config.seal_keys = read_seal_keys(reader, node, &key),
             "auth" => config.authentication = auth::read(reader, node, &key, &named),
+            "legacy" => {
+                config.tolerate_sessionless = read_switch(reader, node, &key, &LEGACY_KEYS).unwrap_or(true);
+            }
             "metrics" => config.metrics = reader.bool(node, &key).unwrap_or(true),
             // Read before everything that names a mount, and before what has limits of its own.
             "demo" | "limits" => {}
@@ -195,6 +204,7 @@ fn read_server_settings(reader: &mut Reader<'_>, node: &Node, key: &Key, named: 
         }
         set.push(index);
         if let Some(server) = &mut named[index].server {
+            settings.check_state(reader, entry.node.at, &key, server);
             settings.apply(server);
         }
     }
@@ -231,6 +241,10 @@ impl ServerSettings {
                 "forward_headers" => terms.forward_headers = read_forwarded(reader, node, &key),
                 "tasks" => terms.tasking = read_tasks(reader, node, &key),
                 "limits" => terms.limits = Some(limits::read_server(reader, node, &key, general)),
+                "strict_downlevel" => terms.strict_downlevel = reader.bool(node, &key).unwrap_or_default(),
+                "legacy_resource_code" => terms.legacy_resource_code = reader.bool(node, &key).unwrap_or_default(),
+                "synthetic_progress" => terms.synthetic_progress = reader.bool(node, &key).unwrap_or_default(),
+                "mrtr" => terms.pass_request_state = read_switch(reader, node, &key, &MRTR_KEYS).unwrap_or_default(),
                 _ => unknown(reader, entry, &key, &SERVER_KEYS),
             }
         }
@@ -244,6 +258,26 @@ impl ServerSettings {
                 .hint("where you trust it, say `\"trust_hints\": true` as well");
         }
         settings
+    }
+
+    /// A state that passes as it is has to be bound to its caller by the server, which therefore has to be shown each caller: by
+    /// a header that is said of no single request, and that the operator does not set for everybody.
+    fn check_state(&self, reader: &mut Reader<'_>, at: Position, key: &Key, server: &Server) {
+        let mut lasting = self.terms.forward_headers.iter().filter(|name| !headers::names_a_request(name));
+        let is_told_apart = match &server.kind {
+            Kind::Http { headers, .. } => lasting.any(|name| headers.iter().all(|(own, _)| own != name)),
+            Kind::Command { .. } => false,
+            Kind::Unavailable { .. } => true,
+        };
+        if self.terms.pass_request_state && !is_told_apart {
+            reader
+                .fault(
+                    at,
+                    &key.child("mrtr").child("passthrough"),
+                    "the server cannot tell callers apart, so that one could use the state of another",
+                )
+                .hint("name the header in which each caller sends a credential of its own in `forward_headers`");
+        }
     }
 
     fn apply(self, server: &mut Server) {
@@ -267,6 +301,19 @@ fn read_tasks(reader: &mut Reader<'_>, node: &Node, key: &Key) -> Tasking {
         }
     }
     tasks
+}
+
+/// The one switch of a group.
+fn read_switch(reader: &mut Reader<'_>, node: &Node, key: &Key, known: &[&str; 1]) -> Option<bool> {
+    let mut switch = None;
+    for entry in reader.map(node, key).unwrap_or_default() {
+        let key = key.child(&entry.key);
+        match entry.key == known[0] {
+            true => switch = reader.bool(&entry.node, &key),
+            false => unknown(reader, entry, &key, known),
+        }
+    }
+    switch
 }
 
 fn read_affinity(reader: &mut Reader<'_>, node: &Node, key: &Key) -> Option<Arc<str>> {

@@ -199,6 +199,19 @@ impl Legacy {
     }
 }
 
+/// Whether a notification of a server is none for a client of this era: what clients say themselves, what names a request by an
+/// id of another hop, and what only streams of the modern era have.
+fn is_stray(method: &str) -> bool {
+    matches!(
+        method,
+        notification::INITIALIZED
+            | notification::CANCELLED
+            | notification::ROOTS_CHANGED
+            | notification::ACKNOWLEDGED
+            | notification::TASK_CHANGED
+    )
+}
+
 /// There are several values where one is expected.
 struct Several;
 
@@ -252,7 +265,8 @@ fn passing(context: &Context<'_>, payload: &Payload, revision: Option<Revision>)
 
 /// The client says something that wants no answer.
 fn told(context: &Context<'_>, session: &Arc<Session>, notification: Notification) {
-    let Notification { method, params } = notification;
+    let Notification { method, mut params } = notification;
+    params.iter_mut().for_each(call::strip_hop_keys);
     let forwarded = match &*method {
         // Nothing waits for it: whoever sends anything can be told things.
         notification::INITIALIZED => None,

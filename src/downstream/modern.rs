@@ -32,7 +32,7 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 
 use crate::{
-    hub::{Attempt, Call, Life, Mount, Scope},
+    hub::{Attempt, Call, Life, Mount, RequestState, Scope},
     jsonrpc::{Message, Notification, Raw, RawObject, Request},
     protocol::{Method, method::notification, trace},
 };
@@ -163,7 +163,7 @@ impl Modern {
                 let parking = &self.shared.settings.held.parking;
                 let attached = parking.attach(&call, answers, outlet.clone()).ok_or_else(|| {
                     exchange.seals().refused("its call has ended");
-                    state::invalid()
+                    RequestState::invalid()
                 })?;
                 Leg::later(exchange, attached, outlet)
             }

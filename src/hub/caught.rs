@@ -79,6 +79,10 @@ impl<M: Mount + Clone> Mount for Caught<M> {
         self.0.forwards()
     }
 
+    fn passes_state(&self, caller: &Arc<Caller>) -> bool {
+        self.0.passes_state(caller)
+    }
+
     fn call(&self, call: Call) -> BoxFuture<Result<Outcome, Fault>> {
         self.catch("a call", move |below| below.call(call))
     }
@@ -145,6 +149,10 @@ impl<M: Mount> Mount for Sheltered<M> {
 
     fn forwards(&self) -> &[HeaderName] {
         self.0.forwards()
+    }
+
+    fn passes_state(&self, caller: &Arc<Caller>) -> bool {
+        self.0.passes_state(caller)
     }
 
     fn call(&self, mut call: Call) -> BoxFuture<Result<Outcome, Fault>> {

@@ -44,6 +44,10 @@ impl Mount for Matching {
         self.modern.forwards()
     }
 
+    fn passes_state(&self, caller: &Arc<Caller>) -> bool {
+        self.of(caller).passes_state(caller)
+    }
+
     fn call(&self, call: Call) -> BoxFuture<Result<Outcome, Fault>> {
         self.of(&call.caller).call(call)
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use crate::{
     hub::{Answer, BoxFuture, Caller, Counts, Peer, Question, Refusal, Scope},
     jsonrpc::{Notification, Raw},
-    protocol::{Loss, Revision, ladder::Plan, method::notification, tasks},
+    protocol::{Loss, ladder::Plan, method::notification, tasks},
 };
 
 use super::{
@@ -34,23 +34,19 @@ struct Own {
 }
 
 impl Outside {
-    /// Hears a session that is opened for `caller`, and for others as well unless it is `own`.
+    /// Hears a session that is opened for `caller`, and for others as well unless it is the caller's `own`: then that is the
+    /// way to it.
     pub(super) fn of(
         caller: &Caller,
-        own: bool,
+        own: Option<Plan>,
         parties: &Arc<Parties>,
         (topics, counts): (Arc<Topics>, Arc<Counts>),
         tasks: (Weak<Tasks>, Option<Key>),
     ) -> Arc<dyn Peer> {
-        if own {
+        if own.is_some() {
             parties.client(caller);
         }
-        let own = own.then(|| Own {
-            scope: Arc::downgrade(&caller.scope),
-            id: caller.scope.id(),
-            // The revisions of the legacy era differ in no message of this kind.
-            plan: Plan::between(caller.revision, Revision::NEWEST_LEGACY),
-        });
+        let own = own.map(|plan| Own { scope: Arc::downgrade(&caller.scope), id: caller.scope.id(), plan });
         Arc::new(Self { own, changes: parties.of(caller), topics, tasks, counts })
     }
 

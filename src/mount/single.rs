@@ -3,10 +3,10 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, Weak},
-    time::Duration,
 };
 
 use http::HeaderName;
+use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
     jsonrpc::{Notification, Raw},
     limits::ServerLimits,
     protocol::{
-        Family, Loss, Method,
+        Family, Loss, Method, Revision,
         headers::{self, ToolHeaders},
         ladder::{Envelope, Plan},
         method::notification,
@@ -33,9 +33,11 @@ mod lists;
 mod marks;
 mod sending;
 mod shared;
+mod states;
 mod subscriptions;
 mod tasks;
 mod travelling;
+mod unheard;
 mod visits;
 
 use legs::{Legs, asked_the_old_way};
@@ -174,6 +176,10 @@ impl Mount for Single {
         &self.inner.terms.forward_headers
     }
 
+    fn passes_state(&self, caller: &Arc<Caller>) -> bool {
+        self.inner.passes_state(&self.known_as(caller))
+    }
+
     fn call(&self, mut call: Call) -> BoxFuture<Result<Outcome, Fault>> {
         call.caller = self.known_as(&call.caller);
         let call = self.refined(call);
@@ -289,7 +295,9 @@ impl Inner {
         let outside = |key: Option<&Key>| {
             let topics = self.topics(key, caller);
             let tasks = (Arc::downgrade(&self.tasks), key.cloned());
-            Outside::of(caller, key.is_some_and(Key::is_own), &self.parties, (topics, self.counts.clone()), tasks)
+            // The server's revision is not known yet. Those of the legacy era differ in no message of this kind.
+            let own = key.is_some_and(Key::is_own).then(|| self.plan(caller, Revision::NEWEST_LEGACY));
+            Outside::of(caller, own, &self.parties, (topics, self.counts.clone()), tasks)
         };
         let opened = self.pool.session(caller, &self.counts, outside).await?;
         self.catalog.speaks(opened.session.revision());
@@ -305,9 +313,8 @@ impl Inner {
         if let Some(description) = self.view(caller).description() {
             return Ok(description);
         }
-        let session = self.session(caller).await?;
-        let plan = Plan::between(caller.revision, session.revision());
-        let server = session.description();
+        let (session, server) = self.described(caller).await?;
+        let plan = self.plan(caller, session.revision());
         let mut capabilities = plan.capabilities(server.capabilities.clone());
         self.advertise_tasks(caller, &server, plan, &mut capabilities);
         for kind in self.polled(&server).each() {
@@ -316,12 +323,28 @@ impl Inner {
             offered.set("listChanged", Raw::constant("true"));
             capabilities.set(family, offered.to_raw());
         }
-        let description = Arc::new(Description { capabilities, public: self.is_public(), ..(*server).clone() });
-        let ttl = session.description_ttl_ms().map_or(self.limits.description_kept, Duration::from_millis);
+        let server_info = server.server_info.clone().map(|info| plan.server_info(info));
+        let own = Description { capabilities, server_info, public: self.is_public(), ..(*server).clone() };
+        let description = Arc::new(own);
+        let ttl =
+            server.until.map_or(self.limits.description_kept, |until| until.saturating_duration_since(Instant::now()));
         // Kept for everybody who would see the same, and for the session that is open now.
         self.catalog.view(caller, false, self.is_public()).keep_description(&description, ttl);
         self.view(caller).keep_description(&description, ttl);
         Ok(description)
+    }
+
+    /// The caller's session, and what its server says about itself by now.
+    async fn described(&self, caller: &Arc<Caller>) -> Result<(Arc<dyn Session>, Arc<Description>), Fault> {
+        let session = self.session(caller).await?;
+        match session.describe().await {
+            Err(fault) if has_changed(&session, &fault) => {
+                let session = self.session(caller).await?;
+                let server = session.describe().await?;
+                Ok((session, server))
+            }
+            described => described.map(|server| (session, server)),
+        }
     }
 
     /// What is known about a tool, its list fetched where nothing is known.
@@ -337,7 +360,8 @@ impl Inner {
                 let is_special = !headers.is_empty() && is_special(caller, headers);
                 let own = if is_special { Arc::default() } else { view.clone() };
                 let (method, life) = (&Method::ToolsList, &self.counts.life());
-                self.fetch(&Wanted { caller, method, member: "tools", life, headers, cause: None }, &own).await?;
+                self.fetch(&Wanted { caller, method, member: "tools", life, headers, cause: None, words: None }, &own)
+                    .await?;
                 let epoch = self.catalog.epoch(&Method::ToolsList);
                 let Some(tools) = own.tools(epoch) else { return Ok(None) };
                 view.keep_tools(epoch, tools.clone());
@@ -366,10 +390,11 @@ impl Inner {
 
     async fn forward_to(self: &Arc<Self>, opened: &Opened, call: &Call) -> Result<Outcome, Fault> {
         let Opened { session, beside } = opened;
+        self.check_state(call, session)?;
         if matches!(call.method, Method::ResourcesSubscribe | Method::ResourcesUnsubscribe) {
             return self.subscribing(opened, call).await;
         }
-        let plan = Plan::between(call.caller.revision, session.revision());
+        let plan = self.plan(&call.caller, session.revision());
         if !call.method.exists_in(session.revision().era()) {
             return match &call.method {
                 // The level is the session's downstream; a modern server hears of it with each request.

@@ -24,6 +24,7 @@ mod r2025_11_25;
 mod r2026_07_28;
 mod rung;
 mod schema;
+mod strict;
 mod tools;
 
 use rung::rungs;
@@ -35,6 +36,8 @@ pub struct Plan {
     pub client: Revision,
     /// What the server speaks.
     pub server: Revision,
+    /// Whether a client of an older revision is sent nothing that a later one brought, though it may ignore it.
+    pub strict: bool,
 }
 
 /// Who is asking, for the envelope that a modern server needs with each request.
@@ -74,19 +77,26 @@ pub struct Facts<'a> {
     pub capabilities: Option<&'a ClientCapabilities>,
     /// The server's name here, for the errors that the gateway makes out of a server's.
     pub upstream: Option<&'a str>,
+    /// Whether a legacy client is told in its own era's code that a resource was not found.
+    pub legacy_resource_code: bool,
 }
 
 impl Plan {
     /// The way between two revisions.
     #[must_use]
     pub const fn between(client: Revision, server: Revision) -> Self {
-        Self { client, server }
+        Self { client, server, strict: false }
     }
 
     /// Whether there is nothing to change.
     #[must_use]
     pub fn is_empty(self) -> bool {
         self.client == self.server
+    }
+
+    /// Whether what a later revision brought is taken out of what the client is sent.
+    fn trims(self) -> bool {
+        self.strict && self.client < self.server
     }
 
     /// Whether the two ends are of different eras.
@@ -125,6 +135,9 @@ impl Plan {
             Method::ToolsCall => content::narrow_result(self, &mut result, losses),
             Method::PromptsGet => content::narrow_messages(self, &mut result, losses),
             _ => {}
+        }
+        if let Some(shape) = strict::of_result(method).filter(|_| self.trims()) {
+            shape.trim(self.client, &mut result);
         }
         if self.client.is_modern() {
             modern::result(method, &mut result);
@@ -181,6 +194,9 @@ impl Plan {
         for (rung, way) in rungs(self.server, self.client) {
             rung.notification(way, method, &mut params);
         }
+        if let Some(shape) = strict::of_notification(method).filter(|_| self.trims()) {
+            shape.trim(self.client, &mut params);
+        }
         (!params.is_empty()).then_some(params)
     }
 
@@ -217,6 +233,9 @@ impl Plan {
         for (rung, way) in rungs(self.server, self.client) {
             params = rung.question(self, way, method, params, &fresh_id, losses);
         }
+        if let (Some(params), Some(shape)) = (&mut params, strict::of_question(method).filter(|_| self.trims())) {
+            shape.trim(self.client, params);
+        }
         params
     }
 
@@ -243,7 +262,19 @@ impl Plan {
         for (rung, way) in rungs(self.server, self.client) {
             rung.capabilities(way, &mut server);
         }
+        if self.trims() {
+            strict::CAPABILITIES.trim(self.client, &mut server);
+        }
         server
+    }
+
+    /// Who the server says it is, as the client hears it.
+    #[must_use]
+    pub fn server_info(self, info: Raw) -> Raw {
+        match self.trims() {
+            true => strict::SOMEBODY.trimmed(self.client, &info).unwrap_or(info),
+            false => info,
+        }
     }
 
     /// Whether the output schema of this tool, as the server lists it, is wrapped for the client, so that every structured

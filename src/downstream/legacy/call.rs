@@ -23,7 +23,7 @@ use crate::{
 
 use super::{
     super::{endpoint::Context, forwarded, reply, way::Weight},
-    level,
+    is_stray, level,
     post::Post,
     pulse::Open,
     session::{Refused, Session},
@@ -175,11 +175,16 @@ fn cleaned(mut params: RawObject) -> RawObject {
             params.remove(name);
         }
     }
+    strip_hop_keys(&mut params);
+    params
+}
+
+/// Takes out of `_meta` what only modern hops have.
+pub(super) fn strip_hop_keys(params: &mut RawObject) {
     let claims = |meta: &Raw| memchr::memmem::find(meta.as_bytes(), b"io.modelcontextprotocol").is_some();
     if params.get(meta::META).is_some_and(claims) {
-        meta::edit(&mut params, |meta| meta.retain(|key| !meta::HOP_LOCAL.contains(&key)));
+        meta::edit(params, |meta| meta.retain(|key| !meta::HOP_LOCAL.contains(&key)));
     }
-    params
 }
 
 impl Calling {
@@ -259,6 +264,7 @@ impl Peer for Calling {
             },
             notification::MESSAGE if !level::passes(&session.caller(), params.as_ref()) => return,
             notification::MESSAGE => (Weight::Light, params),
+            stray if is_stray(stray) => return,
             // These say nothing about a call: they go where everybody's do.
             notification::TOOLS_CHANGED
             | notification::PROMPTS_CHANGED

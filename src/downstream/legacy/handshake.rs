@@ -108,6 +108,9 @@ pub(super) async fn open(context: &Context<'_>, params: Option<&RawObject>) -> R
     if let Some(instructions) = &description.instructions {
         result.set("instructions", instructions.clone());
     }
+    for (name, value) in description.more.iter() {
+        result.set(&name, value.clone());
+    }
     Ok(Greeting { session, identity, result: result.to_raw() })
 }
 

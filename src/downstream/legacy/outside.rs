@@ -17,7 +17,7 @@ use crate::{
 
 use super::{
     super::way::{Way, Weight},
-    level,
+    is_stray, level,
     session::Session,
 };
 
@@ -44,6 +44,7 @@ impl Peer for Outside {
             notification::PROGRESS => Weight::Light,
             notification::MESSAGE if !level::passes(&session.caller(), notification.params.as_ref()) => return,
             notification::MESSAGE => Weight::Light,
+            stray if is_stray(stray) => return,
             _ => Weight::Heavy,
         };
         let text = encode_notification(&notification.method, notification.params.as_ref());

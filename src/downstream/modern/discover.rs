@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::{
     hub::Description,
     jsonrpc::{Raw, RawObject},
@@ -10,8 +12,9 @@ use crate::{
 
 use super::envelope;
 
-/// What a mount says about itself, which a client may `keep` so long. It may depend on who asks, so nobody else may keep it unless the operator knows better.
-pub(super) fn result(description: &Description, keep: Duration) -> Raw {
+/// What a mount says about itself, which a client may keep for `most`, and less where it holds for less by the word of the server.
+/// It may depend on who asks, so nobody else may keep it unless the operator knows better.
+pub(super) fn result(description: &Description, most: Duration) -> Raw {
     let mut capabilities = description.capabilities.clone();
     // The word of 2025-11-25 for what is an extension now.
     capabilities.remove("tasks");
@@ -23,10 +26,14 @@ pub(super) fn result(description: &Description, keep: Duration) -> Raw {
     if let Some(instructions) = &description.instructions {
         result.set("instructions", instructions.clone());
     }
-    result.set("ttlMs", Raw::of(&u64::try_from(keep.as_millis()).unwrap_or(u64::MAX)));
+    let ttl = description.until.map_or(most, |until| until.saturating_duration_since(Instant::now()).min(most));
+    result.set("ttlMs", Raw::of(&u64::try_from(ttl.as_millis()).unwrap_or_default()));
     result.set("cacheScope", Raw::from(if description.public { "public" } else { "private" }));
+    for (name, value) in description.more.iter() {
+        result.set(&name, value.clone());
+    }
     if let Some(server_info) = &description.server_info {
-        result.set(meta::META, RawObject::from([(meta::SERVER_INFO, server_info.clone())]).to_raw());
+        meta::edit(&mut result, |keys| keys.set(meta::SERVER_INFO, server_info.clone()));
     }
     result.to_raw()
 }

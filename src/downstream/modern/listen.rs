@@ -121,7 +121,7 @@ impl Stream for Subscription {
             loop {
                 match self.events.poll_recv(cx) {
                     Poll::Pending => return Poll::Pending,
-                    Poll::Ready(Some(event)) if outlet::belongs_to_a_call(&event.method) => {}
+                    Poll::Ready(Some(event)) if outlet::is_no_change(&event.method) => {}
                     Poll::Ready(Some(event)) => {
                         return Poll::Ready(Some(self.stamped(&event.method, event.params)));
                     }

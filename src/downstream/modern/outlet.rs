@@ -52,9 +52,19 @@ impl Kind {
     }
 }
 
-/// Whether a notification can only belong to a call, never to a subscription.
-pub(super) fn belongs_to_a_call(method: &str) -> bool {
-    matches!(method, notification::PROGRESS | notification::MESSAGE | notification::ACKNOWLEDGED)
+/// Whether a notification has no place on a subscription: what belongs to a call, or to another era or hop.
+pub(super) fn is_no_change(method: &str) -> bool {
+    matches!(
+        method,
+        notification::PROGRESS
+            | notification::MESSAGE
+            | notification::ACKNOWLEDGED
+            | notification::CANCELLED
+            | notification::INITIALIZED
+            | notification::ROOTS_CHANGED
+            | notification::ELICITATION_COMPLETE
+            | notification::TASK_STATUS
+    )
 }
 
 /// The queue of one request.

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use memchr::memmem::Finder;
 
 use crate::{
-    hub::{Attempt, Call, Caller, Description, Fault, Oddity, Outcome, Peer, Reason, RequestState},
+    hub::{Attempt, Call, Caller, Description, Fault, Oddity, Outcome, Peer, Reason},
     jsonrpc::{ErrorObject, Raw, RawObject, code},
     protocol::{
         ClientCapabilities, Loss, Losses, Method,
@@ -115,13 +115,13 @@ impl Inner {
             if !responses.is_empty() {
                 params.set("inputResponses", responses.to_raw());
             }
-            if let Some(RequestState(state)) = state {
-                params.set("requestState", state.clone());
+            if let Some(state) = state {
+                params.set("requestState", state.value().clone());
             }
         }
         let client = match wish {
             Wish::Task(_) => Related::early(self.translated(plan, call.peer.clone())),
-            Wish::Plain | Wish::Declared => self.translated(plan, call.peer.clone()),
+            Wish::Plain | Wish::Declared => self.translated(plan, self.client_of(call, &mut params)),
         };
         let outgoing = Outgoing {
             method: call.method.clone(),
@@ -194,6 +194,7 @@ impl Inner {
             capabilities: Some(&hop.call.caller.capabilities),
             upstream: Some(&self.name),
             public: self.is_public(),
+            legacy_resource_code: self.terms.legacy_resource_code,
             ..Facts::default()
         }
     }
@@ -258,7 +259,8 @@ impl Inner {
             }
             Some("input_required") => {
                 let requests = object.get_object("inputRequests").unwrap_or_default();
-                let state = object.get("requestState").filter(|s| !s.is_null()).cloned().map(RequestState);
+                let state = object.get("requestState").filter(|s| !s.is_null()).cloned();
+                let state = state.map(|state| self.state(&call.caller, state));
                 if !call.method.may_ask() {
                     return broken("it asks for input where the protocol does not let it");
                 }

@@ -92,11 +92,15 @@ impl Rung for Rung20260728 {
     }
 
     /// What a legacy server says to a method that it does not know, in the one code that is defined for it
-    /// (2026-07-28, basic/index#error-codes).
-    fn error(&self, _plan: Plan, way: Way, method: &Method, mut error: ErrorObject, _facts: &Facts<'_>) -> ErrorObject {
+    /// (2026-07-28, basic/index#error-codes). And a resource that was not found in the code that the legacy era has for it
+    /// (2025-11-25, server/resources#error-handling), where the operator wants that.
+    fn error(&self, _plan: Plan, way: Way, method: &Method, mut error: ErrorObject, facts: &Facts<'_>) -> ErrorObject {
         let unknown = matches!(error.code, code::INVALID_REQUEST | code::INVALID_PARAMS | code::METHOD_NOT_FOUND);
         if way == Way::Newer && unknown && matches!(method, Method::Other(_)) {
             error.code = code::METHOD_NOT_FOUND;
+        }
+        if way == Way::Older && facts.legacy_resource_code && *method == Method::ResourcesRead {
+            error.code = if names_missing(&error, facts.uri) { code::LEGACY_RESOURCE_NOT_FOUND } else { error.code };
         }
         error
     }
@@ -156,6 +160,12 @@ impl Rung for Rung20260728 {
     fn capabilities(&self, _way: Way, capabilities: &mut RawObject) {
         capabilities.remove("tasks");
     }
+}
+
+/// Whether an error says that the resource which was asked for does not exist (2026-07-28, server/resources#error-handling).
+fn names_missing(error: &ErrorObject, uri: Option<&str>) -> bool {
+    let named = || error.data.as_ref()?.to_object()?.get("uri").cloned();
+    error.code == code::INVALID_PARAMS && uri.is_some_and(|uri| named().is_some_and(|named| named.is_text(uri)))
 }
 
 /// A legacy server's result as a modern client wants it: whatever it says of its own type is not believed.

@@ -19,6 +19,7 @@ mod requests;
 mod results;
 #[path = "../../../tests/support/schema.rs"]
 mod schema_files;
+mod strict;
 mod tasks;
 
 const R24: Revision = Revision::R2024_11_05;

@@ -159,10 +159,6 @@ impl Session for LegacySession {
         self.0.core.epoch.load().description.clone()
     }
 
-    fn description_ttl_ms(&self) -> Option<u64> {
-        None
-    }
-
     fn mirrors_headers(&self) -> bool {
         false
     }

@@ -205,6 +205,8 @@ impl Server {
             upstream: Some(self.name.clone()),
             status: Some(status),
             retry_after: after,
+            // Any other says that something is wrong with the request or the address, which will be so the next time.
+            retryable: matches!(status, 408 | 425 | 429 | 500..),
             ..GatewayFault::new(Reason::UpstreamHttp, message)
         })
     }

@@ -116,7 +116,17 @@ async fn era_299_calls_say_nothing_on_a_subscription() {
     stream.next().await.unwrap();
     let events = opens.recv().await.unwrap();
     tool("x", json!({})).token("t").level("debug").send(&gateway).await;
-    for method in ["notifications/progress", "notifications/message", "notifications/tools/list_changed"] {
+    for method in [
+        "notifications/progress",
+        "notifications/message",
+        "notifications/cancelled",
+        "notifications/initialized",
+        "notifications/roots/list_changed",
+        "notifications/elicitation/complete",
+        "notifications/tasks/status",
+        "notifications/subscriptions/acknowledged",
+        "notifications/tools/list_changed",
+    ] {
         events.send(notification(method, json!({"progressToken": "t", "progress": 1}))).await.unwrap();
     }
     assert_eq!(stream.next().await.unwrap()["method"], "notifications/tools/list_changed");

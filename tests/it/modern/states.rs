@@ -136,7 +136,7 @@ async fn era_244_a_large_call_is_the_same_however_it_is_spelled() {
                 Attempt::First => Ok(Outcome::NeedsInput {
                     requests: object(&json!({"i1": {"method": "elicitation/create", "params": {"mode": "form",
                         "message": "Who?", "requestedSchema": {"type": "object", "properties": {}}}}})),
-                    state: Some(RequestState(raw(&json!("step=2")))),
+                    state: Some(RequestState::Sealed(raw(&json!("step=2")))),
                 }),
                 Attempt::Answers { .. } => says("done"),
             }

@@ -85,7 +85,7 @@ impl Inner {
             Some(name) => self.tool(&call.caller, name, &[]).await?,
             None => None,
         };
-        let plan = Plan::between(call.caller.revision, session.revision());
+        let plan = self.plan(&call.caller, session.revision());
         let call = Call { method: Method::ToolsCall, ..call.clone() };
         Ok(Journey { call, session, beside, plan, name: handle.tool.clone(), tool })
     }
@@ -99,7 +99,7 @@ impl Inner {
         }
         let mut sent = call.clone();
         sent.params.set(TASK_ID, Raw::from(&*handle.id));
-        let plan = Plan::between(call.caller.revision, session.revision());
+        let plan = self.plan(&call.caller, session.revision());
         let hop = Hop { call: &sent, session: &session, beside: &beside, plan, name: None, tool: None };
         match self.attempt(hop, &Wish::Plain).await {
             Ok(Outcome::Complete(result)) => {

@@ -14,6 +14,7 @@ const PLAIN: Facts<'static> = Facts {
     wrapped_output: false,
     capabilities: None,
     upstream: None,
+    legacy_resource_code: false,
 };
 
 #[test]

@@ -242,7 +242,7 @@ impl Running {
         match refused.status.as_u16() {
             404 => self.epoch.session.is_some() && !unknown_method,
             // Also a server that had no sessions so far, and has them now.
-            400 => refused.mentions(&["session", "not initialized"]),
+            400 => !answers_the_call(refused) && refused.mentions(&["session", "not initialized"]),
             _ => false,
         }
     }
@@ -418,6 +418,13 @@ impl Drop for Running {
         self.handle.core.posted();
         place.send(Command::Abandoned { epoch, id, reason, replies });
     }
+}
+
+/// Whether a refusal is what came of the call itself, whose tool may speak of sessions as well: transports answer in a few
+/// codes, or name no request.
+fn answers_the_call(refused: &Refused) -> bool {
+    const OF_TRANSPORTS: [i64; 3] = [code::INVALID_REQUEST, -32000, -32001];
+    refused.names_request && refused.error.as_ref().is_some_and(|error| !OF_TRANSPORTS.contains(&error.code))
 }
 
 /// Whether a refusal looks like one of a modern server, which has run nothing.

@@ -188,13 +188,7 @@ fn read(server: &Server, result: &Raw) -> Result<(Revision, Description), NoSess
     if Revision::parse(&version).is_none() {
         tracing::warn!(upstream = %server.name, %revision, "the server named an unknown protocol revision, going on with an older one");
     }
-    let description = Description {
-        server_info: object.get("serverInfo").cloned(),
-        capabilities: object.get_object("capabilities").unwrap_or_default(),
-        instructions: object.get("instructions").cloned(),
-        public: false,
-    };
-    Ok((revision, description))
+    Ok((revision, Description::of_handshake(&object)))
 }
 
 /// Says that the handshake is over and waits until the server has taken notice: some refuse whatever comes before.

@@ -142,7 +142,8 @@ impl Actor {
 
     fn modern_notification(&mut self, mut notification: Notification) {
         let listen = notification.params.as_ref().and_then(|p| meta::get(p, meta::SUBSCRIPTION_ID));
-        if let Some(id) = listen {
+        // It names a request by an id of this pipe, whatever else it says.
+        if let Some(id) = listen.filter(|_| notification.method != notification::CANCELLED) {
             let id = RequestId::new(&id).ok().and_then(|id| id.as_u64_lenient());
             if let Some(params) = &mut notification.params {
                 meta::edit(params, |meta| {
