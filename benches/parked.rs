@@ -15,7 +15,8 @@ use http::Request;
 use http_body_util::{BodyExt, Full};
 use peak_alloc::PeakAlloc;
 use rialto::{
-    downstream::{Endpoint, Held, HeldLimits, Settings},
+    Limits,
+    downstream::{Endpoint, Settings},
     hub::{Gather, Limit, Mount, Principal},
     mount::{Share, Single},
     upstream::{EraChoice, in_process::InProcessConnector, lines::LineSettings},
@@ -60,12 +61,12 @@ fn main() -> ExitCode {
 
 async fn measure() -> Costs {
     let (each, all) = (FIRST + COUNTED, PRINCIPALS * (FIRST + COUNTED));
-    let limits = HeldLimits { parked_each: each, parked_all: all, ..HeldLimits::default() };
-    let settings = Settings { held: Arc::new(Held::new(limits)), ..Settings::default() };
+    let limits = Limits { parked_each: each, parked: all, ..Limits::default() };
+    let settings = Settings::from(limits);
     let lines = LineSettings { era: EraChoice::Legacy, ..LineSettings::default() };
     let connector = InProcessConnector::with_settings("asks", lines, ask);
     let single = Single::new("asks", Arc::new(connector), Share::Principal, settings.sealer.clone());
-    let mount: Arc<dyn Mount> = Arc::new(Limit::new(Gather::new(single)));
+    let mount: Arc<dyn Mount> = Arc::new(Limit::new(Gather::new(single, 10)));
     let endpoint = Endpoint::new(mount, settings.clone());
     let start = ALLOCATOR.current_usage();
     park(&endpoint, 0).await;

@@ -27,6 +27,7 @@ mod duration;
 mod expand;
 mod fault;
 mod host;
+mod limits;
 mod listen;
 mod name;
 mod reader;
@@ -49,6 +50,7 @@ use http::{HeaderName, HeaderValue};
 use url::Url;
 
 use crate::auth::Auth;
+use crate::limits::Limits;
 use crate::mount::Terms;
 
 pub use self::fault::{Fault, Faults, Position};
@@ -90,9 +92,8 @@ pub struct Config {
     pub seal_keys: Vec<Secret>,
     /// Who may come in.
     pub authentication: Authentication,
-    /// How long a modern client's retry whose stream was closed may come again and find its call running; zero unless the
-    /// file says otherwise.
-    pub reattach: Duration,
+    /// How much there may be of everything, and how long it may take: the usual unless the file says otherwise.
+    pub limits: Limits,
     /// Whether legacy clients are served that ignore the session id they were given. They can be asked nothing.
     pub tolerate_sessionless: bool,
     /// Whether calls and requests are counted.
@@ -191,7 +192,7 @@ impl Default for Config {
             public_url: None,
             seal_keys: Vec::new(),
             authentication: Authentication::Unsaid,
-            reattach: Duration::ZERO,
+            limits: Limits::default(),
             tolerate_sessionless: true,
             metrics: true,
             demo: false,

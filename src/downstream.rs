@@ -19,9 +19,9 @@ mod way;
 pub(crate) use forwarded::named as forwarded_headers;
 pub(crate) use sse::KeptAlive;
 
-pub use body::{BODY_LIMIT, BODY_TIME, BodyError, read_body};
+pub use body::{BodyError, read_body};
 pub use endpoint::{Endpoint, Settings};
-pub use legacy::{SessionLimits, Sessions};
-pub use modern::{Held, HeldLimits};
+pub use legacy::Sessions;
+pub use modern::Held;
 pub use reply::Body;
 pub use scopes::Scopes;

@@ -125,6 +125,7 @@ pub mod config;
 pub mod downstream;
 pub mod hub;
 pub mod jsonrpc;
+mod limits;
 pub mod mount;
 pub mod protocol;
 pub mod seal;
@@ -132,3 +133,4 @@ pub mod telemetry;
 pub mod upstream;
 
 pub use app::{Proxy, Reverse, Rialto};
+pub use limits::{Limits, ServerLimits};

@@ -332,14 +332,14 @@ impl Builder {
             assert!(is_mount_name(name), "`{name}` cannot be the name of a mount: {NAMES}");
             assert!(known.insert(name.clone()), "two mounts are called `{name}`");
         }
-        let (unidentified, sealer) = (self.unidentified, &self.settings.sealer);
+        let unidentified = self.unidentified;
         let is_program = self.process.is_none();
         let process = self.process.unwrap_or_default();
         let names: Vec<_> = self.mounts.iter().map(|(name, _)| name.clone()).collect();
         let calls: Vec<_> = names.iter().map(|name| CallSeries::new(name)).collect();
         let mounts = self.mounts.into_iter().zip(&calls).map(|((name, proxy), calls)| Mounted {
             series: self.metrics.then(|| calls.clone()),
-            ..proxy.into_mounted(&name, unidentified, sealer, &process)
+            ..proxy.into_mounted(&name, unidentified, &self.settings, &process)
         });
         let gateway = Gateway::new(mounts, &self.settings);
 

@@ -28,6 +28,7 @@ use crate::{
     downstream::{Endpoint, Settings},
     hub::{BoxFuture, Caught, Gather, Health, Limit, Mount, Sheltered, words},
     jsonrpc::{ErrorObject, code, encode_error},
+    limits::{Limits, ServerLimits},
     telemetry::{CallSeries, Measured},
 };
 
@@ -44,6 +45,8 @@ pub struct Mounted {
     pub(super) unidentified: Unidentified,
     /// Where its calls are counted, if they are.
     pub(super) series: Option<Arc<CallSeries>>,
+    /// The bounds towards its server, where it has some of its own.
+    pub(super) limits: Option<ServerLimits>,
 }
 
 /// Puts something around a mount.
@@ -139,7 +142,7 @@ impl Gateway {
 
 impl From<Arc<dyn Mount>> for Mounted {
     fn from(mount: Arc<dyn Mount>) -> Self {
-        Self { mount, layers: Vec::new(), title: None, unidentified: Unidentified::Local, series: None }
+        Self { mount, layers: Vec::new(), title: None, unidentified: Unidentified::Local, series: None, limits: None }
     }
 }
 
@@ -147,12 +150,14 @@ impl From<Arc<dyn Mount>> for Mounted {
 
 impl Entry {
     pub(super) fn new(mounted: Mounted, settings: &Settings) -> Self {
-        let Mounted { mount, layers, title, unidentified, series } = mounted;
+        let Mounted { mount, layers, title, unidentified, series, limits } = mounted;
+        let servers = limits.unwrap_or(settings.limits.servers);
+        let settings = Settings { limits: Arc::new(Limits { servers, ..*settings.limits }), ..settings.clone() };
         // Read from the outside in: a call is counted, whatever becomes of it; it is bounded in number and time, questions
         // included; what panics below ends the call and nothing else; then it passes the layers and hooks that this mount was
         // given, the first of them first; then the questions of modern servers are answered for clients that cannot; then it
         // reaches the mount.
-        let mut stack: Arc<dyn Mount> = Arc::new(Gather::new(mount));
+        let mut stack: Arc<dyn Mount> = Arc::new(Gather::new(mount, servers.rounds));
         if !layers.is_empty() {
             stack = Arc::new(Sheltered::new(stack));
         }
@@ -164,7 +169,7 @@ impl Entry {
             Some(series) => Arc::new(Measured::new(limited, series)),
             None => Arc::new(limited),
         };
-        let endpoint = Endpoint::new(mount, settings.clone());
+        let endpoint = Endpoint::new(mount, settings);
         Self { endpoint, title, unidentified }
     }
 

@@ -20,17 +20,17 @@ use url::Url;
 use crate::{
     auth::Unidentified,
     config::EraChoice,
+    downstream::Settings,
     hub::{
         Call, CallService, Fault, Forwarded, Forwarding, Layered, Mount, Outcome, Verdict, after_forward,
         before_forward,
     },
+    limits::ServerLimits,
     mount::{Matching, Share, Single, Tasking, Terms},
-    seal::Sealer,
     upstream::{
         EraChoice as Era,
         child::{CommandTarget, Guardian},
         in_process::InProcessConnector,
-        lines::LineSettings,
     },
 };
 
@@ -175,11 +175,9 @@ impl Proxy {
         S: Future<Output = ()> + Send + 'static,
     {
         let serve = Arc::new(serve);
-        Self::at(Target::InProcess(Box::new(move |name, era| {
+        Self::at(Target::InProcess(Box::new(move |name, settings| {
             let serve = serve.clone();
-            InProcessConnector::with_settings(name, LineSettings { era, ..LineSettings::default() }, move |io| {
-                serve(io)
-            })
+            InProcessConnector::with_settings(name, settings, move |io| serve(io))
         })))
     }
 
@@ -234,6 +232,12 @@ impl Proxy {
     /// On what terms the server is used, all of them at once.
     pub fn terms(mut self, terms: Terms) -> Self {
         self.terms = terms;
+        self
+    }
+
+    /// The bounds towards this server, in place of those for all servers.
+    pub fn limits(mut self, limits: ServerLimits) -> Self {
+        self.terms.limits = Some(limits);
         self
     }
 
@@ -407,16 +411,20 @@ impl Proxy {
         mut self,
         name: &str,
         unidentified: Unidentified,
-        sealer: &Arc<Sealer>,
+        settings: &Settings,
         process: &Process,
     ) -> Mounted {
         // What is set for everybody stands in the place of what a client sends, and tells nobody apart.
         if let Target::Http { headers, .. } = &self.target {
             self.terms.forward_headers.retain(|name| headers.iter().all(|(own, _)| own != name));
         }
+        let limits = self.terms.limits.unwrap_or(settings.limits.servers);
+        let terms = Terms { limits: Some(limits), ..self.terms };
         let layers = self.layers.into_iter().map(|layer| layer(name.into())).collect();
-        let single =
-            |era| Single::new(name, self.target.connector(name, era, process), self.terms.clone(), sealer.clone());
+        let single = |era| {
+            let connector = self.target.connector(name, era, &limits, process);
+            Single::new(name, connector, terms.clone(), settings.sealer.clone())
+        };
         let mount: Arc<dyn Mount> = match self.era {
             EraChoice::Auto => Arc::new(single(Era::Auto)),
             EraChoice::Modern => Arc::new(single(Era::Modern)),
@@ -424,7 +432,7 @@ impl Proxy {
             EraChoice::Match => Arc::new(Matching::new(single(Era::Modern), single(Era::Legacy))),
         };
         let unidentified = self.unidentified.unwrap_or(unidentified);
-        Mounted { mount, layers, title: self.title, unidentified, series: None }
+        Mounted { mount, layers, title: self.title, unidentified, series: None, limits: Some(limits) }
     }
 }
 

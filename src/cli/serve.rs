@@ -18,7 +18,7 @@ use rialto::{
         listener::{Limits, Listener, Shutdown},
     },
     config::{Authentication, Config, ListenError},
-    downstream::{Held, HeldLimits, Settings},
+    downstream::Settings,
     seal::Sealer,
     upstream::child::Guardian,
 };
@@ -125,7 +125,7 @@ async fn serve(config: Config, file: Option<&Path>, guardian: Guardian, stdio: O
         tolerate_sessionless: config.tolerate_sessionless,
         stopping: shutdown.stopping().clone(),
         draining: shutdown.draining().clone(),
-        held: Arc::new(Held::new(HeldLimits { reattach: config.reattach, ..HeldLimits::default() })),
+        limits: Arc::new(config.limits),
         ..Settings::default()
     };
     let sessions = TaskTracker::new();

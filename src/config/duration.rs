@@ -1,4 +1,4 @@
-//! Durations as people write them: `500ms`, `60s`, `5m`, `1h`.
+//! Durations as people write them: `500ms`, `60s`, `5m`, `1h`, `7d`.
 
 use std::time::Duration;
 
@@ -13,7 +13,21 @@ pub(super) fn parse(text: &str) -> Option<Duration> {
         "s" => seconds(1),
         "m" => seconds(60),
         "h" => seconds(3600),
+        "d" => seconds(24 * 3600),
         _ => None,
+    }
+}
+
+/// Writes one, in the largest unit that leaves a whole number.
+pub(super) fn write(duration: Duration) -> String {
+    let (millis, seconds) = (duration.as_millis(), duration.as_secs());
+    if !millis.is_multiple_of(1000) {
+        return format!("{millis}ms");
+    }
+    let unit = [(24 * 3600, "d"), (3600, "h"), (60, "m")].into_iter().find(|(each, _)| seconds.is_multiple_of(*each));
+    match unit {
+        Some((each, unit)) if seconds > 0 => format!("{}{unit}", seconds / each),
+        _ => format!("{seconds}s"),
     }
 }
 
@@ -34,12 +48,16 @@ mod tests {
             ("-1s", None),
             ("1.5s", None),
             ("5 m", None),
-            ("1d", None),
+            ("7d", Some(Duration::from_secs(604_800))),
+            ("1w", None),
             ("99999999999999999999s", None),
             ("9999999999999999999h", None),
         ];
         for (text, expected) in cases {
             assert_eq!(parse(text), expected, "{text:?}");
+        }
+        for text in ["0s", "500ms", "61s", "5m", "23h", "7d"] {
+            assert_eq!(parse(text).map(write).as_deref(), Some(text));
         }
     }
 }

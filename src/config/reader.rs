@@ -128,7 +128,7 @@ impl<'a> Reader<'a> {
 
     fn mismatch<T>(&mut self, node: &Node, key: &Key, wanted: &str) -> Option<T> {
         let fault = self.fault(node.at, key, format!("must be {wanted}, but is {}", node.kind()));
-        if wanted == "a string" && matches!(node.value, Value::Other(_) | Value::Bool(_)) {
+        if wanted == "a string" && matches!(node.value, Value::Other(_) | Value::Whole(_) | Value::Bool(_)) {
             fault.hint("put it in quotes");
         }
         None

@@ -13,24 +13,14 @@ use super::reader::Reader;
 use super::route::read_routes;
 use super::server::Named;
 use super::tree::{Entry, Node};
-use super::{Config, DEMO, EraChoice, HostName, Kind, Secret, Server, auth, duration, listen};
+use super::{Config, DEMO, EraChoice, HostName, Kind, Secret, Server, auth, duration, limits, listen};
+use crate::limits::ServerLimits;
 use crate::mount::{Share, Tasking, Terms};
 use crate::protocol::{headers, meta};
 
-const KEYS: [&str; 11] = [
-    "listen",
-    "hosts",
-    "public_url",
-    "seal_keys",
-    "auth",
-    "reattach",
-    "legacy",
-    "metrics",
-    "demo",
-    "servers",
-    "routes",
-];
-const SERVER_KEYS: [&str; 14] = [
+const KEYS: [&str; 11] =
+    ["listen", "hosts", "public_url", "seal_keys", "auth", "limits", "legacy", "metrics", "demo", "servers", "routes"];
+const SERVER_KEYS: [&str; 15] = [
     "era",
     "sessions",
     "affinity",
@@ -41,6 +31,7 @@ const SERVER_KEYS: [&str; 14] = [
     "forward_headers",
     "start_timeout",
     "tasks",
+    "limits",
     "strict_downlevel",
     "legacy_resource_code",
     "synthetic_progress",
@@ -83,6 +74,9 @@ pub(super) fn read(reader: &mut Reader<'_>, rialto: Option<&Entry>, mut named: V
             named.push(Named { original: name.to_owned(), mount: Some(name.to_owned()), server: None });
         }
     }
+    if let Some(entry) = rialto.and_then(|entry| entry.node.get("limits")) {
+        config.limits = limits::read(reader, &entry.node, &key.child("limits"));
+    }
     for entry in settings {
         let key = key.child(&entry.key);
         let node = &entry.node;
@@ -92,14 +86,13 @@ pub(super) fn read(reader: &mut Reader<'_>, rialto: Option<&Entry>, mut named: V
             "public_url" => config.public_url = read_public_url(reader, node, &key),
             "seal_keys" => config.seal_keys = read_seal_keys(reader, node, &key),
             "auth" => config.authentication = auth::read(reader, node, &key, &named),
-            "reattach" => config.reattach = read_duration(reader, node, &key).unwrap_or_default(),
             "legacy" => {
                 config.tolerate_sessionless = read_switch(reader, node, &key, &LEGACY_KEYS).unwrap_or(true);
             }
             "metrics" => config.metrics = reader.bool(node, &key).unwrap_or(true),
-            // Read before everything that names a mount.
-            "demo" => {}
-            "servers" => read_server_settings(reader, node, &key, &mut named),
+            // Read before everything that names a mount, and before what has limits of its own.
+            "demo" | "limits" => {}
+            "servers" => read_server_settings(reader, node, &key, &mut named, &config.limits.servers),
             "routes" => config.routes = read_routes(reader, node, &key),
             _ => unknown(reader, entry, &key, &KEYS),
         }
@@ -183,11 +176,11 @@ fn read_seal_keys(reader: &mut Reader<'_>, node: &Node, key: &Key) -> Vec<Secret
     keys
 }
 
-fn read_server_settings(reader: &mut Reader<'_>, node: &Node, key: &Key, named: &mut [Named]) {
+fn read_server_settings(reader: &mut Reader<'_>, node: &Node, key: &Key, named: &mut [Named], general: &ServerLimits) {
     let mut set: Vec<usize> = Vec::new();
     for entry in reader.map(node, key).unwrap_or_default() {
         let key = key.child(&entry.key);
-        let settings = ServerSettings::read(reader, &entry.node, &key);
+        let settings = ServerSettings::read(reader, &entry.node, &key, general);
         // By the name in `mcpServers` first; the name of the mount is good as well.
         let by_original = named.iter().position(|server| server.original == entry.key);
         let found = by_original.or_else(|| {
@@ -228,7 +221,7 @@ struct ServerSettings {
 // === impl ServerSettings ===
 
 impl ServerSettings {
-    fn read(reader: &mut Reader<'_>, node: &Node, key: &Key) -> Self {
+    fn read(reader: &mut Reader<'_>, node: &Node, key: &Key, general: &ServerLimits) -> Self {
         let mut settings = Self::default();
         let terms = &mut settings.terms;
         for entry in reader.map(node, key).unwrap_or_default() {
@@ -247,6 +240,7 @@ impl ServerSettings {
                 }
                 "forward_headers" => terms.forward_headers = read_forwarded(reader, node, &key),
                 "tasks" => terms.tasking = read_tasks(reader, node, &key),
+                "limits" => terms.limits = Some(limits::read_server(reader, node, &key, general)),
                 "strict_downlevel" => terms.strict_downlevel = reader.bool(node, &key).unwrap_or_default(),
                 "legacy_resource_code" => terms.legacy_resource_code = reader.bool(node, &key).unwrap_or_default(),
                 "synthetic_progress" => terms.synthetic_progress = reader.bool(node, &key).unwrap_or_default(),

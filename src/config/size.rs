@@ -13,6 +13,15 @@ pub(super) fn parse(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(1 << shift).filter(|size| *size > 0)
 }
 
+/// Writes one, in the largest unit that leaves a whole number.
+pub(super) fn write(size: usize) -> String {
+    let unit = [(30, "GiB"), (20, "MiB"), (10, "KiB")].into_iter().find(|(shift, _)| size.is_multiple_of(1 << shift));
+    match unit {
+        Some((shift, unit)) if size > 0 => format!("{}{unit}", size >> shift),
+        _ => format!("{size} bytes"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -35,5 +44,9 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(parse(text), expected, "{text:?}");
         }
+        assert_eq!(
+            [0, 1000, 3 << 10, 64 << 20, 1 << 30].map(write),
+            ["0 bytes", "1000 bytes", "3KiB", "64MiB", "1GiB"]
+        );
     }
 }

@@ -33,10 +33,12 @@ pub(super) enum Value {
     Null,
     Bool(bool),
     Text(String),
+    /// A whole number that is not negative.
+    Whole(u64),
     List(Vec<Node>),
     /// In the order of the file. After [`parse`] no key is there twice.
     Map(Vec<Entry>),
-    /// What no setting takes, by the name of its kind: a number, a date.
+    /// What no setting takes, by the name of its kind: another number, a date.
     Other(&'static str),
 }
 
@@ -93,7 +95,7 @@ fn tidy(node: &mut Node, key: &Key, depth: usize, faults: &mut Vec<Fault>) -> Re
                 tidy(&mut entry.node, &key, depth + 1, faults)?;
             }
         }
-        Value::Null | Value::Bool(_) | Value::Text(_) | Value::Other(_) => {}
+        Value::Null | Value::Bool(_) | Value::Text(_) | Value::Whole(_) | Value::Other(_) => {}
     }
     Ok(())
 }
@@ -130,6 +132,7 @@ impl Node {
             Value::Null => "nothing",
             Value::Bool(_) => "true or false",
             Value::Text(_) => "a string",
+            Value::Whole(_) => "a number",
             Value::List(_) => "a list",
             Value::Map(_) => "a map",
             Value::Other(kind) => kind,

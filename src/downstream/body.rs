@@ -1,19 +1,12 @@
 //! Reading a request body within bounds.
 
 use std::error::Error as StdError;
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 use http_body::Body;
 use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout_at};
-
-/// The limit on the body of an MCP request, in bytes, unless something else is configured.
-pub const BODY_LIMIT: usize = 4 * 1024 * 1024;
-
-/// The time such a body has to arrive, from the end of its head.
-pub const BODY_TIME: Duration = Duration::from_secs(30);
 
 /// The most to reserve on the word of a `Content-Length`, in bytes. A client that claims more has
 /// to send it.

@@ -205,7 +205,7 @@ impl Connection {
     /// Hears the client out.
     async fn read(mut self, reader: impl AsyncRead + Send + Unpin) -> io::Result<()> {
         let shared = self.shared.clone();
-        let mut lines = LineReader::new(reader, shared.settings.body_limit);
+        let mut lines = LineReader::new(reader, shared.settings.limits.body);
         let draining = shared.settings.draining.clone();
         let (mut ended, mut until) = (None, None);
         loop {
@@ -271,7 +271,7 @@ impl Connection {
         let text = match line {
             Line::Text(text) => text,
             Line::TooLong(_) => {
-                let limit = self.shared.settings.body_limit;
+                let limit = self.shared.settings.limits.body;
                 return refuse(&self.shared.line, None, &format!("the message is longer than {limit} bytes"));
             }
         };

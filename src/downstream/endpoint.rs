@@ -1,6 +1,6 @@
 //! One MCP endpoint: telling the eras apart.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method as Verb, Request, Response, StatusCode, header};
@@ -8,8 +8,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    hub::{Credentials, LifeLimits, Mount, Principal},
-    jsonrpc::{ErrorObject, Limits, Message, ParseError, Payload, RawObject, code, encode_error},
+    hub::{Credentials, Mount, Principal},
+    jsonrpc::{self, ErrorObject, Message, ParseError, Payload, RawObject, code, encode_error},
+    limits::Limits,
     protocol::{Method, Revision, headers, meta},
     seal::Sealer,
     telemetry::Note,
@@ -18,7 +19,7 @@ use crate::{
 use super::{
     Body, Scopes,
     accept::{self, Accept},
-    body::{BODY_LIMIT, BODY_TIME, BodyError, read_body},
+    body::{BodyError, read_body},
     forwarded,
     legacy::{Legacy, Sessions},
     modern::{Held, Modern},
@@ -34,12 +35,8 @@ pub struct Settings {
     pub scopes: Arc<Scopes>,
     /// What modern clients hold: parked calls and subscriptions.
     pub held: Arc<Held>,
-    /// The largest body, in bytes.
-    pub body_limit: usize,
-    /// How long a body may take to arrive.
-    pub body_time: Duration,
-    /// How long a call may last.
-    pub life: LifeLimits,
+    /// How much there may be of everything, and how long it may take.
+    pub limits: Arc<Limits>,
     /// Fires when the gateway was told to stop: it says that it is not ready any more, and serves on until `draining`.
     pub stopping: CancellationToken,
     /// Fires when the gateway stops: open streams end then.
@@ -58,15 +55,20 @@ impl Default for Settings {
             sealer: Arc::new(Sealer::random()),
             scopes: Arc::default(),
             held: Arc::default(),
-            body_limit: BODY_LIMIT,
-            body_time: BODY_TIME,
-            life: LifeLimits::default(),
+            limits: Arc::default(),
             stopping: CancellationToken::new(),
             draining: CancellationToken::new(),
             sessions: Arc::default(),
             sessions_survive: false,
             tolerate_sessionless: true,
         }
+    }
+}
+
+impl From<Limits> for Settings {
+    /// The usual settings with these limits.
+    fn from(limits: Limits) -> Self {
+        Self { limits: Arc::new(limits), ..Self::default() }
     }
 }
 
@@ -126,6 +128,12 @@ impl Endpoint {
         &self.mount
     }
 
+    /// The bounds that hold at it.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.settings.limits
+    }
+
     /// Answers one HTTP request. Host, Origin and authentication have been dealt with.
     pub async fn serve<B>(&self, request: Request<B>, principal: &Principal) -> Response<Body>
     where
@@ -161,11 +169,12 @@ impl Endpoint {
         if !context.accept.json {
             return reply::not_acceptable();
         }
-        let text = match read_body(body, self.settings.body_limit, Instant::now() + self.settings.body_time).await {
+        let Limits { body: limit, body_time, .. } = *self.settings.limits;
+        let text = match read_body(body, limit, Instant::now() + body_time).await {
             Ok(text) => text,
             Err(fault) => return unread(&fault),
         };
-        let payload = match Payload::parse(text, Limits::DOWNSTREAM) {
+        let payload = match Payload::parse(text, jsonrpc::Limits::DOWNSTREAM) {
             Ok(payload) => payload,
             Err(fault) => return unparsed(&fault),
         };

@@ -29,7 +29,7 @@ use crate::{
     seal::MAX_HANDLE,
 };
 
-pub use sessions::{SessionLimits, Sessions};
+pub use sessions::Sessions;
 
 use super::{
     Body,
@@ -171,19 +171,19 @@ impl Legacy {
             Err(turned) => return turned.answer(),
         };
         session.pulse().heard();
-        let draining = &context.settings.draining;
+        let (draining, keep_alive) = (&context.settings.draining, context.settings.limits.keep_alive);
         let Some(last) = last else {
             return match session.listen() {
-                Some(reader) => reply::events(reader.until(draining)),
+                Some(reader) => reply::events(reader.until(draining), keep_alive),
                 None => Turned::Unknown.answer(),
             };
         };
         match session.resume(last.to_str().unwrap_or_default()) {
-            Resumed::Request(reader) => reply::events(reader),
-            Resumed::Standalone(reader) => reply::events(reader.until(draining)),
+            Resumed::Request(reader) => reply::events(reader, keep_alive),
+            Resumed::Standalone(reader) => reply::events(reader.until(draining), keep_alive),
             Resumed::Cut => not_allowed("POST, DELETE"),
             // An error would make readers try again and again.
-            Resumed::Unknown => reply::events(futures_util::stream::iter([LATER])),
+            Resumed::Unknown => reply::events(futures_util::stream::iter([LATER]), keep_alive),
         }
     }
 
@@ -259,7 +259,8 @@ fn passing(context: &Context<'_>, payload: &Payload, revision: Option<Revision>)
         _ => {}
     }
     let scope = context.settings.scopes.of(context.principal);
-    Ok(Session::passing(context.principal, context.mount.name(), revision.unwrap_or(UNSAID), scope))
+    let who = (context.principal, context.mount.name());
+    Ok(Session::passing(who, revision.unwrap_or(UNSAID), scope, &context.settings.limits))
 }
 
 /// The client says something that wants no answer.

@@ -23,7 +23,7 @@ mod respond;
 mod retry;
 mod state;
 
-pub use held::{Held, HeldLimits};
+pub use held::Held;
 pub(super) use leg::Step;
 pub(super) use respond::response;
 
@@ -94,7 +94,9 @@ impl Modern {
                 match self.request(context, request).await {
                     Ok(Reply::Result(result)) => reply::result(&id, &result),
                     Ok(Reply::Call(leg)) => respond::respond(id, context.accept, *leg).await,
-                    Ok(Reply::Listening(subscription)) => respond::stream(id, subscription),
+                    Ok(Reply::Listening(subscription)) => {
+                        respond::stream(id, subscription, self.shared.settings.limits.keep_alive)
+                    }
                     Ok(Reply::Unreadable) => reply::not_acceptable(),
                     Err(refused) => refused.answer(&id),
                 }
@@ -136,7 +138,10 @@ impl Modern {
         let next = retry::read(&exchange, &mut params)?;
         let Admitted { description, tool } = gate::admit(context, &exchange.caller, &exchange.method, &params).await?;
         match exchange.method {
-            Method::Discover => return Ok(Reply::Result(discover::result(&description.unwrap_or_default()))),
+            Method::Discover => {
+                let keep = self.shared.settings.limits.servers.description_kept;
+                return Ok(Reply::Result(discover::result(&description.unwrap_or_default(), keep)));
+            }
             Method::Listen => {
                 return listen::listen(&self.shared, context, exchange.caller, id, &params, description).await;
             }
@@ -174,9 +179,9 @@ impl Modern {
         headers: Vec<(HeaderName, HeaderValue)>,
         outlet: Arc<Outlet>,
     ) -> Leg {
-        let peer = CallPeer::new(exchange.method.may_ask());
+        let peer = CallPeer::new(exchange.method.may_ask(), self.shared.settings.limits.parked_logs);
         peer.attach(&outlet);
-        let life = Life::new(self.shared.settings.life);
+        let life = Life::new(self.shared.settings.limits.servers.life());
         let call = self.shared.mount.call(Call {
             caller: exchange.caller.clone(),
             method: exchange.method.clone(),

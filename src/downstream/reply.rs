@@ -4,6 +4,7 @@ use std::{
     convert::Infallible,
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -110,9 +111,12 @@ pub(super) fn error(status: StatusCode, id: Option<&RequestId>, error: &ErrorObj
     json(status, encode_error(id, error))
 }
 
-/// A stream of events, kept alive, that no proxy on the way shall hold back.
-pub(super) fn events(chunks: impl Stream<Item = Bytes> + Send + Unpin + 'static) -> Response<Body> {
-    let mut response = Response::new(Body::stream(KeptAlive::new(chunks)));
+/// A stream of events, kept alive so often, that no proxy on the way shall hold back.
+pub(super) fn events(
+    chunks: impl Stream<Item = Bytes> + Send + Unpin + 'static,
+    keep_alive: Duration,
+) -> Response<Body> {
+    let mut response = Response::new(Body::stream(KeptAlive::new(chunks, keep_alive)));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));

@@ -10,9 +10,6 @@ use bytes::Bytes;
 use futures_util::Stream;
 use tokio::time::{Instant, Sleep};
 
-/// After this much silence a comment keeps the stream alive.
-pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(15);
-
 /// How the event of a message begins.
 pub(super) const MESSAGE: &[u8] = b"event: message\n";
 
@@ -58,15 +55,16 @@ fn put_id(text: &mut Vec<u8>, id: Option<&str>) {
     }
 }
 
-/// A stream of events that never falls silent for longer than [`KEEP_ALIVE`].
+/// A stream of events that never falls silent for longer than some time: a comment keeps it alive.
 pub(crate) struct KeptAlive<S> {
     events: S,
+    every: Duration,
     silence: Pin<Box<Sleep>>,
 }
 
 impl<S> KeptAlive<S> {
-    pub(crate) fn new(events: S) -> Self {
-        Self { events, silence: Box::pin(tokio::time::sleep(KEEP_ALIVE)) }
+    pub(crate) fn new(events: S, every: Duration) -> Self {
+        Self { events, every, silence: Box::pin(tokio::time::sleep(every)) }
     }
 }
 
@@ -81,7 +79,8 @@ impl<S: Stream<Item = Bytes> + Unpin> Stream for KeptAlive<S> {
                 Some(comment())
             }
         };
-        self.silence.as_mut().reset(Instant::now() + KEEP_ALIVE);
+        let next_comment = Instant::now() + self.every;
+        self.silence.as_mut().reset(next_comment);
         Poll::Ready(next)
     }
 }

@@ -21,8 +21,6 @@ use super::{
     Reason, Refusal,
 };
 
-/// How often one call may be answered with questions.
-const ROUNDS: usize = 10;
 /// The pause before a round without questions, doubled each time.
 const PACE: Duration = Duration::from_millis(250);
 /// The longest such pause.
@@ -32,12 +30,16 @@ const QUESTIONS: usize = 32;
 
 /// Asks and retries for callers that answer inline.
 #[derive(Clone)]
-pub struct Gather<M>(M);
+pub struct Gather<M> {
+    below: M,
+    /// How often one call may be answered with questions.
+    most: usize,
+}
 
 impl<M> Gather<M> {
-    /// Puts the layer around `below`.
-    pub fn new(below: M) -> Self {
-        Self(below)
+    /// Puts the layer around `below`. One call may be answered with questions no more often than `most`.
+    pub fn new(below: M, most: usize) -> Self {
+        Self { below, most }
     }
 }
 
@@ -45,34 +47,35 @@ impl<M: Mount + Clone> Around for Gather<M> {
     type Below = M;
 
     fn below(&self) -> &M {
-        &self.0
+        &self.below
     }
 
     fn call(&self, call: Call) -> BoxFuture<Result<Outcome, Fault>> {
         if call.caller.answers == Answering::Retry || !call.method.may_ask() {
-            return self.0.call(call);
+            return self.below.call(call);
         }
-        let below = self.0.clone();
-        Box::pin(gather(below, call))
+        let (below, most) = (self.below.clone(), self.most);
+        Box::pin(gather(below, call, most))
     }
 }
 
-async fn gather<M: Mount>(below: M, call: Call) -> Result<Outcome, Fault> {
+async fn gather<M: Mount>(below: M, call: Call, most: usize) -> Result<Outcome, Fault> {
     let first = below.call(call.clone());
-    rounds(call, first, |call| below.call(call)).await
+    rounds(call, first, |call| below.call(call), most).await
 }
 
 /// Sees a call through whose first leg is under way: asks the call's peer what the server asks, and sends the call `again`
-/// with the answers.
+/// with the answers, no more often than `most`.
 pub(crate) async fn rounds(
     mut call: Call,
     first: BoxFuture<Result<Outcome, Fault>>,
     again: impl Fn(Call) -> BoxFuture<Result<Outcome, Fault>>,
+    most: usize,
 ) -> Result<Outcome, Fault> {
     let mut pace = PACE;
     let mut pages = Vec::new();
     let mut leg = first;
-    for round in 0..=ROUNDS {
+    for round in 0..=most {
         let (requests, state) = match leg.await? {
             Outcome::NeedsInput { requests, state } => (requests, state),
             done => {
@@ -83,7 +86,7 @@ pub(crate) async fn rounds(
             }
         };
         // What a person would answer now could not be passed on any more.
-        if round == ROUNDS {
+        if round == most {
             break;
         }
         let responses = if requests.is_empty() {
@@ -101,7 +104,7 @@ pub(crate) async fn rounds(
         call.attempt = Attempt::Answers { responses, state };
         leg = again(call.clone());
     }
-    let message = format!("the server asked for input more than {ROUNDS} times");
+    let message = format!("the server asked for input more than {most} times");
     Stop { message, cause: None, reason: Reason::InputRoundsExceeded }.end(&call.method)
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::{
     hub::{Answer, BoxFuture, Caller, Peer, Question},
     jsonrpc::Notification,
+    limits::ServerLimits,
     protocol::method::{notification, question},
 };
 
@@ -36,10 +37,11 @@ pub(super) struct Beside {
 
 impl Beside {
     /// For a session that is opened for `caller`, who may be asked for roots only where nobody else shares the session.
-    pub(super) fn of(caller: &Caller, everybody: bool, seat: Option<Seat>) -> Arc<Self> {
+    pub(super) fn of(caller: &Caller, everybody: bool, seat: Option<Seat>, limits: &ServerLimits) -> Arc<Self> {
         let adopts =
             !everybody && !caller.scope.is_session() && caller.revision.is_modern() && caller.capabilities.has_roots();
-        Arc::new(Self { roots: adopts.then(Arc::default), is_everybodys: everybody, _seat: seat, ..Self::default() })
+        let roots = adopts.then(|| Arc::new(Roots::new(limits)));
+        Arc::new(Self { roots, is_everybodys: everybody, _seat: seat, ..Self::default() })
     }
 
     /// `outside`, with what the session says for this first looked at.

@@ -15,10 +15,6 @@ use crate::{
     seal::{Purpose, Sealer, random_token},
 };
 
-/// The most items on a page.
-const PAGE_ITEMS: usize = 1000;
-/// The most bytes of items on a page, unless a single item is larger.
-const PAGE_BYTES: usize = 4 << 20;
 /// How long the pages behind a cursor are kept.
 const KEPT: Duration = Duration::from_secs(300);
 /// How many lists are kept for cursors, the oldest going first.
@@ -60,8 +56,11 @@ struct Snapshot {
 }
 
 /// The lists whose cursors are out.
-#[derive(Default)]
 pub(super) struct Snapshots {
+    /// The most items on a page.
+    items: usize,
+    /// The most bytes of items on a page, unless a single item is larger.
+    bytes: usize,
     kept: Mutex<VecDeque<Snapshot>>,
 }
 
@@ -77,6 +76,11 @@ pub(super) struct Owner<'a> {
 }
 
 impl Snapshots {
+    /// None yet. No page has more than so many items and bytes, unless a single item is larger.
+    pub(super) fn new(items: usize, bytes: usize) -> Self {
+        Self { items, bytes, kept: Mutex::default() }
+    }
+
     /// Cuts `items` into pages around `frame`, a list result whose items and cursor are replaced and which holds until then.
     /// Where there is more than one page they are kept for the cursors.
     pub(super) fn cut(
@@ -90,7 +94,7 @@ impl Snapshots {
         let (mut start, mut bytes) = (0, 0);
         for (at, item) in items.iter().enumerate() {
             let size = item.as_bytes().len();
-            if at > start && (at - start >= PAGE_ITEMS || bytes + size > PAGE_BYTES) {
+            if at > start && (at - start >= self.items || bytes + size > self.bytes) {
                 parts.push(&items[start..at]);
                 (start, bytes) = (at, 0);
             }

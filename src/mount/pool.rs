@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::{
     hub::{Caller, Counts, Credentials, Fault, Peer, Principal, Reason},
+    limits::ServerLimits,
     protocol::{Era, Revision},
     upstream::{Connector, Opening, Session, Sharing},
 };
@@ -21,8 +22,6 @@ mod room;
 use room::Room;
 pub(super) use room::Seat;
 
-/// How long a session that nobody uses stays open, unless it is a client's own.
-const IDLE: Duration = Duration::from_secs(600);
 /// How often a session is opened for one call whose server turns out to be another than it was.
 const ATTEMPTS: usize = 3;
 /// How often idle sessions are looked for.
@@ -125,8 +124,9 @@ impl Slot {
             && lock(&self.session).as_ref().is_none_or(|s| Arc::strong_count(&s.session) == 1 || !s.session.is_open())
     }
 
-    fn is_idle(self: &Arc<Self>) -> bool {
-        self.is_unused() && lock(&self.used).elapsed() > IDLE
+    /// Whether nobody has used it for longer than `patience`.
+    fn is_idle(self: &Arc<Self>, patience: Duration) -> bool {
+        self.is_unused() && lock(&self.used).elapsed() > patience
     }
 }
 
@@ -134,15 +134,16 @@ impl Slot {
 pub(super) struct Pool {
     connector: Arc<dyn Connector>,
     share: Share,
+    limits: ServerLimits,
     room: Room,
     slots: Arc<Mutex<HashMap<Key, Arc<Slot>>>>,
     sweeping: Mutex<bool>,
 }
 
 impl Pool {
-    pub(super) fn new(connector: Arc<dyn Connector>, share: Share) -> Self {
+    pub(super) fn new(connector: Arc<dyn Connector>, share: Share, limits: ServerLimits) -> Self {
         let room = Room::new(connector.name(), connector.most_sessions());
-        Self { connector, share, room, slots: Arc::default(), sweeping: Mutex::new(false) }
+        Self { connector, share, limits, room, slots: Arc::default(), sweeping: Mutex::new(false) }
     }
 
     /// The server as this caller reaches it.
@@ -203,7 +204,7 @@ impl Pool {
             let mut ended = Vec::new();
             self.room.alone(&mut lock(&self.slots), caller, &mut ended)?
         };
-        let beside = Beside::of(caller, false, Some(seat));
+        let beside = Beside::of(caller, false, Some(seat), &self.limits);
         let outside = beside.around(outside);
         let opening = Opening { caller: caller.clone(), outside, counts: counts.clone(), alone: true };
         let session = self.connector(caller).open(opening).await?;
@@ -217,7 +218,7 @@ impl Pool {
         key: Key,
         (outside, counts): (Arc<dyn Peer>, &Arc<Counts>),
     ) -> Result<Option<Opened>, Fault> {
-        let beside = Beside::of(caller, key.is_everybodys(), None);
+        let beside = Beside::of(caller, key.is_everybodys(), None, &self.limits);
         let slot = self.slot(&key, caller)?;
         self.sweep();
         let (connector, outside, share) = (self.connector(caller), beside.around(outside), self.share);
@@ -286,13 +287,14 @@ impl Pool {
         }
         *sweeping = true;
         let slots: Weak<Mutex<HashMap<Key, Arc<Slot>>>> = Arc::downgrade(&self.slots);
+        let patience = self.limits.server_idle;
         tokio::spawn(async move {
             loop {
                 tokio::time::sleep(SWEEP).await;
                 let Some(slots) = slots.upgrade() else { return };
                 let mut closed = Vec::new();
                 lock(&slots).retain(|_, slot| {
-                    let idle = !slot.own && slot.is_idle();
+                    let idle = !slot.own && slot.is_idle(patience);
                     if idle {
                         closed.push(slot.clone());
                     }

@@ -3,7 +3,6 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, Weak},
-    time::Duration,
 };
 
 use http::HeaderName;
@@ -16,6 +15,7 @@ use crate::{
         Link, Listening, Mount, Outcome, Principal, Reason,
     },
     jsonrpc::{Notification, Raw},
+    limits::ServerLimits,
     protocol::{
         Family, Loss, Method, Revision,
         headers::{self, ToolHeaders},
@@ -55,9 +55,6 @@ use super::{
     terms::Terms,
 };
 
-/// How long a description is kept where the server does not say.
-const DESCRIBED: Duration = Duration::from_secs(300);
-
 /// A mount in front of one server. Cloning shares it.
 #[derive(Clone)]
 pub struct Single {
@@ -73,6 +70,7 @@ pub(super) struct Inner {
     counts: Arc<Counts>,
     pool: Pool,
     terms: Terms,
+    limits: ServerLimits,
     catalog: Arc<Catalog>,
     pub(super) parties: Arc<Parties>,
     /// What is subscribed to in each session of a legacy server.
@@ -105,11 +103,12 @@ impl Single {
         (tasks, closing, counts): (Arc<Tasks>, CancellationToken, Arc<Counts>),
     ) -> Self {
         terms.forward_headers.retain(headers::may_forward);
-        let catalog = Arc::<Catalog>::default();
+        let (catalog, limits) = (Arc::<Catalog>::default(), terms.limits.unwrap_or_default());
         let inner = Inner {
             name: name.into(),
-            pool: Pool::new(connector.clone(), terms.share),
+            pool: Pool::new(connector.clone(), terms.share, limits),
             terms,
+            limits,
             connector,
             counts,
             parties: Parties::new(catalog.clone(), Caller::gateway(Principal::new("gateway"))),
@@ -118,7 +117,7 @@ impl Single {
             observers: Mutex::default(),
             tasks,
             closing: closing.clone(),
-            snapshots: Snapshots::default(),
+            snapshots: Snapshots::new(limits.page, limits.page_size),
             sealer,
             unasked_level: Raw::from("info"),
         };
@@ -327,7 +326,8 @@ impl Inner {
         let server_info = server.server_info.clone().map(|info| plan.server_info(info));
         let own = Description { capabilities, server_info, public: self.is_public(), ..(*server).clone() };
         let description = Arc::new(own);
-        let ttl = server.until.map_or(DESCRIBED, |until| until.saturating_duration_since(Instant::now()));
+        let ttl =
+            server.until.map_or(self.limits.description_kept, |until| until.saturating_duration_since(Instant::now()));
         // Kept for everybody who would see the same, and for the session that is open now.
         self.catalog.view(caller, false, self.is_public()).keep_description(&description, ttl);
         self.view(caller).keep_description(&description, ttl);

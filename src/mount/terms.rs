@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::HeaderName;
 
 use super::{Share, Tasking};
+use crate::limits::ServerLimits;
 
 /// What an operator says about a server that is not to be seen from the outside, and what is left to the operator's choice.
 #[derive(Clone, Debug, Default)]
@@ -42,6 +43,8 @@ pub struct Terms {
     pub forward_headers: Vec<HeaderName>,
     /// What becomes of calls that are, or could be, tasks.
     pub tasking: Tasking,
+    /// The bounds towards this server; those of the gateway for all servers where there are none.
+    pub limits: Option<ServerLimits>,
 }
 
 impl From<Share> for Terms {

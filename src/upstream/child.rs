@@ -46,6 +46,8 @@ pub struct ChildSettings {
     pub start_timeout: Duration,
     /// How long it may take to answer the probe before it counts as legacy.
     pub probe_timeout: Duration,
+    /// How long it counts as legacy before it is probed again.
+    pub legacy_verdict: Duration,
     /// How long it may read nothing while something waits to be written, before it counts as hung.
     pub write_timeout: Duration,
     /// The longest line that is accepted, in bytes.
@@ -63,12 +65,13 @@ pub struct ChildSettings {
 
 impl Default for ChildSettings {
     fn default() -> Self {
-        let LineSettings { era, start_timeout, probe_timeout, write_timeout, line_cap, bad_lines } =
+        let LineSettings { era, start_timeout, probe_timeout, legacy_verdict, write_timeout, line_cap, bad_lines } =
             LineSettings::default();
         Self {
             era,
             start_timeout,
             probe_timeout,
+            legacy_verdict,
             write_timeout,
             line_cap,
             bad_lines,
@@ -81,8 +84,8 @@ impl Default for ChildSettings {
 
 impl ChildSettings {
     fn lines(&self) -> LineSettings {
-        let &Self { era, start_timeout, probe_timeout, write_timeout, line_cap, bad_lines, .. } = self;
-        LineSettings { era, start_timeout, probe_timeout, write_timeout, line_cap, bad_lines }
+        let &Self { era, start_timeout, probe_timeout, legacy_verdict, write_timeout, line_cap, bad_lines, .. } = self;
+        LineSettings { era, start_timeout, probe_timeout, legacy_verdict, write_timeout, line_cap, bad_lines }
     }
 }
 

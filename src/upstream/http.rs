@@ -66,6 +66,8 @@ pub struct HttpSettings {
     pub idle: Duration,
     /// How long a server counts as legacy before it is probed again.
     pub legacy_verdict: Duration,
+    /// How long what a modern server says about itself is kept where it does not say for how long; a minute at least.
+    pub description: Duration,
     /// The first pause before a broken stream is opened again; doubled each time, up to thirty seconds.
     pub backoff: Duration,
     /// Connections in use for calls, and again as many for streams that stay open.
@@ -92,6 +94,7 @@ impl Default for HttpSettings {
             close: Duration::from_secs(2),
             idle: Duration::from_secs(30),
             legacy_verdict: Duration::from_secs(3600),
+            description: Duration::from_secs(300),
             backoff: Duration::from_secs(1),
             connections: 1024,
             idle_connections: 256,

@@ -36,6 +36,8 @@ pub struct LineSettings {
     pub start_timeout: Duration,
     /// How long a server may take to answer the probe before it counts as legacy.
     pub probe_timeout: Duration,
+    /// How long a server counts as legacy before it is probed again.
+    pub legacy_verdict: Duration,
     /// How long a server may read nothing while something waits to be written, before it counts as hung.
     pub write_timeout: Duration,
     /// The longest line that is accepted, in bytes.
@@ -50,6 +52,7 @@ impl Default for LineSettings {
             era: EraChoice::Auto,
             start_timeout: Duration::from_secs(60),
             probe_timeout: Duration::from_secs(5),
+            legacy_verdict: Duration::from_secs(3600),
             write_timeout: Duration::from_secs(30),
             line_cap: 16 * 1024 * 1024,
             bad_lines: 100,

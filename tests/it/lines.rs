@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use rialto::{
+    Proxy,
     hub::{Fault, Health, Reason, Scope, SilentPeer},
     jsonrpc::Notification,
     protocol::{Method, Revision},
@@ -117,17 +118,22 @@ pub(crate) type Started = mpsc::UnboundedReceiver<Server>;
 /// A server that the test plays, and its sessions as they are started.
 pub(crate) fn played(settings: LineSettings) -> (Arc<InProcessConnector>, Started) {
     let (starts, started) = mpsc::unbounded_channel();
-    let connector = InProcessConnector::with_settings("played", settings, move |stream| {
-        let starts = starts.clone();
-        async move {
-            let (reader, writer) = tokio::io::split(stream);
-            let (running, done) = oneshot::channel();
-            let lines = BufReader::new(reader).lines();
-            let _ = starts.send(Server { lines, writer, _running: running });
-            let _ = done.await;
-        }
-    });
+    let connector = InProcessConnector::with_settings("played", settings, move |stream| play(stream, starts.clone()));
     (Arc::new(connector), started)
+}
+
+/// The same as a proxy.
+pub(crate) fn played_proxy() -> (Proxy, Started) {
+    let (starts, started) = mpsc::unbounded_channel();
+    (Proxy::in_process(move |stream| play(stream, starts.clone())), started)
+}
+
+async fn play(stream: DuplexStream, starts: mpsc::UnboundedSender<Server>) {
+    let (reader, writer) = tokio::io::split(stream);
+    let (running, done) = oneshot::channel();
+    let lines = BufReader::new(reader).lines();
+    let _ = starts.send(Server { lines, writer, _running: running });
+    let _ = done.await;
 }
 
 async fn start(started: &mut Started) -> Server {

@@ -12,6 +12,7 @@ mod legacy;
 mod legacy_support;
 mod library;
 mod lifecycle;
+mod limits;
 mod lines;
 mod listener;
 mod matrix;

@@ -11,11 +11,11 @@ use axum::{Router, body::Body, extract::Request, middleware::Next, routing::get}
 use http::StatusCode;
 use http_body_util::BodyExt;
 use rialto::{
-    Proxy,
+    Limits, Proxy, ServerLimits,
     app::Builder,
     auth::Access,
     downstream::Settings,
-    hub::{Fault, Forwarding, LifeLimits, Principal, Reason, Verdict},
+    hub::{Fault, Forwarding, Principal, Reason, Verdict},
     protocol::Method,
 };
 use serde_json::{Value, json};
@@ -317,8 +317,8 @@ async fn every_way_to_fail_has_a_name_of_its_own() {
 
 #[tokio::test]
 async fn a_timeout_is_counted_as_one() {
-    let life = LifeLimits { silent: Duration::from_millis(100), total: Duration::from_secs(60) };
-    let settings = Settings { life, ..Settings::default() };
+    let limits = ServerLimits { silence: Duration::from_millis(100), ..ServerLimits::default() };
+    let settings = Settings::from(Limits::from(limits));
     let app = App::start(rialto::Rialto::builder().mount("docs", scripted()).settings(settings).local()).await;
     for revision in [LEGACY, MODERN] {
         let client = Client::connect(&app.mount("docs"), revision).await;

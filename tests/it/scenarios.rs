@@ -3,8 +3,8 @@
 use std::{pin::Pin, sync::Arc, time::Duration};
 
 use rialto::{
+    Limits, ServerLimits,
     downstream::Settings,
-    hub::LifeLimits,
     mount::{Share, Single, Terms},
     upstream::{
         Connector,
@@ -35,6 +35,7 @@ mod garbage;
 mod gathered;
 mod guessed;
 mod legs;
+mod limits;
 mod old;
 mod pages;
 mod pairs;

@@ -159,7 +159,7 @@ impl World {
         let terms = Terms { tasking, ..rules.share.into() };
         let single = Single::new("work", connector, terms, settings.sealer.clone());
         // As an application stacks them.
-        let limit = Arc::new(Limit::new(Caught::new(Gather::new(single.clone()))));
+        let limit = Arc::new(Limit::new(Caught::new(Gather::new(single.clone(), 10))));
         let series = CallSeries::new("work");
         let metrics = Metrics::new(vec![series.clone()], Arc::new(RequestSeries::new([], Vec::new())));
         let mount: Arc<dyn Mount> = Arc::new(Measured::new(limit.clone(), series));

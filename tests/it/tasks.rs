@@ -85,7 +85,7 @@ impl Stage {
             };
             let forward_headers = vec![http::HeaderName::from_static(KEY)];
             let terms = Terms { tasking, forward_headers, ..share.into() };
-            Arc::new(Limit::new(Gather::new(Single::new(name, connector, terms, sealer.clone()))))
+            Arc::new(Limit::new(Gather::new(Single::new(name, connector, terms, sealer.clone()), 10)))
         });
         let gateway = Gateway::over(&mounts, Settings { sealer, ..Settings::default() }).await;
         Self { server, gateway, http }

@@ -168,7 +168,7 @@ impl Proxy {
         let settings = Settings { draining: draining.unwrap_or(settings.draining), ..settings };
         let name = std::mem::take(&mut self.alone.name);
         assert!(is_mount_name(&name), "`{name}` cannot be the name of a proxy: {NAMES}");
-        let mounted = self.into_mounted(&name, Unidentified::Anonymous, &settings.sealer, &Process::default());
+        let mounted = self.into_mounted(&name, Unidentified::Anonymous, &settings, &Process::default());
         Entry::new(mounted, &settings)
     }
 }

@@ -8,10 +8,11 @@ use crate::{
     app::problem::Problem,
     downstream::{Settings, forwarded_headers},
     hub::{
-        Answering, Attempt, Call, Caller, Credentials, Description, Fault, Health, Life, LifeLimits, Mount, Outcome,
-        Peer, Reason, SilentPeer,
+        Answering, Attempt, Call, Caller, Credentials, Description, Fault, Health, Life, Mount, Outcome, Peer, Reason,
+        SilentPeer,
     },
     jsonrpc::{Raw, RawObject},
+    limits::ServerLimits,
     protocol::{ClientCapabilities, Method, Revision, meta, trace},
 };
 
@@ -22,9 +23,9 @@ use super::{
 
 /// How long somebody who only looks waits for a server that does not answer.
 const LOOK: Duration = Duration::from_secs(10);
-/// How often a server may say "later" to one call, and the pause before the first of these times; it doubles.
-const ROUNDS: u32 = 8;
+/// The pause before a call is sent again that the server put off; it doubles four times.
 const PACE: Duration = Duration::from_millis(250);
+const SLOWEST: Duration = Duration::from_secs(4);
 /// How many pages one list may have, and how many bytes.
 const PAGES: usize = 1_000;
 const LIST_BYTES: usize = 64 << 20;
@@ -39,7 +40,7 @@ pub(in crate::app) struct Session {
     headers: Vec<(HeaderName, HeaderValue)>,
     /// What the parameters of every request begin with.
     params: RawObject,
-    limits: LifeLimits,
+    limits: ServerLimits,
 }
 
 /// A whole list.
@@ -66,7 +67,13 @@ impl Session {
             answers: Answering::Retry,
         };
         let params = envelope(&caller, headers, events);
-        Self { mount, caller: Arc::new(caller), headers: forwarded, params, limits: settings.life }
+        Self {
+            mount,
+            caller: Arc::new(caller),
+            headers: forwarded,
+            params,
+            limits: visit.entry.endpoint().limits().servers,
+        }
     }
 
     /// Whether the server may list something else for this request than for the next.
@@ -140,7 +147,7 @@ impl Session {
         params: RawObject,
         peer: Arc<dyn Peer>,
     ) -> (impl Future<Output = Result<Outcome, Fault>> + Send + 'static + use<>, Life) {
-        let life = Life::new(self.limits);
+        let life = Life::new(self.limits.life());
         let call = Call {
             caller: self.caller.clone(),
             method,
@@ -150,7 +157,7 @@ impl Session {
             headers: self.headers.clone(),
             life: life.clone(),
         };
-        (until_done(self.mount.clone(), call), life)
+        (until_done(self.mount.clone(), call, self.limits.rounds), life)
     }
 }
 
@@ -174,12 +181,15 @@ fn envelope(caller: &Caller, headers: &HeaderMap, events: bool) -> RawObject {
 }
 
 /// Calls again while the server says nothing but "later" (2026-07-28, basic/patterns/mrtr: a state without requests).
-async fn until_done(mount: Arc<dyn Mount>, mut call: Call) -> Result<Outcome, Fault> {
+async fn until_done(mount: Arc<dyn Mount>, mut call: Call, most: usize) -> Result<Outcome, Fault> {
     let _leaving = Leaving(call.life.clone());
-    for round in 0..ROUNDS {
+    let mut pauses = (0..4).map(|doubled| PACE * 2_u32.pow(doubled));
+    for round in 0..=most {
         match mount.call(call.clone()).await? {
             Outcome::NeedsInput { requests, state: Some(state) } if requests.is_empty() => {
-                tokio::time::sleep(PACE * 2_u32.pow(round.min(4))).await;
+                if round < most {
+                    tokio::time::sleep(pauses.next().unwrap_or(SLOWEST)).await;
+                }
                 call.attempt = Attempt::Answers { responses: RawObject::new(), state: Some(state) };
             }
             done => return Ok(done),

@@ -19,8 +19,8 @@ use super::faults;
 /// What is wrong with it.
 pub(super) async fn arguments(settings: &Settings, headers: &HeaderMap, body: Body) -> Result<Raw, Problem> {
     let is_json = declares_json(headers)?;
-    let deadline = Instant::now() + settings.body_time;
-    let text = read_body(body, settings.body_limit, deadline).await.map_err(|error| unread(&error))?;
+    let deadline = Instant::now() + settings.limits.body_time;
+    let text = read_body(body, settings.limits.body, deadline).await.map_err(|error| unread(&error))?;
     if text.is_empty() {
         return Ok(RawObject::new().to_raw());
     }

@@ -103,7 +103,10 @@ async fn tool_call(rest: &Rest, mount: &str, tool: String, parts: &Parts, body: 
     };
     match form {
         Form::Json => ending.await.map(reply::json),
-        Form::Events => Ok(reply::events(events::of(Box::pin(ending), audience))),
+        Form::Events => {
+            let keep_alive = rest.0.settings.limits.keep_alive;
+            Ok(reply::events(events::of(Box::pin(ending), audience), keep_alive))
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Answers that are no problems.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::Stream;
@@ -16,10 +18,13 @@ pub(super) fn json(text: Bytes) -> Response<Body> {
     response
 }
 
-/// A stream of events, kept alive, that no proxy on the way shall hold back.
-pub(super) fn events(events: impl Stream<Item = Bytes> + Send + Unpin + 'static) -> Response<Body> {
+/// A stream of events, kept alive so often, that no proxy on the way shall hold back.
+pub(super) fn events(
+    events: impl Stream<Item = Bytes> + Send + Unpin + 'static,
+    keep_alive: Duration,
+) -> Response<Body> {
     use futures_util::StreamExt;
-    let events = KeptAlive::new(events).map(Ok::<_, std::convert::Infallible>);
+    let events = KeptAlive::new(events, keep_alive).map(Ok::<_, std::convert::Infallible>);
     let mut response = Response::new(Body::from_stream(events));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));

@@ -37,7 +37,7 @@ fn node(value: ast::Value<'_>, lines: &Lines<'_>) -> Node {
         value: match value {
             ast::Value::NullKeyword(_) => Value::Null,
             ast::Value::BooleanLit(literal) => Value::Bool(literal.value),
-            ast::Value::NumberLit(_) => Value::Other("a number"),
+            ast::Value::NumberLit(literal) => literal.value.parse().map_or(Value::Other("a number"), Value::Whole),
             ast::Value::StringLit(literal) => Value::Text(literal.value.into_owned()),
             ast::Value::Array(array) => Value::List(array.elements.into_iter().map(|item| node(item, lines)).collect()),
             ast::Value::Object(object) => {

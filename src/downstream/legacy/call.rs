@@ -78,7 +78,7 @@ pub(super) fn begin(context: &Context<'_>, session: &Arc<Session>, request: Requ
     }
     let mut params = cleaned(params.unwrap_or_default());
     trace::adopt(&mut params, context.headers);
-    let life = Life::new(context.settings.life);
+    let life = Life::new(context.settings.limits.servers.life());
     let calling = Calling::new(id.clone(), session, post, life.clone(), meta::get(&params, meta::PROGRESS_TOKEN));
     match session.enter(&calling) {
         Ok(()) => {}

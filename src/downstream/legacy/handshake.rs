@@ -85,11 +85,12 @@ pub(super) async fn initialize(context: &Context<'_>, request: Request) -> Respo
 pub(super) async fn open(context: &Context<'_>, params: Option<&RawObject>) -> Result<Greeting, NotOpened> {
     let identity = identity(params).map_err(NotOpened::Invalid)?;
     let sessions = &context.settings.sessions;
-    let seat = sessions.reserve(context.principal).ok_or(NotOpened::Full)?;
+    let limits = &context.settings.limits;
+    let seat = sessions.reserve(context.principal, limits).ok_or(NotOpened::Full)?;
     let owner = (context.principal, context.mount.name());
-    let pulse = Pulse::new(sessions.limits().lifetime);
+    let pulse = Pulse::new(limits.session_total, limits);
     let credentials = context.credentials();
-    let session = Session::new(owner, (identity.clone(), credentials.clone()), pulse, seat, None);
+    let session = Session::new(owner, (identity.clone(), credentials.clone()), pulse, seat, (None, limits.clone()));
     // A client that reads no streams now will most likely read none later, and what is described is kept for who asks so.
     let caller = session.caller_of(&credentials, context.accept.events);
     let description = context.mount.describe(&caller).await.map_err(NotOpened::Fault)?;
@@ -187,10 +188,11 @@ pub(super) fn restore(context: &Context<'_>, key: Key, handle: &str) -> Result<A
     let sessions = &context.settings.sessions;
     let (principal, mount) = (context.principal, context.mount.name());
     let (identity, until) = remembered(context, &key, handle).ok_or(Turned::Unknown)?;
-    let left = until.duration_since(SystemTime::now()).map_err(|_| Turned::Unknown)?.min(sessions.limits().lifetime);
-    let seat = sessions.reserve(principal).ok_or(Turned::Full)?;
-    let session =
-        Session::new((principal, mount), (identity, context.credentials()), Pulse::new(left), seat, Some(until));
+    let limits = &context.settings.limits;
+    let left = until.duration_since(SystemTime::now()).map_err(|_| Turned::Unknown)?.min(limits.session_total);
+    let seat = sessions.reserve(principal, limits).ok_or(Turned::Full)?;
+    let (client, kept) = ((identity, context.credentials()), (Some(until), limits.clone()));
+    let session = Session::new((principal, mount), client, Pulse::new(left, limits), seat, kept);
     tracing::debug!(%mount, "a session of an earlier process goes on");
     let session = sessions.admit(key, session);
     tokio::spawn(context.mount.attend(&session.caller()));
@@ -216,5 +218,5 @@ fn remembered(context: &Context<'_>, key: &Key, handle: &str) -> Option<(Identit
         capabilities: ClientCapabilities::new(compact(content.get("capabilities")?).to_object()?),
         client_info: content.get("clientInfo").map(compact),
     };
-    Some((identity, born.checked_add(sessions.limits().lifetime)?))
+    Some((identity, born.checked_add(context.settings.limits.session_total)?))
 }

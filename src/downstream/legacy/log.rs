@@ -17,7 +17,7 @@ use futures_util::Stream;
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use crate::{protocol::Revision, seal::random_token};
+use crate::{limits::Limits, protocol::Revision, seal::random_token};
 
 use super::{
     super::{
@@ -27,12 +27,6 @@ use super::{
     pulse::Open,
 };
 
-/// How many events a stream keeps.
-const EVENTS: usize = 256;
-/// How many bytes of events a stream keeps, beside the newest one while nobody has read it.
-pub(super) const BYTES: usize = 1 << 20;
-/// How long an event that was read, or a stream that is over, is kept for a reader that comes back.
-pub(super) const KEPT: Duration = Duration::from_secs(300);
 /// When a reader that lost its connection shall come back.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -43,6 +37,8 @@ pub(super) struct StreamLog {
     has_ids: bool,
     /// A stream begins with an empty event since 2025-11-25; older readers would choke on it.
     is_primed: bool,
+    /// How much of it is kept for a reader that comes back, and how long.
+    limits: Arc<Limits>,
     inner: Mutex<Inner>,
 }
 
@@ -86,11 +82,12 @@ pub(super) enum Place {
 
 impl StreamLog {
     /// A stream for a client of `revision`.
-    pub(super) fn new(revision: Revision) -> Arc<Self> {
+    pub(super) fn new(revision: Revision, limits: &Arc<Limits>) -> Arc<Self> {
         Arc::new(Self {
             id: random_token::<12>(),
             has_ids: revision >= Revision::R2025_03_26,
             is_primed: revision >= Revision::R2025_11_25,
+            limits: limits.clone(),
             inner: Mutex::default(),
         })
     }
@@ -144,8 +141,8 @@ impl StreamLog {
     /// Lets go of what was kept too long; `false` when nothing of the stream is worth keeping.
     pub(super) fn tidy(&self, now: Instant) -> bool {
         let mut inner = self.lock();
-        inner.trim(now);
-        inner.is_read || inner.over.is_none_or(|o| now < o.at + KEPT)
+        inner.trim(now, &self.limits);
+        inner.is_read || inner.over.is_none_or(|o| now < o.at + self.limits.replay_time)
     }
 
     /// Attaches a reader; the one before it ends. `None` for a place that the stream never reached.
@@ -178,7 +175,7 @@ impl Way for StreamLog {
         inner.bytes += text.len();
         let now = Instant::now();
         inner.kept.push_back(Event { number, text, at: now, weight });
-        inner.trim(now);
+        inner.trim(now, &self.limits);
         inner.wake();
         true
     }
@@ -210,13 +207,14 @@ impl Inner {
 
     /// Drops what is over the limits: first what may be left out, then the oldest. That something was handed to a reader does
     /// not mean that it arrived, so it is kept like everything else until it is old.
-    fn trim(&mut self, now: Instant) {
+    fn trim(&mut self, now: Instant, limits: &Limits) {
+        let Limits { replay, replay_size, replay_time, .. } = *limits;
         while let Some(oldest) = self.kept.front() {
             // A large answer pushes nothing out before anybody could read it.
             let newest = self.kept.back().filter(|e| e.number > self.read).map_or(0, |e| e.text.len());
-            let at = if oldest.number <= self.read && now >= oldest.at + KEPT {
+            let at = if oldest.number <= self.read && now >= oldest.at + replay_time {
                 0
-            } else if self.kept.len() > EVENTS || self.bytes - newest > BYTES {
+            } else if self.kept.len() > replay || self.bytes - newest > replay_size {
                 self.kept.iter().position(|e| e.weight == Weight::Light).unwrap_or(0)
             } else {
                 return;
@@ -261,7 +259,7 @@ impl Stream for Reader {
         if let Some(event) = inner.kept.get(at) {
             let (number, text) = (event.number, event.text.clone());
             inner.read = number;
-            inner.trim(Instant::now());
+            inner.trim(Instant::now(), &log.limits);
             return Poll::Ready(Some(text));
         }
         if inner.over.is_some() {

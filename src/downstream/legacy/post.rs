@@ -5,7 +5,6 @@ use std::{
     pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     task::Poll,
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -15,6 +14,7 @@ use http::{Response, StatusCode};
 use crate::{
     hub::{BoxFuture, Fault, Reason},
     jsonrpc::{Encoded, RequestId, encode_error},
+    limits::Limits,
 };
 
 use super::{
@@ -24,13 +24,10 @@ use super::{
         reply,
         way::{Way, Weight},
     },
-    log::{BYTES, Place, Reader, StreamLog},
+    log::{Place, Reader, StreamLog},
     pulse::Pulse,
     session::Session,
 };
-
-/// After this time without an answer the stream is opened, so that it can be kept alive.
-const PATIENCE: Duration = Duration::from_secs(15);
 
 /// What a POST held, and so what its answer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +46,7 @@ pub(super) struct Post {
     shape: Shape,
     /// Whether the client reads streams.
     can_stream: bool,
+    limits: Arc<Limits>,
     /// Where everything goes for a client on one connection.
     line: Option<Arc<Outbox>>,
     inner: Mutex<Inner>,
@@ -72,6 +70,7 @@ impl Post {
             pulse: session.pulse().clone(),
             shape,
             can_stream,
+            limits: session.limits().clone(),
             line: None,
             inner: Mutex::default(),
             upgraded: AtomicWaker::new(),
@@ -85,6 +84,7 @@ impl Post {
             pulse: session.pulse().clone(),
             shape,
             can_stream: true,
+            limits: session.limits().clone(),
             line: Some(line.clone()),
             inner: Mutex::default(),
             upgraded: AtomicWaker::new(),
@@ -125,7 +125,7 @@ impl Post {
         }
         let mut inner = self.lock();
         match &inner.stream {
-            Some(stream) if inner.was_handed && text.len() > BYTES && !stream.has_reader() => {
+            Some(stream) if inner.was_handed && text.len() > self.limits.replay_size && !stream.has_reader() => {
                 let fault =
                     Fault::gateway(Reason::Limit, "the answer is too large to be kept for a client that is away");
                 stream.push(Weight::Heavy, encode_error(id, &fault.to_error()));
@@ -182,7 +182,7 @@ impl Post {
         match self.gathered() {
             Some(answer) => reply::json(StatusCode::OK, answer),
             // Cancelled before anything was said: the client wants no answer, and gets a stream that holds none.
-            None if self.can_stream => reply::events(futures_util::stream::empty()),
+            None if self.can_stream => reply::events(futures_util::stream::empty(), self.limits.keep_alive),
             None => reply::empty(StatusCode::ACCEPTED),
         }
     }
@@ -210,7 +210,9 @@ impl Running {
 
     /// Answers the POST.
     pub(super) async fn answer(mut self) -> Response<Body> {
-        let mut patience = pin!(tokio::time::sleep(PATIENCE));
+        // After this time the stream is opened, so that it can be kept alive.
+        let keep_alive = self.post.limits.keep_alive;
+        let mut patience = pin!(tokio::time::sleep(keep_alive));
         let first = poll_fn(|cx| {
             if let Some(work) = &mut self.work
                 && let Poll::Ready(was_answered) = work.as_mut().poll(cx)
@@ -236,7 +238,7 @@ impl Running {
             First::Stream => {
                 let reader = self.post.reader();
                 self.detach();
-                reader.map_or_else(|| reply::empty(StatusCode::ACCEPTED), reply::events)
+                reader.map_or_else(|| reply::empty(StatusCode::ACCEPTED), |reader| reply::events(reader, keep_alive))
             }
         }
     }
@@ -279,8 +281,9 @@ mod tests {
     #[tokio::test]
     async fn a_large_answer_is_not_kept_for_a_client_that_is_away() {
         let scope = Scope::shared(Arc::new(SilentPeer));
-        let session = Session::passing(&Principal::local(), "docs", Revision::NEWEST_LEGACY, scope);
-        let large = Encoded::from(Bytes::from("1".repeat(BYTES + 1)));
+        let limits = Arc::<Limits>::default();
+        let session = Session::passing((&Principal::local(), "docs"), Revision::NEWEST_LEGACY, scope, &limits);
+        let large = Encoded::from(Bytes::from("1".repeat(limits.replay_size + 1)));
         for (is_away, is_kept) in [(false, true), (true, false)] {
             let post = Post::new(&session, Shape::One, true);
             assert!(post.stream().is_some());
@@ -293,7 +296,7 @@ mod tests {
             post.finish(true);
             let reader = stream.attach(Place::Unread, session.pulse().open()).unwrap();
             let events: Vec<_> = reader.collect().await;
-            assert_eq!(events.last().unwrap().len() > BYTES, is_kept);
+            assert_eq!(events.last().unwrap().len() > limits.replay_size, is_kept);
         }
     }
 }

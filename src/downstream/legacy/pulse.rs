@@ -10,7 +10,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::sessions::SessionLimits;
+use crate::limits::Limits;
 
 /// Signs of life of one session.
 pub(super) struct Pulse {
@@ -23,11 +23,12 @@ pub(super) struct Pulse {
     open: AtomicUsize,
     /// Whether the client said anything after the handshake.
     was_heard: AtomicBool,
+    limits: Arc<Limits>,
 }
 
 impl Pulse {
     /// Of a session that may live for `lifetime` from now.
-    pub(super) fn new(lifetime: Duration) -> Arc<Self> {
+    pub(super) fn new(lifetime: Duration, limits: &Arc<Limits>) -> Arc<Self> {
         let born = Instant::now();
         Arc::new(Self {
             born,
@@ -35,6 +36,7 @@ impl Pulse {
             last: AtomicU64::new(0),
             open: AtomicUsize::new(0),
             was_heard: AtomicBool::new(false),
+            limits: limits.clone(),
         })
     }
 
@@ -55,13 +57,14 @@ impl Pulse {
     }
 
     /// Whether the session has been left alone for too long, or lives too long.
-    pub(super) fn is_expired(&self, limits: &SessionLimits) -> bool {
+    pub(super) fn is_expired(&self) -> bool {
         let now = Instant::now();
         if now >= self.end {
             return true;
         }
-        let patience =
-            if self.was_heard.load(Ordering::Relaxed) { limits.idle } else { limits.silent.min(limits.idle) };
+        let Limits { session_idle, session_silent, .. } = *self.limits;
+        let was_heard = self.was_heard.load(Ordering::Relaxed);
+        let patience = if was_heard { session_idle } else { session_silent.min(session_idle) };
         self.open.load(Ordering::Acquire) == 0
             && now >= self.born + Duration::from_millis(self.last.load(Ordering::Relaxed)) + patience
     }

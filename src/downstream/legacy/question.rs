@@ -1,9 +1,6 @@
 //! Asking the client: a request on one of its streams, answered by a POST of its own.
 
-use std::{
-    sync::{Arc, Weak},
-    time::Duration,
-};
+use std::sync::{Arc, Weak};
 
 use tokio::sync::{Notify, oneshot};
 
@@ -21,8 +18,6 @@ use super::{
     session::Session,
 };
 
-/// How long a question waits for its answer, and for each sign of progress after that.
-const PATIENCE: Duration = Duration::from_secs(600);
 /// How many questions of one session may be open.
 const OPEN: usize = 64;
 
@@ -64,16 +59,17 @@ impl Session {
             self.lock().questions.remove(&id);
             return refuse(Refusal::NoOne);
         }
+        let patience = self.limits().question;
         let withdrawn_when_dropped = Withdraw { session: Arc::downgrade(self), id };
         Box::pin(async move {
             let _open = withdrawn_when_dropped;
-            let mut patience = std::pin::pin!(tokio::time::sleep(PATIENCE));
+            let mut over = std::pin::pin!(tokio::time::sleep(patience));
             loop {
                 tokio::select! {
                     biased;
                     answer = &mut answer => return answer.unwrap_or(Err(Refusal::NoOne)),
-                    () = progressed.notified() => patience.as_mut().reset(tokio::time::Instant::now() + PATIENCE),
-                    () = &mut patience => return Err(Refusal::Lapsed),
+                    () = progressed.notified() => over.as_mut().reset(tokio::time::Instant::now() + patience),
+                    () = &mut over => return Err(Refusal::Lapsed),
                 }
             }
         })

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use crate::{
     hub::{Answering, Caller, Credentials, Description, Principal, Scope},
     jsonrpc::{Notification, Raw, RequestId},
+    limits::Limits,
     protocol::{ClientCapabilities, Family, Method, Revision, method::notification},
     seal::random_token,
 };
@@ -44,6 +45,7 @@ pub(in crate::downstream) struct Session {
     inner: Mutex<Inner>,
     opening: Arc<Opening>,
     seat: Mutex<Option<Seat>>,
+    limits: Arc<Limits>,
 }
 
 #[derive(Default)]
@@ -86,19 +88,25 @@ impl Session {
         (identity, credentials): (Identity, Credentials),
         pulse: Arc<Pulse>,
         seat: Seat,
-        remembered_until: Option<SystemTime>,
+        kept: (Option<SystemTime>, Arc<Limits>),
     ) -> Arc<Self> {
         Arc::new_cyclic(|session: &Weak<Self>| {
             let scope = Scope::session(Arc::new(Outside(session.clone())));
-            Self::with((principal, mount), (identity, credentials), scope, pulse, Some(seat), remembered_until)
+            Self::with((principal, mount), (identity, credentials), scope, pulse, Some(seat), kept)
         })
     }
 
     /// A session for one request of a client that keeps none: it can be asked nothing.
-    pub(super) fn passing(principal: &Principal, mount: &str, revision: Revision, scope: Arc<Scope>) -> Arc<Self> {
+    pub(super) fn passing(
+        (principal, mount): (&Principal, &str),
+        revision: Revision,
+        scope: Arc<Scope>,
+        limits: &Arc<Limits>,
+    ) -> Arc<Self> {
         let identity = Identity { revision, capabilities: ClientCapabilities::default(), client_info: None };
-        let pulse = Pulse::new(std::time::Duration::from_secs(24 * 3600));
-        Arc::new(Self::with((principal, mount), (identity, Credentials::default()), scope, pulse, None, None))
+        let pulse = Pulse::new(limits.session_total, limits);
+        let kept = (None, limits.clone());
+        Arc::new(Self::with((principal, mount), (identity, Credentials::default()), scope, pulse, None, kept))
     }
 
     fn with(
@@ -107,7 +115,7 @@ impl Session {
         scope: Arc<Scope>,
         pulse: Arc<Pulse>,
         seat: Option<Seat>,
-        remembered_until: Option<SystemTime>,
+        (remembered_until, limits): (Option<SystemTime>, Arc<Limits>),
     ) -> Self {
         let fingerprint = identity.capabilities.fingerprint().into();
         let caller = Caller {
@@ -132,6 +140,7 @@ impl Session {
             inner: Mutex::default(),
             opening: Opening::new(),
             seat: Mutex::new(seat),
+            limits,
         }
     }
 
@@ -143,6 +152,11 @@ impl Session {
     /// The mount it is at.
     pub(super) fn mount(&self) -> &str {
         &self.mount
+    }
+
+    /// The bounds that hold for it.
+    pub(super) fn limits(&self) -> &Arc<Limits> {
+        &self.limits
     }
 
     pub(super) fn pulse(&self) -> &Arc<Pulse> {
@@ -306,7 +320,7 @@ impl Session {
 impl Session {
     /// Opens the stream of a request.
     pub(super) fn open_stream(&self) -> Arc<StreamLog> {
-        let log = StreamLog::new(self.revision());
+        let log = StreamLog::new(self.revision(), &self.limits);
         if log.is_resumable() {
             let mut inner = self.lock();
             let ended = inner.streams.iter().filter(|s| s.is_over()).count();
@@ -327,7 +341,7 @@ impl Session {
         if inner.has_ended {
             return None;
         }
-        let log = inner.standalone.get_or_insert_with(|| StreamLog::new(revision)).clone();
+        let log = inner.standalone.get_or_insert_with(|| StreamLog::new(revision, &self.limits)).clone();
         let reader = log.attach(Place::Unread, self.pulse.open());
         inner.waiting.flush(&*log);
         self.opening.tell();

@@ -11,7 +11,7 @@ use std::{
 
 use aws_lc_rs::digest;
 
-use crate::{hub::Principal, seal::random_token};
+use crate::{hub::Principal, limits::Limits, seal::random_token};
 
 use super::session::Session;
 
@@ -19,33 +19,6 @@ use super::session::Session;
 const SWEEP: Duration = Duration::from_secs(30);
 /// How many sessions that ended are remembered, of those that began in another process.
 const REMEMBERED: usize = 100_000;
-
-/// How many sessions there may be and how long they live.
-#[derive(Clone, Copy, Debug)]
-pub struct SessionLimits {
-    /// Sessions of one principal.
-    pub per_principal: usize,
-    /// Sessions altogether.
-    pub overall: usize,
-    /// A session on which nothing happens and no stream is open ends after this time.
-    pub idle: Duration,
-    /// A session on which nothing was ever said after `initialize` ends after this time.
-    pub silent: Duration,
-    /// Every session ends after this time.
-    pub lifetime: Duration,
-}
-
-impl Default for SessionLimits {
-    fn default() -> Self {
-        Self {
-            per_principal: 1000,
-            overall: 20_000,
-            idle: Duration::from_secs(30 * 60),
-            silent: Duration::from_secs(5 * 60),
-            lifetime: Duration::from_secs(24 * 3600),
-        }
-    }
-}
 
 /// What a session is found by: a digest of its sealed id.
 pub(super) type Key = [u8; 32];
@@ -57,9 +30,8 @@ pub(super) fn key_of(handle: &str) -> Key {
     key
 }
 
-/// The legacy sessions of all mounts.
+/// The legacy sessions of all mounts. How many there may be and how long they live is in the [limits](crate::Limits).
 pub struct Sessions {
-    limits: SessionLimits,
     /// Tells the sessions that began here from those of an earlier process.
     instance: String,
     table: RwLock<Table>,
@@ -88,7 +60,12 @@ pub(super) struct Seat {
 
 impl Default for Sessions {
     fn default() -> Self {
-        Self::new(SessionLimits::default())
+        Self {
+            instance: random_token::<8>(),
+            table: RwLock::default(),
+            seats: Arc::default(),
+            is_swept: AtomicBool::new(false),
+        }
     }
 }
 
@@ -99,18 +76,6 @@ impl std::fmt::Debug for Sessions {
 }
 
 impl Sessions {
-    /// An empty table.
-    #[must_use]
-    pub fn new(limits: SessionLimits) -> Self {
-        Self {
-            limits,
-            instance: random_token::<8>(),
-            table: RwLock::default(),
-            seats: Arc::default(),
-            is_swept: AtomicBool::new(false),
-        }
-    }
-
     /// How many sessions there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -136,10 +101,6 @@ impl Sessions {
         counts
     }
 
-    pub(super) fn limits(&self) -> &SessionLimits {
-        &self.limits
-    }
-
     pub(super) fn instance(&self) -> &str {
         &self.instance
     }
@@ -153,10 +114,10 @@ impl Sessions {
     }
 
     /// Reserves a session; `None` when there are too many.
-    pub(super) fn reserve(&self, principal: &Principal) -> Option<Seat> {
+    pub(super) fn reserve(&self, principal: &Principal, limits: &Limits) -> Option<Seat> {
         let mut seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
         let own = seats.by_principal.get(principal).copied().unwrap_or_default();
-        if seats.all >= self.limits.overall || own >= self.limits.per_principal {
+        if seats.all >= limits.sessions || own >= limits.sessions_each {
             return None;
         }
         seats.all += 1;
@@ -180,7 +141,7 @@ impl Sessions {
             tracing::warn!(event = "session_owner_mismatch", %mount, principal = principal.as_str());
             return None;
         }
-        if session.pulse().is_expired(&self.limits) {
+        if session.pulse().is_expired() {
             self.end(key, "the session expired");
             return None;
         }
@@ -214,7 +175,7 @@ impl Sessions {
     fn sweep(&self) {
         let live: Vec<_> = self.read().live.iter().map(|(k, s)| (*k, s.clone())).collect();
         for (key, session) in live {
-            if session.pulse().is_expired(&self.limits) {
+            if session.pulse().is_expired() {
                 self.end(&key, "the session expired");
             } else {
                 session.tidy();

@@ -12,11 +12,9 @@ use crate::{
 
 use super::envelope;
 
-/// For how long a client may keep the description, at most; less where it holds for less by the word of the server.
-const TTL: Duration = Duration::from_secs(300);
-
-/// What a mount says about itself. It may depend on who asks, so nobody else may keep it unless the operator knows better.
-pub(super) fn result(description: &Description) -> Raw {
+/// What a mount says about itself, which a client may keep for `most`, and less where it holds for less by the word of the server.
+/// It may depend on who asks, so nobody else may keep it unless the operator knows better.
+pub(super) fn result(description: &Description, most: Duration) -> Raw {
     let mut capabilities = description.capabilities.clone();
     // The word of 2025-11-25 for what is an extension now.
     capabilities.remove("tasks");
@@ -28,7 +26,7 @@ pub(super) fn result(description: &Description) -> Raw {
     if let Some(instructions) = &description.instructions {
         result.set("instructions", instructions.clone());
     }
-    let ttl = description.until.map_or(TTL, |until| until.saturating_duration_since(Instant::now()).min(TTL));
+    let ttl = description.until.map_or(most, |until| until.saturating_duration_since(Instant::now()).min(most));
     result.set("ttlMs", Raw::of(&u64::try_from(ttl.as_millis()).unwrap_or_default()));
     result.set("cacheScope", Raw::from(if description.public { "public" } else { "private" }));
     for (name, value) in description.more.iter() {

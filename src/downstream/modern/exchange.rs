@@ -69,6 +69,8 @@ impl Exchange {
             clock: &self.shared.clock,
             principal: self.caller.principal.as_str(),
             mount: self.shared.mount.name(),
+            // A call that waits lasts no longer, so this is how long a client may need it.
+            life: self.shared.settings.limits.parked_total,
         }
     }
 

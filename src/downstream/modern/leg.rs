@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     hub::{BoxFuture, Fault, Life, Outcome, Refusal},
     jsonrpc::{ErrorObject, Raw},
+    limits::Limits,
 };
 
 use super::{
@@ -72,6 +73,11 @@ impl Leg {
         Self { exchange, outlet, run: Run::Attached(attached), ending: None }
     }
 
+    /// The bounds that hold for it.
+    pub(super) fn limits(&self) -> &Limits {
+        &self.exchange.shared.settings.limits
+    }
+
     /// Notes why the request is about to be dropped.
     pub(in crate::downstream) fn abandon(&self, reason: &str) {
         if let Run::Own { life, .. } = &self.run {
@@ -127,11 +133,12 @@ impl Leg {
         let ending = [shared.settings.stopping.clone(), shared.settings.draining.clone()];
         let place = match ending.iter().any(CancellationToken::is_cancelled) {
             true => None,
-            false => parking.place(&caller.principal),
+            false => parking.place(&caller.principal, &shared.settings.limits),
         };
         match (place, std::mem::replace(&mut self.run, Run::Over)) {
             (Some(place), Run::Own { call, life, peer }) => {
-                let arrival = Arrival { place, call, life, peer, news, outlet: self.outlet.clone(), ending };
+                let (outlet, limits) = (self.outlet.clone(), shared.settings.limits.clone());
+                let arrival = Arrival { place, call, life, peer, news, outlet, ending, limits };
                 self.run = Run::Attached(parking.park(caller, arrival));
             }
             // The server goes on without an answer.

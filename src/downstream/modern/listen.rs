@@ -14,6 +14,7 @@ use crate::{
     downstream::endpoint,
     hub::{Caller, Description, Fault, Filter, Reason},
     jsonrpc::{Kind, Notification, Raw, RawObject, RequestId, encode_notification},
+    limits::Limits,
     protocol::{meta, method::notification},
 };
 
@@ -35,7 +36,8 @@ pub(super) async fn listen(
     if !context.accept.events {
         return Ok(Reply::Unreadable);
     }
-    let place = shared.settings.held.listens.take(&caller.principal);
+    let Limits { listens_each, listens, .. } = *shared.settings.limits;
+    let place = shared.settings.held.listens.take(&caller.principal, (listens_each, listens));
     let place = place.ok_or_else(|| Fault::gateway(Reason::Busy, "too many subscriptions are open"))?;
     let listening = shared.mount.listen(&caller, filter).await?;
     Ok(Reply::Listening(Subscription {

@@ -10,29 +10,20 @@ mod stored;
 
 pub(super) use event::{Action, Event, Reply, Retry};
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashSet, sync::Arc};
 
 use tokio::time::Instant;
 
 use crate::{
     hub::{Question, Refusal},
     jsonrpc::{Raw, RawObject},
+    limits::Limits,
     protocol::{ClientCapabilities, answer},
 };
 
 use self::stored::Stored;
 use super::digest::Digest;
 
-/// How long to wait after a question for another one.
-pub(super) const COALESCE: Duration = Duration::from_millis(25);
-/// How long the first of several questions waits at most.
-pub(super) const COALESCE_MOST: Duration = Duration::from_millis(100);
-/// How long the client may stay away.
-pub(super) const IDLE: Duration = Duration::from_secs(600);
-/// How long a call that asked may last altogether.
-pub(super) const TOTAL: Duration = Duration::from_secs(3600);
-/// How long an answer is kept for a retry that comes twice.
-pub(super) const REPLAY: Duration = Duration::from_secs(60);
 /// How often an answer may be useless before the client is told so.
 const STRIKES: u8 = 3;
 /// How many questions may be open.
@@ -69,9 +60,9 @@ pub(super) struct Parked<O> {
     waiters: Vec<u64>,
     /// The digest of the answers that the waiters brought; `None` for the first leg.
     brought: Option<Digest>,
-    /// How long a retry whose stream was closed may come again.
-    window: Duration,
-    /// Until when one may that was closed.
+    /// How long what is waited for.
+    limits: Arc<Limits>,
+    /// Until when a retry may come again whose stream was closed.
     missed_until: Option<Instant>,
     capabilities: ClientCapabilities,
     /// When the oldest and the newest question came that nobody has seen.
@@ -94,8 +85,8 @@ enum Phase {
 }
 
 impl<O: Clone> Parked<O> {
-    /// A call whose first leg waits for it. A retry whose stream is closed may come again within `window`.
-    pub(super) fn new(now: Instant, waiter: u64, capabilities: ClientCapabilities, window: Duration) -> Self {
+    /// A call whose first leg waits for it.
+    pub(super) fn new(now: Instant, waiter: u64, capabilities: ClientCapabilities, limits: Arc<Limits>) -> Self {
         Self {
             created: now,
             seen: now,
@@ -105,7 +96,7 @@ impl<O: Clone> Parked<O> {
             wished: HashSet::new(),
             waiters: vec![waiter],
             brought: None,
-            window,
+            limits,
             missed_until: None,
             capabilities,
             unseen: None,
@@ -117,15 +108,21 @@ impl<O: Clone> Parked<O> {
 
     /// When [`Event::Tick`] is due.
     pub(super) fn deadline(&self) -> Instant {
-        let end = self.created + TOTAL;
+        let Limits { question, repeat, gather, gather_total, .. } = *self.limits;
+        let end = self.end_of_all();
         match self.phase {
-            Phase::Delivered | Phase::Ended => self.seen + REPLAY,
-            _ if self.waiters.is_empty() => end.min(self.missed_until.unwrap_or(self.seen + IDLE)),
+            Phase::Delivered | Phase::Ended => self.seen + repeat,
+            _ if self.waiters.is_empty() => end.min(self.missed_until.unwrap_or(self.seen + question)),
             _ => match self.unseen {
-                Some((oldest, newest)) => end.min(oldest + COALESCE_MOST).min(newest + COALESCE),
+                Some((oldest, newest)) => end.min(oldest + gather_total).min(newest + gather),
                 None => end,
             },
         }
+    }
+
+    /// When the call ends, whatever happens.
+    fn end_of_all(&self) -> Instant {
+        self.created + self.limits.parked_total
     }
 
     /// Takes an event in.
@@ -194,7 +191,7 @@ impl<O: Clone> Parked<O> {
             self.seen = now;
             if self.waiters.is_empty() {
                 match self.brought {
-                    Some(_) if !self.window.is_zero() => self.missed_until = Some(now + self.window),
+                    Some(_) if !self.limits.reattach.is_zero() => self.missed_until = Some(now + self.limits.reattach),
                     _ => self.end(CLOSED, &Reply::Lost, actions),
                 }
             }
@@ -205,7 +202,7 @@ impl<O: Clone> Parked<O> {
         if now < self.deadline() {
             return;
         }
-        if now >= self.created + TOTAL {
+        if now >= self.end_of_all() {
             self.end("the call took too long", &Reply::Expired, actions);
         } else if self.missed_until.is_some() {
             self.end(CLOSED, &Reply::Lost, actions);
@@ -351,7 +348,8 @@ impl<O: Clone> Parked<O> {
         actions.extend(self.waiters.drain(..).map(|waiter| Action::Reply(waiter, reply.clone())));
         self.seen = now;
         if let Some(digest) = self.brought.take() {
-            self.stored.keep(self.generation, digest, reply.clone(), length, now + REPLAY);
+            let (until, room) = (now + self.limits.repeat, self.limits.repeat_size);
+            self.stored.keep((self.generation, digest), reply.clone(), length, until, room);
         }
     }
 

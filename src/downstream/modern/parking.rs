@@ -13,7 +13,6 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll, Waker},
-    time::Duration,
 };
 
 use tokio::{
@@ -25,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     hub::{Answer, Caller, Fault, Life, Outcome, Principal},
     jsonrpc::RawObject,
+    limits::Limits,
     protocol::ClientCapabilities,
     seal::random_token,
 };
@@ -51,8 +51,6 @@ pub(super) struct Parking {
     owner: String,
     calls: Mutex<HashMap<String, Arc<Spot>>>,
     places: Arc<Quota>,
-    /// How long a retry whose stream was closed may come again.
-    window: Duration,
     kept: AtomicUsize,
 }
 
@@ -72,16 +70,18 @@ pub(super) struct Arrival {
     pub(super) outlet: Arc<Outlet>,
     /// Fires when the gateway is about to stop, and when it does.
     pub(super) ending: [CancellationToken; 2],
+    /// How long it may wait for what.
+    pub(super) limits: Arc<Limits>,
+}
+
+impl Default for Parking {
+    fn default() -> Self {
+        let owner = random_token::<8>();
+        Self { owner, calls: Mutex::default(), places: Arc::default(), kept: AtomicUsize::new(0) }
+    }
 }
 
 impl Parking {
-    /// Nothing waits yet, and no more than there are places ever will. A retry whose stream is closed may come again within
-    /// `window`.
-    pub(super) fn new(places: Arc<Quota>, window: Duration) -> Self {
-        let owner = random_token::<8>();
-        Self { owner, calls: Mutex::default(), places, window, kept: AtomicUsize::new(0) }
-    }
-
     /// What the states of the calls here name as their place.
     pub(super) fn owner(&self) -> &str {
         &self.owner
@@ -92,8 +92,8 @@ impl Parking {
     }
 
     /// A place for a call of this principal, where there is one.
-    pub(super) fn place(&self, principal: &Principal) -> Option<Place> {
-        self.places.take(principal)
+    pub(super) fn place(&self, principal: &Principal, limits: &Limits) -> Option<Place> {
+        self.places.take(principal, (limits.parked_each, limits.parked))
     }
 
     /// How many calls wait.
@@ -103,14 +103,14 @@ impl Parking {
 
     /// Moves a running call in. Its first request waits for it here from now on.
     pub(super) fn park(self: &Arc<Self>, caller: &Caller, arrival: Arrival) -> Attached {
-        let Arrival { place, call, life, peer, news, outlet, ending } = arrival;
+        let Arrival { place, call, life, peer, news, outlet, ending, limits } = arrival;
         let (answer, reply) = oneshot::channel();
         let waiter = 0;
         let spot = Arc::new(Spot {
             id: random_token::<16>(),
             peer,
             inner: Mutex::new(Inner {
-                record: Parked::new(Instant::now(), waiter, caller.capabilities.clone(), self.window),
+                record: Parked::new(Instant::now(), waiter, caller.capabilities.clone(), limits),
                 answers: HashMap::new(),
                 waiters: HashMap::from([(waiter, Waiting { outlet, answer })]),
                 waiter,

@@ -16,9 +16,7 @@ use crate::{
 
 use super::outlet::{Kind, Outlet};
 
-/// How many log messages are kept while nobody listens.
-const LOGS: usize = 100;
-/// The largest of them, in bytes.
+/// The largest log message that is kept while nobody listens, in bytes.
 const LOG_LENGTH: usize = 16 * 1024;
 
 /// The peer of one call. Requests attach to it as long as they wait for the call; between them it keeps what the next one
@@ -27,6 +25,8 @@ pub(super) struct CallPeer {
     own: Weak<Self>,
     /// Whether the method allows questions.
     may_ask: bool,
+    /// How many log messages are kept while nobody listens.
+    most_logs: usize,
     inner: Mutex<Inner>,
 }
 
@@ -76,8 +76,8 @@ impl News {
 }
 
 impl CallPeer {
-    pub(super) fn new(may_ask: bool) -> Arc<Self> {
-        Arc::new_cyclic(|own| Self { own: own.clone(), may_ask, inner: Mutex::default() })
+    pub(super) fn new(may_ask: bool, most_logs: usize) -> Arc<Self> {
+        Arc::new_cyclic(|own| Self { own: own.clone(), may_ask, most_logs, inner: Mutex::default() })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -132,10 +132,10 @@ impl Peer for CallPeer {
             match kind {
                 Kind::Progress => inner.latest = Some(notification),
                 Kind::Log if length(&notification) <= LOG_LENGTH => {
-                    if inner.logs.len() == LOGS {
+                    inner.logs.push_back(notification);
+                    if inner.logs.len() > self.most_logs {
                         inner.logs.pop_front();
                     }
-                    inner.logs.push_back(notification);
                 }
                 _ => {}
             }

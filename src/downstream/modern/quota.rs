@@ -8,10 +8,8 @@ use std::{
 use crate::hub::Principal;
 
 /// Places that are taken and given back.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Quota {
-    each: usize,
-    all: usize,
     held: Mutex<Held>,
 }
 
@@ -29,20 +27,15 @@ pub(super) struct Place {
 }
 
 impl Quota {
-    /// At most `each` places for a principal and `all` for everybody.
-    pub(super) fn new(each: usize, all: usize) -> Arc<Self> {
-        Arc::new(Self { each, all, held: Mutex::default() })
-    }
-
     fn lock(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a place, where there is one.
-    pub(super) fn take(self: &Arc<Self>, principal: &Principal) -> Option<Place> {
+    /// Takes a place, where there is one: at most `each` for a principal and `all` for everybody.
+    pub(super) fn take(self: &Arc<Self>, principal: &Principal, (each, all): (usize, usize)) -> Option<Place> {
         let mut held = self.lock();
         let own = held.by.get(principal).copied().unwrap_or_default();
-        if own >= self.each || held.total >= self.all {
+        if own >= each || held.total >= all {
             return None;
         }
         held.total += 1;
@@ -75,15 +68,15 @@ mod tests {
 
     #[test]
     fn places_are_counted_and_come_back() {
-        let quota = Quota::new(2, 3);
+        let (quota, most) = (Arc::<Quota>::default(), (2, 3));
         let (alice, bob) = (Principal::new("alice"), Principal::new("bob"));
-        let first = quota.take(&alice).unwrap();
-        let second = quota.take(&alice).unwrap();
-        assert!(quota.take(&alice).is_none());
-        let third = quota.take(&bob).unwrap();
-        assert!(quota.take(&bob).is_none(), "everybody together");
+        let first = quota.take(&alice, most).unwrap();
+        let second = quota.take(&alice, most).unwrap();
+        assert!(quota.take(&alice, most).is_none());
+        let third = quota.take(&bob, most).unwrap();
+        assert!(quota.take(&bob, most).is_none(), "everybody together");
         drop(first);
-        assert!(quota.take(&bob).is_some());
+        assert!(quota.take(&bob, most).is_some());
         drop((second, third));
         assert_eq!(quota.taken(), 0);
     }

@@ -3,6 +3,7 @@
 use std::{
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -22,8 +23,9 @@ use super::{
 
 /// Waits for what comes first. The status of an error can only be told while nothing else was.
 pub(super) async fn respond(id: RequestId, accept: Accept, mut leg: Leg) -> Response<Body> {
+    let keep_alive = leg.limits().keep_alive;
     let first = match accept.events {
-        true => tokio::time::timeout(sse::KEEP_ALIVE, leg.next()).await.ok(),
+        true => tokio::time::timeout(keep_alive, leg.next()).await.ok(),
         false => Some(leg.next().await),
     };
     let event = match first {
@@ -38,12 +40,12 @@ pub(super) async fn respond(id: RequestId, accept: Accept, mut leg: Leg) -> Resp
         }
         None => sse::comment(),
     };
-    reply::events(Events { id, first: Some(event), steps: Some(leg) })
+    reply::events(Events { id, first: Some(event), steps: Some(leg) }, keep_alive)
 }
 
 /// The stream of a subscription.
-pub(super) fn stream(id: RequestId, subscription: Subscription) -> Response<Body> {
-    reply::events(Events { id, first: None, steps: Some(subscription) })
+pub(super) fn stream(id: RequestId, subscription: Subscription, keep_alive: Duration) -> Response<Body> {
+    reply::events(Events { id, first: None, steps: Some(subscription) }, keep_alive)
 }
 
 /// The stream of a request: it polls the call, and ends with the response.

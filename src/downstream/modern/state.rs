@@ -12,8 +12,6 @@ use crate::{
 
 use super::digest::Digest;
 
-/// How long a state is good.
-pub(super) const LIFE: Duration = Duration::from_secs(3600);
 /// How much the clocks of two gateways that share keys may differ.
 const SKEW: u64 = 90;
 
@@ -61,6 +59,8 @@ pub(super) struct Seals<'a> {
     pub(super) clock: &'a Clock,
     pub(super) principal: &'a str,
     pub(super) mount: &'a str,
+    /// How long a state is good.
+    pub(super) life: Duration,
 }
 
 impl Seals<'_> {
@@ -70,7 +70,7 @@ impl Seals<'_> {
         let mut payload = RawObject::from([
             ("digest", Raw::of(digest)),
             ("issued", Raw::of(&now)),
-            ("expires", Raw::of(&(now + LIFE.as_secs()))),
+            ("expires", Raw::of(&(now + self.life.as_secs()))),
         ]);
         match state {
             State::Parked { owner, call, generation } => {
@@ -138,10 +138,12 @@ impl Seals<'_> {
 mod tests {
     use super::*;
 
+    const LIFE: Duration = Duration::from_secs(3600);
+
     #[tokio::test(start_paused = true)]
     async fn a_state_opens_for_its_call_until_it_expires() {
         let (sealer, clock) = (Sealer::random(), Clock::new());
-        let seals = Seals { sealer: &sealer, clock: &clock, principal: "alice", mount: "docs" };
+        let seals = Seals { sealer: &sealer, clock: &clock, principal: "alice", mount: "docs", life: LIFE };
         let states = [
             State::Parked { owner: "o".to_owned(), call: "c".to_owned(), generation: 3 },
             State::Relay { upstream: Raw::from("step=2;\"é") },
@@ -165,7 +167,7 @@ mod tests {
         let ahead = Clock { epoch: Duration::from_secs(1_000_060), started: Instant::now() };
         let far_ahead = Clock { epoch: Duration::from_secs(1_000_200), started: Instant::now() };
         let behind = Clock { epoch: Duration::from_secs(1_000_000), started: Instant::now() };
-        let seals = |clock| Seals { sealer: &sealer, clock, principal: "a", mount: "m" };
+        let seals = |clock| Seals { sealer: &sealer, clock, principal: "a", mount: "m", life: LIFE };
         let state = State::Parked { owner: "o".to_owned(), call: "c".to_owned(), generation: 1 };
         let sealed = |clock| Raw::from(&*seals(clock).seal(&state, &[0; 32]).unwrap());
         assert!(seals(&behind).open(&sealed(&ahead), &[0; 32]).is_some());

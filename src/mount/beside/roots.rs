@@ -20,12 +20,9 @@ use tokio::{
 use crate::{
     hub::{Answer, BoxFuture, Refusal},
     jsonrpc::RawObject,
+    limits::ServerLimits,
 };
 
-/// How long a question waits for a request. Servers give up after a minute.
-const HELD: Duration = Duration::from_secs(55);
-/// How long roots are good for questions outside calls.
-const GOOD: Duration = Duration::from_secs(300);
 /// How many such questions of one session may wait.
 const WAITING: usize = 16;
 /// How long a server that was just initialized may take to answer a ping, behind which it will have asked.
@@ -44,25 +41,30 @@ pub(in super::super) struct Roots {
     /// Held while it is found out whether the server asks at once.
     settling: tokio::sync::Mutex<()>,
     is_settled: AtomicBool,
+    /// How long a question waits for a request. Servers give up after a minute.
+    wait: Duration,
+    /// How long roots are good for questions outside calls.
+    good: Duration,
 }
 
-impl Default for Roots {
-    fn default() -> Self {
+impl Roots {
+    /// Nothing is known yet.
+    pub(super) fn new(limits: &ServerLimits) -> Self {
         Self {
             kept: Mutex::default(),
             waiting: Mutex::default(),
             changes: watch::channel(0).0,
             settling: tokio::sync::Mutex::default(),
             is_settled: AtomicBool::new(false),
+            wait: limits.roots_wait,
+            good: limits.roots_kept,
         }
     }
-}
 
-impl Roots {
     /// Answers a question from what is known, or keeps it until a request comes that a client can be asked by.
     pub(super) fn hold(&self) -> BoxFuture<Answer> {
         let kept =
-            lock(&self.kept).as_ref().filter(|(_, since)| since.elapsed() < GOOD).map(|(roots, _)| roots.clone());
+            lock(&self.kept).as_ref().filter(|(_, since)| since.elapsed() < self.good).map(|(roots, _)| roots.clone());
         if let Some(roots) = kept {
             return Box::pin(std::future::ready(Ok(roots)));
         }
@@ -76,8 +78,9 @@ impl Roots {
             waiting.push(answer);
         }
         self.changes.send_modify(|n| *n += 1);
+        let wait = self.wait;
         Box::pin(async move {
-            match timeout(HELD, answered).await {
+            match timeout(wait, answered).await {
                 Ok(Ok(answer)) => answer,
                 _ => Err(Refusal::NoOne),
             }
@@ -177,7 +180,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_question_waits_for_a_request_and_its_answer_is_kept_for_a_while() {
-        let desk = Arc::new(Roots::default());
+        let desk = Arc::new(Roots::new(&ServerLimits::default()));
         let held = tokio::spawn(desk.hold());
         tokio::task::yield_now().await;
         desk.adopt(std::future::ready(()), answers(Ok(roots()))).await;
@@ -185,7 +188,7 @@ mod tests {
         let never = || -> BoxFuture<Answer> { panic!("nobody waits") };
         desk.adopt(std::future::ready(()), never).await;
         assert!(desk.hold().await.is_ok());
-        tokio::time::advance(GOOD).await;
+        tokio::time::advance(ServerLimits::default().roots_kept).await;
         // Nobody comes.
         assert!(matches!(desk.hold().await, Err(Refusal::NoOne)));
         desk.adopt(std::future::ready(()), never).await;
@@ -193,7 +196,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_one_request_is_answered_serves_another_that_asked_too() {
-        let desk = Arc::new(Roots::default());
+        let desk = Arc::new(Roots::new(&ServerLimits::default()));
         let held = desk.hold();
         let first = tokio::spawn({
             let desk = desk.clone();
@@ -207,7 +210,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_client_that_gives_none_lets_the_server_go_on_without() {
-        let desk = Roots::default();
+        let desk = Roots::new(&ServerLimits::default());
         let held = desk.hold();
         desk.adopt(std::future::pending(), answers(Err(Refusal::Lapsed))).await;
         assert!(matches!(held.await, Err(Refusal::NoOne)));
@@ -215,7 +218,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn few_questions_wait() {
-        let desk = Roots::default();
+        let desk = Roots::new(&ServerLimits::default());
         let held: Vec<_> = (0..WAITING).map(|_| desk.hold()).collect();
         assert!(matches!(desk.hold().await, Err(Refusal::NoOne)));
         drop(held);

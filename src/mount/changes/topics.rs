@@ -72,8 +72,8 @@ pub(in crate::mount) struct Topics {
 }
 
 impl Topics {
-    pub(in crate::mount) fn new(used: Use, counts: Arc<Counts>) -> Arc<Self> {
-        Arc::new(Self { used, counts, table: Mutex::default(), stirred: Notify::new() })
+    pub(in crate::mount) fn new(used: Use, counts: Arc<Counts>, linger: Duration) -> Arc<Self> {
+        Arc::new(Self { used, counts, table: Mutex::new(Table::new(linger)), stirred: Notify::new() })
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {

@@ -22,8 +22,6 @@ use super::{
     travelling::{Header, is_special, own_headers},
 };
 
-/// How long a list of a legacy server is kept that announces its changes.
-const LISTED: Duration = Duration::from_secs(60);
 /// How many pages of one list are fetched.
 const PAGES: usize = 1000;
 
@@ -180,7 +178,7 @@ impl Inner {
         }
         let server = session.description();
         if !session.revision().is_modern() {
-            ttl = if announces(&server, method) { millis(LISTED) } else { 0 };
+            ttl = if announces(&server, method) { millis(self.limits.list_kept) } else { 0 };
         }
         let facts = Facts {
             server_info: server.server_info.as_ref(),

@@ -181,6 +181,7 @@ impl Inner {
             headers: own_headers(hop.call),
             task,
             upstream: self.name.clone(),
+            floor: self.limits.task_poll,
         }
     }
 

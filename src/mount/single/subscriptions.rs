@@ -75,7 +75,7 @@ impl Inner {
 
     /// What is subscribed to in the session that a caller uses.
     pub(super) fn topics(&self, key: Option<&Key>, caller: &Caller) -> Arc<Topics> {
-        let Some(key) = key else { return Topics::new(Use::Several, self.counts.clone()) };
+        let Some(key) = key else { return Topics::new(Use::Several, self.counts.clone(), self.limits.linger) };
         let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = topics.get(key).and_then(Weak::upgrade) {
             return known;
@@ -86,7 +86,7 @@ impl Inner {
             () if key.is_everybodys() || caller.scope.is_session() => Use::Several,
             () => Use::Principal,
         };
-        let new = Topics::new(used, self.counts.clone());
+        let new = Topics::new(used, self.counts.clone(), self.limits.linger);
         topics.insert(key.clone(), Arc::downgrade(&new));
         new
     }

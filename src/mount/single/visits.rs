@@ -4,13 +4,14 @@
 //! client/elicitation#error-handling). 2026-07-28 has no such error: a modern client is asked to show the pages, and when the
 //! server has seen them visited the call, which was not run, is sent again.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use futures_util::future::join_all;
 
 use crate::{
     hub::{Answer, Answering, Call, Fault, GatewayFault, Outcome, Question, Reason, Refusal},
     jsonrpc::{ErrorObject, Raw, RawObject, code},
+    limits::ServerLimits,
     protocol::{Method, method::question},
     upstream::Session,
 };
@@ -20,12 +21,8 @@ use super::{
     sending::{Hop, Wish},
 };
 
-/// How often one call may be refused so.
-const ROUNDS: usize = 5;
 /// How many pages one refusal may name.
 const PAGES: usize = 32;
-/// How long to wait until the server says that a page was visited. Some never do.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// One page.
 struct Page {
@@ -66,7 +63,8 @@ impl Inner {
     /// Sends a call, and again each time that a person has been to the pages which the server wants visited first.
     pub(super) async fn send_visiting(&self, hop: Hop<'_>, wish: &Wish) -> Result<Outcome, Fault> {
         let Hop { call, session, beside, .. } = hop;
-        for round in 0..=ROUNDS {
+        let ServerLimits { visits: most, visit: patience, .. } = self.limits;
+        for round in 0..=most {
             let error = match self.send(hop, wish).await {
                 Err(Fault::Answered(error)) if asks_for_visits(call, session, &error) => error,
                 ended => return ended,
@@ -78,7 +76,7 @@ impl Inner {
                     cause: error,
                 });
             }
-            if round == ROUNDS {
+            if round == most {
                 break;
             }
             let visited = beside.visits.expect(pages.iter().filter_map(|page| page.id.clone()));
@@ -101,10 +99,11 @@ impl Inner {
                 }
             }
             if session.is_open() {
-                visited.done(PATIENCE).await;
+                // Some servers never say that a page was visited.
+                visited.done(patience).await;
             }
         }
-        let message = format!("the server wanted pages to be visited more than {ROUNDS} times");
+        let message = format!("the server wanted pages to be visited more than {most} times");
         Err(Fault::upstream(Reason::InputRoundsExceeded, &self.name, message))
     }
 }

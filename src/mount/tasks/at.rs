@@ -1,6 +1,6 @@
 //! A task at its server: the requests about it, in the server's words.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue};
 
@@ -31,6 +31,8 @@ pub(in crate::mount) struct TaskAt {
     pub(in crate::mount) task: String,
     /// The server's name here.
     pub(in crate::mount) upstream: Arc<str>,
+    /// The shortest pause between two questions to the server of how far it is.
+    pub(in crate::mount) floor: Duration,
 }
 
 impl TaskAt {

@@ -21,8 +21,6 @@ use crate::{
 
 use super::{at::TaskAt, record::End};
 
-/// How often a server is asked at most how far a task is.
-const FLOOR: Duration = Duration::from_millis(500);
 /// How often, where it does not say.
 const UNSAID: Duration = Duration::from_secs(1);
 /// How often a legacy server that works on a task is asked whether it still does: that it does is a sign of life.
@@ -135,7 +133,7 @@ pub(in crate::mount) async fn follow(
                     // Against the protocol, the server does not wait with its answer until the task is over.
                     Some(Status::Working | Status::InputRequired) => {
                         life.touch();
-                        sleep(interval(&task)).await;
+                        sleep(interval(&task, at.floor)).await;
                     }
                     status => {
                         guard.ended();
@@ -253,7 +251,7 @@ impl Polling<'_> {
             if let Err(stop) = self.ask(&task, &mut open)? {
                 return Ok(self.stop(&mut guard, &stop).await);
             }
-            let mut pause = pin!(sleep(interval(&task)));
+            let mut pause = pin!(sleep(interval(&task, self.at.floor)));
             loop {
                 tokio::select! {
                     biased;
@@ -343,8 +341,8 @@ pub(in crate::mount) fn ended(at: &TaskAt, task: &RawObject) -> Result<Option<En
     }))
 }
 
-/// When to ask again.
-fn interval(task: &RawObject) -> Duration {
+/// When to ask again, `floor` at the earliest.
+fn interval(task: &RawObject, floor: Duration) -> Duration {
     let said = task.get("pollIntervalMs").or_else(|| task.get("pollInterval"));
-    said.and_then(tasks::millis).unwrap_or(UNSAID).max(FLOOR)
+    said.and_then(tasks::millis).unwrap_or(UNSAID).max(floor)
 }

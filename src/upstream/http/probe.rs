@@ -26,8 +26,6 @@ use super::{
 const DOUBT: Duration = Duration::from_secs(10);
 /// The shortest time for which a description is kept, whatever the server says.
 const SHORTEST: Duration = Duration::from_secs(60);
-/// For how long a description is kept whose server says nothing.
-const USUAL: Duration = Duration::from_secs(300);
 
 /// What a server speaks.
 #[derive(Clone)]
@@ -200,7 +198,8 @@ impl Known {
         let verdict = match found {
             Some(description) => {
                 server.works();
-                let keep = description.until.map_or(USUAL, |until| until.saturating_duration_since(now));
+                let usual = server.settings.description;
+                let keep = description.until.map_or(usual, |until| until.saturating_duration_since(now));
                 self.until = None;
                 Verdict::Modern(Arc::new(Modern {
                     description: Arc::new(description),

@@ -22,9 +22,6 @@ use super::{
     spare::{Greeted, Spares},
 };
 
-/// How long a server counts as legacy before it is probed again at its next start.
-const LEGACY_FOR: Duration = Duration::from_secs(3600);
-
 /// Starts servers to talk to over a pipe.
 pub(crate) trait Launch: Send + Sync + 'static {
     /// Starts one. Waits, or fails at once, where the last ones ended too soon; waits a moment where as many run as may.
@@ -291,7 +288,7 @@ impl<L: Launch> Opener<L> {
         let mut wire = self.wire().await.map_err(Start::Failed)?;
         let patience = match (self.settings.era, self.state().verdict) {
             (EraChoice::Legacy, _) => None,
-            (EraChoice::Auto, Verdict::Legacy(since)) if since.elapsed() < LEGACY_FOR => None,
+            (EraChoice::Auto, Verdict::Legacy(since)) if since.elapsed() < self.settings.legacy_verdict => None,
             (EraChoice::Modern, _) | (EraChoice::Auto, Verdict::Modern) => Some(self.settings.start_timeout),
             (EraChoice::Auto, _) => Some(self.settings.probe_timeout),
         };
@@ -321,7 +318,9 @@ impl<L: Launch> Opener<L> {
             state.health = Health::Up;
             state.verdict = match (agreed.revision.is_modern(), state.verdict) {
                 (true, _) => Verdict::Modern,
-                (false, Verdict::Legacy(since)) if since.elapsed() < LEGACY_FOR => Verdict::Legacy(since),
+                (false, Verdict::Legacy(since)) if since.elapsed() < self.settings.legacy_verdict => {
+                    Verdict::Legacy(since)
+                }
                 (false, _) => Verdict::Legacy(Instant::now()),
             };
         }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use rialto::downstream::Settings;
+use rialto::Limits;
 use tokio::time::Instant;
 
 use super::kit::{App, bearer, call, head};
@@ -17,7 +17,7 @@ fn framed(key: &str, framing: &str) -> String {
 
 #[tokio::test]
 async fn sec_052_bodies_are_bounded_behind_the_key_and_unread_before_it() {
-    let app = App::with(Settings { body_limit: 4096, ..Settings::default() }, |builder| builder).await;
+    let app = App::with(Limits { body: 4096, ..Limits::default() }.into(), |builder| builder).await;
     let key = bearer(&app.alice);
     // By its length, before any of it is sent.
     assert_eq!(app.send(framed(&key, "content-length: 4097\r\n")).await.status, 413);
@@ -42,7 +42,7 @@ async fn sec_052_bodies_are_bounded_behind_the_key_and_unread_before_it() {
 
 #[tokio::test]
 async fn sec_053_slow_bodies_have_an_end_behind_the_key_and_none_is_waited_for_before_it() {
-    let app = App::with(Settings { body_time: SHORT, ..Settings::default() }, |builder| builder).await;
+    let app = App::with(Limits { body_time: SHORT, ..Limits::default() }.into(), |builder| builder).await;
     let key = bearer(&app.alice);
     for framing in ["content-length: 100\r\n", "transfer-encoding: chunked\r\n"] {
         let mut client = app.connect().await;

@@ -1,8 +1,8 @@
 //! Processes that are there and do nothing, and many callers before few processes.
 
 use rialto::{
+    Limits, ServerLimits,
     downstream::Settings,
-    hub::LifeLimits,
     mount::{Share, Single},
 };
 use rustix::process::Signal;
@@ -33,8 +33,8 @@ fn called(name: &str) -> Sent {
 async fn calls_of_a_process_that_hangs_end_by_their_own_time() {
     let record = tempfile::NamedTempFile::new().expect("a file").into_temp_path();
     let connector = connector(&["--record", record.to_str().expect("text")]);
-    let life = LifeLimits { silent: Duration::from_millis(500), ..LifeLimits::default() };
-    let gateway = gateway(connector, Settings { life, ..Settings::default() }).await;
+    let limits = ServerLimits { silence: Duration::from_millis(500), ..ServerLimits::default() };
+    let gateway = gateway(connector, Limits::from(limits).into()).await;
     let response = called("pid").response(&gateway, 200).await;
     let pid = i32::try_from(value_of(&response).as_i64().expect("a pid")).expect("a pid");
 

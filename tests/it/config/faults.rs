@@ -101,7 +101,6 @@ fn settings_are_checked() {
         (r#""seal_keys": ["short"]"#, "shorter than 32 characters"),
         (r#""demo": true"#, "rialto.demo: the demo has a mount `docs`, and so has `mcpServers`"),
         (r#""demo": "yes""#, "rialto.demo: must be true or false, but is a string"),
-        (r#""reattach": "5""#, "rialto.reattach: not a duration that fits here"),
         (r#""metrics": "off""#, "rialto.metrics: must be true or false, but is a string"),
         (r#""policies": "none""#, "rialto.policies: unknown key\n  hint: valid here: `listen`, `hosts`"),
         (r#""mounts": {}"#, "rialto.mounts: unknown key"),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use rialto::{
+    Limits,
     config::{EraChoice, Kind},
     mount::Share,
 };
@@ -19,7 +20,7 @@ const JSON: &str = r#"{
   "rialto": {
     "listen": "127.0.0.1:9000", "hosts": ["gw.example"], "public_url": "https://gw.example",
     "seal_keys": ["${SEAL}"],
-    "reattach": "5s",
+    "limits": { "reattach": "5s", "parked": 2000, "body": "64MiB", "session_total": "7d" },
     "servers": {
       "docs": { "era": "legacy", "sessions": "per-request", "start_timeout": "5m", "forward_headers": ["X-Tenant"], "poll_lists": true },
       "My Files": { "sessions": "shared" },
@@ -38,7 +39,7 @@ rialto:
   hosts: [gw.example]
   public_url: https://gw.example
   seal_keys: ["${SEAL}"]
-  reattach: 5s
+  limits: { reattach: 5s, parked: 2000, body: 64MiB, session_total: 7d }
   servers:
     docs:
       era: legacy
@@ -65,7 +66,7 @@ listen = "127.0.0.1:9000"
 hosts = ["gw.example"]
 public_url = "https://gw.example"
 seal_keys = ["${SEAL}"]
-reattach = "5s"
+limits = { reattach = "5s", parked = 2_000, body = "64MiB", session_total = "7d" }
 
 [rialto.servers.docs]
 era = "legacy"
@@ -93,7 +94,14 @@ fn every_format_says_the_same() {
         assert_eq!(config.listen.to_string(), "127.0.0.1:9000");
         assert_eq!(config.hosts, ["gw.example".parse().unwrap()]);
         assert_eq!(config.public_url.unwrap().as_str(), "https://gw.example/");
-        assert_eq!(config.reattach, Duration::from_secs(5));
+        let limits = Limits {
+            reattach: Duration::from_secs(5),
+            parked: 2000,
+            body: 64 << 20,
+            session_total: Duration::from_secs(7 * 24 * 3600),
+            ..Limits::default()
+        };
+        assert_eq!(config.limits, limits);
         assert_eq!(config.seal_keys[0].expose(), b"0123456789abcdef0123456789abcdef");
 
         let [docs, files] = &config.servers[..] else {

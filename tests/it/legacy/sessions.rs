@@ -5,16 +5,9 @@ use std::{sync::Arc, time::Duration};
 use reqwest::StatusCode;
 use serde_json::json;
 
-use rialto::{
-    downstream::{SessionLimits, Sessions, Settings},
-    seal::Sealer,
-};
+use rialto::{Limits, downstream::Settings, seal::Sealer};
 
 use crate::legacy_support::{Client, Gateway, NEWEST, client::able};
-
-fn limited(limits: SessionLimits) -> Settings {
-    Settings { sessions: Arc::new(Sessions::new(limits)), ..Settings::default() }
-}
 
 async fn is_served(client: &Client) -> bool {
     let reply = client.ask(1, "ping", json!({})).await;
@@ -87,8 +80,8 @@ async fn a_session_that_is_left_alone_expires_unless_a_stream_is_open() {
 
 #[tokio::test]
 async fn sec_026_sessions_are_counted_before_anything_upstream_is_touched() {
-    let limits = SessionLimits { per_principal: 2, overall: 3, ..SessionLimits::default() };
-    let (gateway, mount) = Gateway::start_with(limited(limits)).await;
+    let limits = Limits { sessions_each: 2, sessions: 3, ..Limits::default() };
+    let (gateway, mount) = Gateway::start_with(limits.into()).await;
     let initialize = async |who: &str| gateway.client().named(who).initialize(NEWEST, able()).await;
     let first = initialize("alice").await;
     assert_eq!(initialize("alice").await.status, StatusCode::OK);
@@ -111,7 +104,7 @@ async fn sec_026_sessions_are_counted_before_anything_upstream_is_touched() {
 #[tokio::test]
 async fn sec_026_a_flood_of_sessions_stops_at_the_bound_and_is_swept_away() {
     let (gateway, mount) = Gateway::start().await;
-    let most = SessionLimits::default().per_principal;
+    let most = Limits::default().sessions_each;
     let flood = async |who: &str, count: usize| {
         let client = gateway.client().named(who);
         let mut begun = 0;

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use rialto::{config::EraChoice, hub::LifeLimits, mount::Share, seal::Sealer};
+use rialto::{config::EraChoice, mount::Share, seal::Sealer};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
 use crate::{

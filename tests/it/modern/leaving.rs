@@ -7,7 +7,7 @@ use std::{
 
 use futures_util::future::join_all;
 use rialto::{
-    downstream::{Held, HeldLimits, Settings},
+    Limits,
     hub::{Call, Life},
 };
 use serde_json::{Value, json};
@@ -94,10 +94,9 @@ async fn era_221_222_where_the_operator_wants_it_a_retry_may_come_again() {
             says(told(&answer))
         }
     }));
-    let limits = HeldLimits { reattach: Duration::from_secs(5), ..HeldLimits::default() };
-    let settings = Settings { held: Arc::new(Held::new(limits)), ..Settings::default() };
+    let limits = Limits { reattach: Duration::from_secs(5), ..Limits::default() };
     tokio::time::pause();
-    let gateway = Gateway::with(&[&mount], settings);
+    let gateway = Gateway::with(&[&mount], limits.into());
     let asked = call().response(&gateway, 200).await;
     let retry = call().retry(&asked, accept());
     let leave = async || {

@@ -3,11 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use rialto::{
-    Proxy,
+    Limits, Proxy, ServerLimits,
     app::problem::Kind,
     auth::Access,
     downstream::Settings,
-    hub::{Fault, GatewayFault, LifeLimits, Outcome, Principal, Reason},
+    hub::{Fault, GatewayFault, Outcome, Principal, Reason},
     jsonrpc::ErrorObject,
 };
 use serde_json::json;
@@ -161,7 +161,8 @@ async fn bodies_that_are_no_clear_json_are_a_400() {
 
 #[tokio::test]
 async fn sec_052_053_bodies_that_are_too_large_or_too_slow_are_refused_and_the_connection_ends() {
-    let settings = Settings { body_limit: 1000, body_time: Duration::from_millis(300), ..Settings::default() };
+    let limits = Limits { body: 1000, body_time: Duration::from_millis(300), ..Limits::default() };
+    let settings = Settings::from(limits);
     let app = App::serve(builder().settings(settings).mount("docs", echo()).build()).await;
     let large = json!({"text": "x".repeat(1000)}).to_string();
     let answer = app.post(ECHO, large.clone()).await;
@@ -277,10 +278,10 @@ async fn errors_of_servers_are_passed_on() {
 
 #[tokio::test]
 async fn a_server_that_says_nothing_is_a_504() {
-    let life = LifeLimits { silent: Duration::from_millis(200), total: Duration::from_secs(5) };
+    let limits =
+        ServerLimits { silence: Duration::from_millis(200), call: Duration::from_secs(5), ..ServerLimits::default() };
     let proxy = scripted(json!([tool("silent")]), |_| std::future::pending());
-    let app =
-        App::serve(builder().settings(Settings { life, ..Settings::default() }).mount("docs", proxy).build()).await;
+    let app = App::serve(builder().settings(Limits::from(limits).into()).mount("docs", proxy).build()).await;
     let problem = assert_problem(&app.post("/api/mounts/docs/tools/silent", "").await, Kind::UpstreamTimeout);
     assert_eq!(problem["retryable"], false);
 }

@@ -277,8 +277,8 @@ async fn era_243_a_question_that_is_lost_costs_its_call_and_nothing_else() {
         if call.name() == "asks" { std::future::pending().await } else { text("ran") }
     })
     .await;
-    let limits = LifeLimits { silent: Duration::from_millis(300), ..LifeLimits::default() };
-    let settings = Settings { life: limits, ..Settings::default() };
+    let limits = ServerLimits { silence: Duration::from_millis(300), ..ServerLimits::default() };
+    let settings = Settings::from(Limits::from(limits));
     let gateway = gateway_with(at(&server.scripted.url(), quick()), Share::Principal, settings).await;
     let error = tool("asks", json!({})).answering().error(&gateway, 200, -32603).await;
     assert_eq!(error["data"]["reason"], "timeout");

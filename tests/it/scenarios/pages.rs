@@ -12,7 +12,7 @@ fn wants(id: &str) -> Result<Value, Value> {
 }
 
 /// A server that wants a page visited before each of the first `times` attempts, and counts what it ran.
-async fn paid(times: usize) -> (Old, Arc<AtomicUsize>) {
+pub(super) async fn paid(times: usize) -> (Old, Arc<AtomicUsize>) {
     let (attempts, ran) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let runs = ran.clone();
     let server = Old::start(Like::default(), move |_| {

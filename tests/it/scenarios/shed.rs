@@ -3,11 +3,7 @@
 //! such status ends all that a client of the Python SDK before 2.0 is doing. Who has no session yet has nothing to lose, and
 //! gets a 503.
 
-use rialto::{
-    downstream::{HeldLimits, SessionLimits, Sessions},
-    hub::Fault,
-    seal::Sealer,
-};
+use rialto::{hub::Fault, seal::Sealer};
 
 use super::*;
 use crate::support::mount::{Scripted as Mount, says};
@@ -76,10 +72,9 @@ async fn p14_calls_beyond_the_bounds_of_a_session_and_of_a_mount_are_told_to_com
 
 #[tokio::test]
 async fn p14_subscriptions_beyond_the_bound_are_told_to_come_back() {
-    let limits = HeldLimits { listens_each: 1, listens_all: 2, ..HeldLimits::default() };
-    let held = Arc::new(rialto::downstream::Held::new(limits));
+    let limits = Limits { listens_each: 1, listens: 2, ..Limits::default() };
     let (mount, _opened) = Mount::plain().listening(|filter| filter);
-    let gateway = Gateway::with(&[&Arc::new(mount)], Settings { held, ..Settings::default() }).listen().await;
+    let gateway = Gateway::with(&[&Arc::new(mount)], limits.into()).listen().await;
     let listen = |who: &str| modern("subscriptions/listen", json!({"notifications": {}})).id("l").principal(who);
     let message = "too many subscriptions are open";
     let mut alice = listen("alice").open(&gateway).await;
@@ -100,11 +95,10 @@ async fn p14_subscriptions_beyond_the_bound_are_told_to_come_back() {
 
 #[tokio::test]
 async fn p14_sec_026_sessions_beyond_the_bound_cannot_begin_and_those_of_before_a_restart_wait() {
-    let settings = |per_principal| Settings {
+    let settings = |sessions_each| Settings {
         sealer: Arc::new(Sealer::new(&[[1; 32]]).unwrap()),
-        sessions: Arc::new(Sessions::new(SessionLimits { per_principal, ..SessionLimits::default() })),
         sessions_survive: true,
-        ..Settings::default()
+        ..Limits { sessions_each, ..Limits::default() }.into()
     };
     let mount = Arc::new(Mount::plain());
     let before = Gateway::with(&[&mount], settings(2)).listen().await;

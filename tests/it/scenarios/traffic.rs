@@ -195,9 +195,9 @@ async fn era_326_a_client_that_closes_its_stream_cancels_the_call() {
 
 #[tokio::test]
 async fn era_333_a_call_that_takes_too_long_is_cancelled_and_told() {
-    let settings = || Settings {
-        life: LifeLimits { silent: Duration::from_millis(300), ..LifeLimits::default() },
-        ..Settings::default()
+    let settings = || {
+        let limits = ServerLimits { silence: Duration::from_millis(300), ..ServerLimits::default() };
+        Settings::from(Limits::from(limits))
     };
     let old = Old::start(Like::default(), |_| std::future::pending()).await;
     let (new, mut closes) = endless().await;

@@ -7,6 +7,7 @@ use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
 use rialto::{
+    Limits, Proxy, Rialto,
     downstream::{Endpoint, Settings},
     hub::{Gather, Limit, Mount, Principal},
 };
@@ -97,8 +98,17 @@ impl Gateway {
 
     /// One mount, whatever it is, behind the layers that a gateway puts around it.
     pub(crate) fn around(mount: Arc<dyn Mount>, settings: Settings) -> Self {
-        let stack = Arc::new(Limit::new(Arc::new(Gather::new(mount))));
+        let stack = Arc::new(Limit::new(Arc::new(Gather::new(mount, 10))));
         let endpoints = Endpoints::new([stack], &settings);
+        Self { settings, endpoints, address: None, _serving: JoinSet::new() }
+    }
+
+    /// A proxy as the mount `docs` of an application with these limits.
+    pub(crate) fn of(proxy: Proxy, limits: Limits) -> Self {
+        let settings = Settings::from(limits);
+        let application = Rialto::builder().settings(settings.clone()).mount("docs", proxy).assemble();
+        let endpoint = application.gateway.entries()[0].endpoint().clone();
+        let endpoints = Endpoints(Arc::new(HashMap::from([("docs".to_owned(), endpoint)])));
         Self { settings, endpoints, address: None, _serving: JoinSet::new() }
     }
 

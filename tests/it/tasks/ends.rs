@@ -142,7 +142,7 @@ async fn a_result_that_does_not_come_is_asked_for_again() {
     server.deaf = 1;
     let (server, sealer) = (Arc::new(server), Arc::new(Sealer::random()));
     let single = Single::new("docs", Arc::new(server.over_lines()), Share::Principal, sealer.clone());
-    let mount = Arc::new(Limit::new(Gather::new(single)));
+    let mount = Arc::new(Limit::new(Gather::new(single, 10)));
     let gateway = Gateway::with(&[&mount], Settings { sealer, ..Settings::default() });
     let made = call("must").response(&gateway, 200).await;
     let id = made["result"]["taskId"].as_str().unwrap();

@@ -88,7 +88,7 @@ impl ClientHandler for Patient {
 async fn behind(connector: Arc<dyn Connector>) -> Gateway {
     let sealer = Arc::new(Sealer::random());
     let single = Single::new("docs", connector, Share::Principal, sealer.clone());
-    let mount = Arc::new(Limit::new(Gather::new(single)));
+    let mount = Arc::new(Limit::new(Gather::new(single, 10)));
     Gateway::over(&[mount], Settings { sealer, ..Settings::default() }).await
 }
 

@@ -8,8 +8,6 @@ use super::{Digest, Reply};
 
 /// How many answers are kept.
 const ANSWERS: usize = 8;
-/// How many bytes they may have together.
-const BYTES: usize = 1 << 20;
 
 /// The answers given to past generations.
 pub(super) struct Stored<O>(VecDeque<Entry<O>>);
@@ -29,13 +27,21 @@ impl<O> Default for Stored<O> {
 }
 
 impl<O: Clone> Stored<O> {
-    /// Keeps the answer that a generation's retry got. What is too large is not kept.
-    pub(super) fn keep(&mut self, generation: u32, digest: Digest, reply: Reply<O>, length: usize, until: Instant) {
-        if length > BYTES {
+    /// Keeps the answer that a generation's retry got, where all of them have no more than `room` bytes. What is too large is
+    /// not kept.
+    pub(super) fn keep(
+        &mut self,
+        (generation, digest): (u32, Digest),
+        reply: Reply<O>,
+        length: usize,
+        until: Instant,
+        room: usize,
+    ) {
+        if length > room {
             return;
         }
         self.0.push_back(Entry { generation, digest, reply, length, until });
-        while self.0.len() > ANSWERS || self.length() > BYTES {
+        while self.0.len() > ANSWERS || self.length() > room {
             self.0.pop_front();
         }
     }

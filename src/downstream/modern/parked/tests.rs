@@ -1,4 +1,7 @@
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use proptest::prelude::*;
 
@@ -8,6 +11,10 @@ use crate::{jsonrpc::Kind, protocol::method::question};
 mod generations;
 
 type Record = Parked<&'static str>;
+
+fn reattaching(reattach: Duration) -> Arc<Limits> {
+    Arc::new(Limits { reattach, ..Limits::default() })
+}
 
 fn capable() -> ClientCapabilities {
     ClientCapabilities::new(Raw::constant(r#"{"elicitation":{},"roots":{}}"#).to_object().unwrap())
@@ -56,7 +63,7 @@ fn play(script: &[(u64, Event<&'static str>, &[&str])]) {
 /// The same where a retry may come again within `window`.
 fn play_with(window: Duration, script: &[(u64, Event<&'static str>, &[&str])]) {
     let mut now = Instant::now();
-    let mut record = Record::new(now, 0, capable(), window);
+    let mut record = Record::new(now, 0, capable(), reattaching(window));
     for (n, (after, event, expected)) in script.iter().enumerate() {
         now += Duration::from_millis(*after);
         assert_eq!(told(&record.on(event.clone(), now)), *expected, "step {n}: {event:?}");
@@ -110,7 +117,7 @@ fn era_210_211_212_213_answers_that_come_twice() {
 #[test]
 fn so_many_wishes_of_a_server_are_remembered_and_no_more() {
     let now = Instant::now();
-    let mut record = Record::new(now, 0, capable(), Duration::ZERO);
+    let mut record = Record::new(now, 0, capable(), Arc::default());
     let mut key_of = |serial: u64, wish: String| {
         record.on(Event::Asked(serial, Question { key: Some(wish), ..form() }), now);
         let key = record.open[0].key.clone();
@@ -123,7 +130,7 @@ fn so_many_wishes_of_a_server_are_remembered_and_no_more() {
         assert_eq!(key, if serial < 256 { format!("wish {serial}") } else { ours });
         assert!(remembered <= 256);
     }
-    let mut record = Record::new(now, 0, capable(), Duration::ZERO);
+    let mut record = Record::new(now, 0, capable(), Arc::default());
     for wish in ["i1", "i", "", "same", "same"] {
         record.on(Event::Asked(0, Question { key: Some(wish.to_owned()), ..form() }), now);
     }
@@ -155,7 +162,7 @@ fn era_214_215_216_234_the_ways_a_wait_ends() {
         let mut script: Vec<_> = asked.to_vec();
         script.extend_from_slice(rest);
         let mut now = Instant::now();
-        let mut record = Record::new(now, 0, capable(), Duration::ZERO);
+        let mut record = Record::new(now, 0, capable(), Arc::default());
         for (after, event, expected) in script {
             now += Duration::from_millis(after);
             assert_eq!(told(&record.on(event.clone(), now)), expected, "{event:?}");
@@ -343,7 +350,7 @@ proptest! {
     ) {
         let mut now = Instant::now();
         let begun = now;
-        let mut record = Record::new(now, 0, capable(), Duration::from_secs(window));
+        let mut record = Record::new(now, 0, capable(), reattaching(Duration::from_secs(window)));
         let mut watch = Watch { waiting: HashSet::from([0]), ..Watch::default() };
         let (mut serial, mut waiter) = (0, 0);
         for step in steps {
@@ -403,7 +410,7 @@ proptest! {
             let actions = record.on(event, now);
             watch.see(&actions, replayed);
             prop_assert!(record.open.len() <= QUESTIONS);
-            prop_assert!(record.deadline() <= begun.max(now) + TOTAL, "there is always a time at which it ends");
+            prop_assert!(record.deadline() <= begun.max(now) + Limits::default().parked_total, "there is always a time at which it ends");
             prop_assert!(watch.ended || record.open.len() == watch.open.len(), "the same questions are open");
         }
         // Left alone, every call comes to an end, and by then everybody has an answer.
@@ -427,12 +434,12 @@ proptest! {
 #[test]
 fn the_answers_kept_are_objects() {
     // An answer reaches the server as the client wrote it.
-    let mut record = Record::new(Instant::now(), 0, capable(), Duration::ZERO);
+    let mut record = Record::new(Instant::now(), 0, capable(), Arc::default());
     let now = Instant::now();
     record.on(Event::Asked(1, form()), now);
-    record.on(Event::Tick, now + COALESCE);
+    record.on(Event::Tick, now + Limits::default().gather);
     let given = r#"{"i1":{"action":"accept","content":{"n":1.0},"x":[]}}"#;
-    let actions = record.on(retry(1, 1, given), now + COALESCE);
+    let actions = record.on(retry(1, 1, given), now + Limits::default().gather);
     let Some(Action::Answer(1, answer)) = actions.get(1) else { panic!("{actions:?}") };
     assert_eq!(answer.to_raw().as_bytes(), br#"{"action":"accept","content":{"n":1.0},"x":[]}"#);
     assert_eq!(answer.to_raw().kind(), Kind::Object);

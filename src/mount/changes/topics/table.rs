@@ -20,8 +20,6 @@ use super::{
 
 /// How many resources may stay subscribed to that nobody wants any more.
 pub(super) const LINGERING: usize = 1000;
-/// For how long they do: clients come back.
-const LINGER: Duration = Duration::from_secs(30);
 
 #[derive(Default)]
 pub(super) struct Table {
@@ -33,6 +31,8 @@ pub(super) struct Table {
     given_up: HashSet<Arc<str>>,
     pub(super) next: u64,
     pub(super) is_kept: bool,
+    /// How long a resource stays subscribed to that nobody wants any more: clients come back.
+    linger: Duration,
 }
 
 pub(super) struct Topic {
@@ -97,6 +97,11 @@ pub(super) enum End {
 }
 
 impl Table {
+    /// Nothing is held yet. What nobody wants any more stays subscribed to for `linger`.
+    pub(super) fn new(linger: Duration) -> Self {
+        Self { linger, ..Self::default() }
+    }
+
     /// Forgets what nobody holds any more, for the session is over.
     pub(super) fn forget_unheld(&mut self) {
         self.topics.retain(|_, topic| topic.until.is_none());
@@ -136,7 +141,7 @@ impl Table {
         }
         let now = Instant::now();
         let until = match end {
-            End::Lingers if self.lingering < LINGERING => now + LINGER,
+            End::Lingers if self.lingering < LINGERING => now + self.linger,
             End::Lingers | End::Now => now,
             End::Forgotten => {
                 self.topics.remove(uri);

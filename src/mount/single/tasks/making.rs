@@ -259,7 +259,7 @@ impl Inner {
         };
         let inner = self.clone();
         let work: BoxFuture<Result<End, Fault>> = Box::pin(async move {
-            match rounds(call, first, again).await? {
+            match rounds(call, first, again, inner.limits.rounds).await? {
                 Outcome::Complete(result) => Ok(End::Completed(result)),
                 Outcome::Task(created) => {
                     let hop = journey.hop();

@@ -90,8 +90,8 @@ async fn a_server_without_sessions_is_counted_and_warned_of_once() {
 async fn a_server_that_may_ask_where_nobody_hears_is_counted_and_warned_of_once() {
     let (written, _logging) = warnings();
     let server = legacy_server(Some("s-1"), || Reply::empty(405), |_| std::future::pending()).await;
-    let life = LifeLimits { silent: Duration::from_millis(100), total: Duration::from_secs(60) };
-    let settings = Settings { life, ..Settings::default() };
+    let limits = ServerLimits { silence: Duration::from_millis(100), ..ServerLimits::default() };
+    let settings = Settings::from(Limits::from(limits));
     let proxy = Proxy::to(server.url());
     let app = App::start(rialto::Rialto::builder().mount("docs", proxy).settings(settings).local()).await;
     let client = Client::connect(&app.mount("docs"), MODERN).await;

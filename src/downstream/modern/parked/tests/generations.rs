@@ -43,7 +43,7 @@ impl Model {
         let before = self.told.get(&(generation, digest));
         if self.over {
             "Stale"
-        } else if before.is_some_and(|(_, at)| now < *at + REPLAY) {
+        } else if before.is_some_and(|(_, at)| now < *at + Limits::default().repeat) {
             ""
         } else if generation == self.newest && generation > 0 && !(self.finished && self.is_told()) {
             match self.taken {
@@ -109,7 +109,7 @@ proptest! {
     ) {
         let mut now = Instant::now();
         let window = Duration::from_secs(window);
-        let mut record = Record::new(now, 0, capable(), window);
+        let mut record = Record::new(now, 0, capable(), reattaching(window));
         let mut model = Model {
             window, newest: 0, waiting: HashSet::from([0]), taken: None, told: HashMap::new(), open: HashMap::new(),
             finished: false, over: false,
