@@ -289,6 +289,13 @@ impl Proxy {
         self
     }
 
+    /// Pings a legacy server in a session in which nothing has gone on for a minute. Where it does not answer twice in a row, the
+    /// session is closed, and the next call opens another one. A ping is no use of a session: an idle one still ends.
+    pub fn ping_idle(mut self) -> Self {
+        self.terms.ping_idle = true;
+        self
+    }
+
     /// Says that what a legacy server lists and says about itself is the same for everybody: it is kept for everybody, here and
     /// by caches on the way to the clients. A modern server says so itself. Not where hooks, layers or the server show different things to different callers.
     pub fn public_lists(mut self) -> Self {

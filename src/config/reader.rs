@@ -1,6 +1,9 @@
 //! Typed access to the tree that collects faults instead of stopping at the first.
 
-use std::path::{Path, PathBuf};
+use std::{
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+};
 
 use super::Environment;
 use super::expand::{Text, expand};
@@ -78,6 +81,16 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// How many of something, of which there is at least one.
+    pub(super) fn count(&mut self, node: &Node, key: &Key, most: usize) -> Option<NonZeroUsize> {
+        let Value::Number(number) = node.value else { return self.mismatch(node, key, "a whole number") };
+        let count = usize::try_from(number).ok().filter(|number| *number <= most).and_then(NonZeroUsize::new);
+        if count.is_none() {
+            self.fault(node.at, key, "not a number that fits here").hint(format!("write one from 1 to {most}"));
+        }
+        count
+    }
+
     /// A string with its references expanded.
     pub(super) fn text(&mut self, node: &Node, key: &Key) -> Option<Text> {
         let raw = self.raw_text(node, key)?;
@@ -128,7 +141,7 @@ impl<'a> Reader<'a> {
 
     fn mismatch<T>(&mut self, node: &Node, key: &Key, wanted: &str) -> Option<T> {
         let fault = self.fault(node.at, key, format!("must be {wanted}, but is {}", node.kind()));
-        if wanted == "a string" && matches!(node.value, Value::Other(_) | Value::Bool(_)) {
+        if wanted == "a string" && matches!(node.value, Value::Other(_) | Value::Number(_) | Value::Bool(_)) {
             fault.hint("put it in quotes");
         }
         None

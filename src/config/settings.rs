@@ -19,9 +19,10 @@ use crate::protocol::{headers, meta};
 
 const KEYS: [&str; 10] =
     ["listen", "hosts", "public_url", "seal_keys", "auth", "reattach", "metrics", "demo", "servers", "routes"];
-const SERVER_KEYS: [&str; 10] = [
+const SERVER_KEYS: [&str; 12] = [
     "era",
     "sessions",
+    "max_sessions_per_scope",
     "affinity",
     "public_lists",
     "poll_lists",
@@ -30,6 +31,7 @@ const SERVER_KEYS: [&str; 10] = [
     "forward_headers",
     "start_timeout",
     "tasks",
+    "health",
 ];
 const TASK_KEYS: [&str; 3] = ["prefer", "drive_for_modern", "ttl"];
 
@@ -39,8 +41,14 @@ const ERAS: [(&str, EraChoice); 4] = [
     ("legacy", EraChoice::Legacy),
     ("match", EraChoice::Match),
 ];
-const SESSIONS: [(&str, Share); 3] =
-    [("principal", Share::Principal), ("shared", Share::Everybody), ("per-request", Share::Nobody)];
+const SESSIONS: [(&str, Share); 4] = [
+    ("principal", Share::Principal),
+    ("shared", Share::Everybody),
+    ("leased", Share::LEASED),
+    ("per-request", Share::Nobody),
+];
+/// How many sessions may be lent to those who declare the same.
+const MOST_LEASED: usize = 1000;
 
 pub(super) const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8000);
 const DEFAULT_START: Duration = Duration::from_secs(60);
@@ -209,6 +217,7 @@ struct ServerSettings {
 impl ServerSettings {
     fn read(reader: &mut Reader<'_>, node: &Node, key: &Key) -> Self {
         let mut settings = Self::default();
+        let mut at_most = None;
         let terms = &mut settings.terms;
         for entry in reader.map(node, key).unwrap_or_default() {
             let key = key.child(&entry.key);
@@ -218,6 +227,8 @@ impl ServerSettings {
                 "start_timeout" => settings.start_timeout = read_duration(reader, node, &key),
                 "trust_hints" => settings.trust_hints = reader.bool(node, &key).unwrap_or_default(),
                 "sessions" => terms.share = reader.choice(node, &key, &SESSIONS).unwrap_or_default(),
+                "max_sessions_per_scope" => at_most = reader.count(node, &key, MOST_LEASED).map(|most| (most, entry.at, key)),
+                "health" => terms.ping_idle = read_health(reader, node, &key),
                 "affinity" => terms.affinity = read_affinity(reader, node, &key),
                 "public_lists" => terms.public_lists = reader.bool(node, &key).unwrap_or_default(),
                 "poll_lists" => terms.poll_lists = reader.bool(node, &key).unwrap_or_default(),
@@ -228,6 +239,14 @@ impl ServerSettings {
                 "tasks" => terms.tasking = read_tasks(reader, node, &key),
                 _ => unknown(reader, entry, &key, &SERVER_KEYS),
             }
+        }
+        match (at_most, &mut settings.terms.share) {
+            (Some((most, ..)), Share::Leased { at_most }) => *at_most = most,
+            (Some((_, at, key)), _) => {
+                let what = "only sessions that are lent to one caller at a time may be several for the same callers";
+                reader.fault(at, &key, what).hint("say `\"sessions\": \"leased\"` as well, or leave it out");
+            }
+            (None, _) => {}
         }
         if settings.terms.reissue_idempotent_tools && !settings.trust_hints {
             reader
@@ -262,6 +281,19 @@ fn read_tasks(reader: &mut Reader<'_>, node: &Node, key: &Key) -> Tasking {
         }
     }
     tasks
+}
+
+/// Whether servers are pinged in sessions in which nothing goes on.
+fn read_health(reader: &mut Reader<'_>, node: &Node, key: &Key) -> bool {
+    let mut pings = false;
+    for entry in reader.map(node, key).unwrap_or_default() {
+        let key = key.child(&entry.key);
+        match entry.key.as_str() {
+            "ping" => pings = reader.bool(&entry.node, &key).unwrap_or_default(),
+            _ => unknown(reader, entry, &key, &["ping"]),
+        }
+    }
+    pings
 }
 
 fn read_affinity(reader: &mut Reader<'_>, node: &Node, key: &Key) -> Option<Arc<str>> {

@@ -36,7 +36,9 @@ pub(super) enum Value {
     List(Vec<Node>),
     /// In the order of the file. After [`parse`] no key is there twice.
     Map(Vec<Entry>),
-    /// What no setting takes, by the name of its kind: a number, a date.
+    /// A whole number that is not negative.
+    Number(u64),
+    /// What no setting takes, by the name of its kind: any other number, a date.
     Other(&'static str),
 }
 
@@ -93,7 +95,7 @@ fn tidy(node: &mut Node, key: &Key, depth: usize, faults: &mut Vec<Fault>) -> Re
                 tidy(&mut entry.node, &key, depth + 1, faults)?;
             }
         }
-        Value::Null | Value::Bool(_) | Value::Text(_) | Value::Other(_) => {}
+        Value::Null | Value::Bool(_) | Value::Text(_) | Value::Number(_) | Value::Other(_) => {}
     }
     Ok(())
 }
@@ -132,6 +134,7 @@ impl Node {
             Value::Text(_) => "a string",
             Value::List(_) => "a list",
             Value::Map(_) => "a map",
+            Value::Number(_) => "a number",
             Value::Other(kind) => kind,
         }
     }

@@ -2,10 +2,12 @@
 
 use std::{
     collections::HashMap,
+    num::NonZeroUsize,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
+use futures_util::StreamExt;
 use tokio::time::Instant;
 
 use crate::{
@@ -14,12 +16,20 @@ use crate::{
     upstream::{Connector, Opening, Session, Sharing},
 };
 
-use super::beside::Beside;
+use super::{
+    beside::{Beside, Lent},
+    terms::Terms,
+};
 
+mod lease;
 mod room;
+mod watched;
 
+use lease::Desks;
+pub(super) use lease::Lease;
 use room::Room;
 pub(super) use room::Seat;
+use watched::{Pulse, Watched};
 
 /// How long a session that nobody uses stays open, unless it is a client's own.
 const IDLE: Duration = Duration::from_secs(600);
@@ -27,6 +37,8 @@ const IDLE: Duration = Duration::from_secs(600);
 const ATTEMPTS: usize = 3;
 /// How often idle sessions are looked for.
 const SWEEP: Duration = Duration::from_secs(30);
+/// How many servers are pinged at a time.
+const PINGS: usize = 32;
 
 /// Who shares the upstream sessions of a server that needs them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,8 +48,29 @@ pub enum Share {
     Principal,
     /// Everybody. Nobody can be asked anything then: a question could not be told whose it is.
     Everybody,
+    /// Everybody whose clients declare the same capabilities, one at a time: a call in which the server may ask something has
+    /// a session for itself until it ends, and others wait for their turn. Lists, subscriptions and the like pass meanwhile,
+    /// and so do the calls of clients that cannot be asked anything, which share a session as with [`Share::Everybody`].
+    ///
+    /// Where a call leaves something behind in its session that could reach the next, that session is closed: after a call
+    /// that the server did not answer, for one, or when the server was told somebody's roots.
+    Leased {
+        /// How many sessions there may be for those who declare the same. With more than one, that many calls run at once, in
+        /// a session each.
+        at_most: NonZeroUsize,
+    },
     /// Nobody: each request of a modern client has a session of its own. A legacy client keeps its own.
     Nobody,
+}
+
+impl Share {
+    /// One session for all who declare the same, lent to one of them at a time.
+    pub const LEASED: Self = Self::Leased { at_most: NonZeroUsize::MIN };
+
+    /// Whether principals share sessions.
+    pub(super) fn is_everybodys(self) -> bool {
+        matches!(self, Self::Everybody | Self::Leased { .. })
+    }
 }
 
 /// What a session may be shared by.
@@ -51,6 +84,8 @@ pub(super) struct Key {
     fingerprint: Option<Arc<str>>,
     /// The revision of a client's own legacy session, which the server is greeted with.
     revision: Option<Revision>,
+    /// Which of those it is that are lent to the same callers.
+    number: usize,
 }
 
 impl Key {
@@ -61,15 +96,33 @@ impl Key {
             Sharing::Sessionless => !caller.scope.is_session(),
             Sharing::Scope | Sharing::ScopeAndCapabilities => false,
         };
-        if share == Share::Everybody || is_everybodys {
-            return Self { scope: 0, credentials, fingerprint: None, revision: None };
+        if share.is_everybodys() || is_everybodys {
+            // Where somebody can be asked, the session declares what they can do and no more.
+            let is_lent = !is_everybodys && matches!(share, Share::Leased { .. }) && caller.capabilities.can_be_asked();
+            let fingerprint = is_lent.then(|| caller.fingerprint.clone());
+            return Self { scope: 0, credentials, fingerprint, revision: None, number: 0 };
         }
         let (scope, fingerprint) = match sharing {
             Sharing::Scope => (caller.scope.id(), None),
             _ => (caller.scope.id(), Some(caller.fingerprint.clone())),
         };
         let own = caller.scope.is_session() && caller.revision.era() == Era::Legacy;
-        Self { scope, credentials, fingerprint, revision: own.then_some(caller.revision) }
+        Self { scope, credentials, fingerprint, revision: own.then_some(caller.revision), number: 0 }
+    }
+
+    /// Another one of those that are lent to the same callers.
+    pub(super) fn numbered(&self, number: usize) -> Self {
+        Self { number, ..self.clone() }
+    }
+
+    /// Whether it is one more than the first of those.
+    pub(super) fn is_further(&self) -> bool {
+        self.number > 0
+    }
+
+    /// Whether it is lent to one of those who share it at a time.
+    fn is_lent(&self) -> bool {
+        self.is_everybodys() && self.fingerprint.is_some()
     }
 
     /// Whether everybody shares it.
@@ -79,7 +132,7 @@ impl Key {
 
     /// Whether it is the one session of all who send nothing along.
     fn is_of_all(&self) -> bool {
-        self.is_everybodys() && self.credentials.is_empty()
+        self.is_everybodys() && self.credentials.is_empty() && self.fingerprint.is_none()
     }
 
     /// Whether it is the session of one legacy client alone.
@@ -100,6 +153,8 @@ struct Slot {
     /// the same, and it is on the account of the first of them.
     owner: Option<Principal>,
     session: Mutex<Option<Opened>>,
+    /// What is known of that session, where it is watched.
+    pulse: Mutex<Option<Arc<Pulse>>>,
     /// Held while the session is opened, so that it is opened once.
     opening: tokio::sync::Mutex<()>,
     used: Mutex<Instant>,
@@ -112,6 +167,20 @@ impl Slot {
         let session = lock(&self.session).clone().filter(|s| s.session.is_open())?;
         *lock(&self.used) = Instant::now();
         Some(session)
+    }
+
+    /// Lets go of a session that is of no use any more, unless there is another one by now.
+    fn forget(&self, session: &Arc<dyn Session>) {
+        // Dropped after the lock: closing a session takes locks of its own.
+        let _forgotten = {
+            let mut kept = lock(&self.session);
+            kept.take_if(|kept| std::ptr::addr_eq(Arc::as_ptr(&kept.session), Arc::as_ptr(session)))
+        };
+    }
+
+    /// Takes out a session that cannot be used any more.
+    fn lost(&self) -> Option<Opened> {
+        lock(&self.session).take_if(|kept| !kept.session.is_open())
     }
 
     fn is_of(&self, principal: &Principal) -> bool {
@@ -134,15 +203,19 @@ impl Slot {
 pub(super) struct Pool {
     connector: Arc<dyn Connector>,
     share: Share,
+    /// Whether servers are pinged in whose sessions nothing goes on.
+    pings: bool,
     room: Room,
+    desks: Desks,
     slots: Arc<Mutex<HashMap<Key, Arc<Slot>>>>,
     sweeping: Mutex<bool>,
 }
 
 impl Pool {
-    pub(super) fn new(connector: Arc<dyn Connector>, share: Share) -> Self {
+    pub(super) fn new(connector: Arc<dyn Connector>, terms: &Terms) -> Self {
         let room = Room::new(connector.name(), connector.most_sessions());
-        Self { connector, share, room, slots: Arc::default(), sweeping: Mutex::new(false) }
+        let (share, pings, desks) = (terms.share, terms.ping_idle, Desks::new(connector.name()));
+        Self { connector, share, pings, room, desks, slots: Arc::default(), sweeping: Mutex::new(false) }
     }
 
     /// The server as this caller reaches it.
@@ -157,8 +230,12 @@ impl Pool {
 
     /// The session of this caller, where it is open already.
     pub(super) fn ready(&self, caller: &Caller) -> Option<Opened> {
-        let key = self.key(caller)?;
-        let slot = lock(&self.slots).get(&key)?.clone();
+        self.ready_at(&self.key(caller)?)
+    }
+
+    /// The session that is found by `key`, where it is open.
+    pub(super) fn ready_at(&self, key: &Key) -> Option<Opened> {
+        let slot = lock(&self.slots).get(key)?.clone();
         slot.ready()
     }
 
@@ -184,7 +261,7 @@ impl Pool {
                 return self.open_alone(caller, outside(None)).await;
             }
             let outside = outside(Some(&key));
-            if let Some(opened) = self.open(caller, key, outside).await? {
+            if let Some(opened) = self.open(caller, &key, outside).await? {
                 return Ok(opened);
             }
         }
@@ -198,24 +275,35 @@ impl Pool {
             let mut ended = Vec::new();
             self.room.alone(&mut lock(&self.slots), caller, &mut ended)?
         };
-        let beside = Beside::of(caller, false, Some(seat));
+        let beside = Beside::of(caller, false, None, Some(seat));
         let outside = beside.around(outside);
-        let opening = Opening { caller: caller.clone(), outside, alone: true };
+        let opening = Opening { caller: caller.clone(), outside, alone: true, lent: false };
         let session = self.connector(caller).open(opening).await?;
         Ok(Opened { session, beside })
     }
 
     /// Opens a session that is found by `key`. `None` when it turned out that fewer may share it than was thought.
-    async fn open(&self, caller: &Arc<Caller>, key: Key, outside: Arc<dyn Peer>) -> Result<Option<Opened>, Fault> {
-        let beside = Beside::of(caller, key.is_everybodys(), None);
-        let slot = self.slot(&key, caller)?;
+    async fn open(&self, caller: &Arc<Caller>, key: &Key, outside: Arc<dyn Peer>) -> Result<Option<Opened>, Fault> {
+        let slot = self.slot(key, caller)?;
+        if let Some(session) = slot.ready() {
+            return Ok(Some(session));
+        }
+        let lent = key.is_lent().then(|| Lent::new(key.number));
+        let beside = Beside::of(caller, key.is_everybodys(), lent.clone(), None);
         self.sweep();
         let (connector, outside, share) = (self.connector(caller), beside.around(outside), self.share);
+        let (key, pings) = (key.clone(), self.pings);
         // A stranger's scope is one request.
         let alone = caller.principal.is_anonymous() && !caller.scope.is_session();
         let asks = caller.clone();
         let caller = match key.is_everybodys() {
-            true => Caller::gateway(Principal::new("everybody")).sending(&caller.credentials),
+            true => {
+                let everybody = Caller::gateway(Principal::new("everybody")).sending(&caller.credentials);
+                match lent.is_some() {
+                    true => everybody.declaring(caller),
+                    false => everybody,
+                }
+            }
             false => caller.clone(),
         };
         // In a task of its own: a client that loses patience must not keep a slow server from ever coming up.
@@ -224,15 +312,26 @@ impl Pool {
             if let Some(session) = slot.ready() {
                 return Ok(Some(session));
             }
-            let session = connector.open(Opening { caller, outside, alone }).await?;
+            let session = connector.open(Opening { caller, outside, alone, lent: lent.is_some() }).await?;
+            let known = connector.known_sharing();
+            // What has no session needs none to be looked after.
+            let is_watched = lent.is_some() || pings && known != Some(Sharing::Sessionless);
+            let (session, pulse) = match is_watched && !session.revision().is_modern() {
+                true => {
+                    let (session, pulse) = Watched::new(session, lent);
+                    (session, Some(pulse))
+                }
+                false => (session, None),
+            };
             let opened = Opened { session, beside };
-            match connector.known_sharing().map(|sharing| Key::of(&asks, sharing, share)) {
+            match known.map(|sharing| Key::of(&asks, sharing, share).numbered(key.number)) {
                 // More may share it than was thought: it is of use for this once, and the next one is for them all.
                 Some(other) if other != key && !key.is_everybodys() => return Ok(Some(opened)),
                 Some(other) if other != key => return Ok(None),
-                None if key.is_everybodys() && share != Share::Everybody => return Ok(None),
+                None if key.is_everybodys() && !share.is_everybodys() => return Ok(None),
                 _ => {}
             }
+            *lock(&slot.pulse) = pulse;
             *lock(&slot.session) = Some(opened.clone());
             *lock(&slot.used) = Instant::now();
             Ok(Some(opened))
@@ -252,6 +351,7 @@ impl Pool {
         let slot = Arc::new(Slot {
             owner: (!key.is_of_all()).then(|| caller.principal.clone()),
             session: Mutex::default(),
+            pulse: Mutex::default(),
             opening: tokio::sync::Mutex::default(),
             used: Mutex::new(Instant::now()),
             own,
@@ -268,7 +368,8 @@ impl Pool {
         Ok(slot)
     }
 
-    /// Starts the task that closes idle sessions, once there is something to close. It ends with the pool.
+    /// Starts the task that closes idle sessions, and has the others looked after, once there is something to close. It ends
+    /// with the pool.
     fn sweep(&self) {
         let mut sweeping = lock(&self.sweeping);
         if *sweeping {
@@ -276,21 +377,44 @@ impl Pool {
         }
         *sweeping = true;
         let slots: Weak<Mutex<HashMap<Key, Arc<Slot>>>> = Arc::downgrade(&self.slots);
+        let server = self.pings.then(|| self.connector.name().clone());
         tokio::spawn(async move {
             loop {
                 tokio::time::sleep(SWEEP).await;
                 let Some(slots) = slots.upgrade() else { return };
-                let mut closed = Vec::new();
+                let (mut closed, mut lost, mut quiet) = (Vec::new(), Vec::new(), Vec::new());
                 lock(&slots).retain(|_, slot| {
+                    lost.extend(slot.lost());
                     let idle = !slot.own && slot.is_idle();
                     if idle {
                         closed.push(slot.clone());
+                    } else if server.is_some()
+                        && let Some(pulse) = lock(&slot.pulse).clone()
+                        && let Some(session) = pulse.due()
+                    {
+                        quiet.push((Arc::downgrade(slot), pulse, session));
                     }
                     !idle
                 });
+                if let Some(server) = server.clone().filter(|_| !quiet.is_empty()) {
+                    tokio::spawn(ping(server, quiet));
+                }
             }
         });
     }
+}
+
+/// Pings a server in sessions in which nothing goes on. Where it does not answer any more, the next call opens another one.
+async fn ping(server: Arc<str>, quiet: Vec<(Weak<Slot>, Arc<Pulse>, Arc<dyn Session>)>) {
+    let server = &server;
+    let pings = quiet.into_iter().map(|(slot, pulse, session)| async move {
+        if pulse.ping(session).await {
+            tracing::warn!(upstream = &**server, "the server does not answer pings in an idle session, which is closed");
+            // Dropped without the lock: closing a session takes locks of its own.
+            let _lost = slot.upgrade().and_then(|slot| slot.lost());
+        }
+    });
+    futures_util::stream::iter(pings).for_each_concurrent(PINGS, |ping| ping).await;
 }
 
 fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

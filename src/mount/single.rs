@@ -12,7 +12,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::{
     hub::{
         Answering, Attempt, BoxFuture, Call, Caller, Credentials, Description, Fault, Filter, Health, Life, Link,
-        Listening, Mount, Outcome, Principal, Reason,
+        Listening, Mount, Outcome, Peer, Principal, Reason,
     },
     jsonrpc::{Notification, Raw},
     protocol::{
@@ -48,7 +48,7 @@ use super::{
     changes::{Parties, topics::Topics, watch_lists},
     outside::Outside,
     pages::Snapshots,
-    pool::{Key, Opened, Pool, Share},
+    pool::{Key, Opened, Pool},
     tasks::{Handle, Kind, Tasks},
     terms::Terms,
 };
@@ -105,7 +105,7 @@ impl Single {
         let catalog = Arc::<Catalog>::default();
         let inner = Inner {
             name: name.into(),
-            pool: Pool::new(connector.clone(), terms.share),
+            pool: Pool::new(connector.clone(), &terms),
             terms,
             connector,
             parties: Parties::new(catalog.clone(), Caller::gateway(Principal::new("gateway"))),
@@ -227,7 +227,7 @@ impl Mount for Single {
         let Some(session) = ready.map(|opened| opened.session) else { return };
         let is_heard = match session.revision().is_modern() {
             true => may_mean_something,
-            false => self.inner.terms.share != Share::Everybody,
+            false => !self.inner.terms.share.is_everybodys(),
         };
         if is_heard {
             let plan = Plan::between(caller.revision, session.revision());
@@ -267,14 +267,16 @@ impl Inner {
 
     /// The same with what is kept beside it.
     async fn opened(&self, caller: &Arc<Caller>) -> Result<Opened, Fault> {
-        let outside = |key: Option<&Key>| {
-            let topics = self.topics(key, caller);
-            let tasks = (Arc::downgrade(&self.tasks), key.cloned());
-            Outside::of(caller, key.is_some_and(Key::is_own), &self.parties, topics, tasks)
-        };
-        let opened = self.pool.session(caller, outside).await?;
+        let opened = self.pool.session(caller, |key| self.outside(key, caller)).await?;
         self.catalog.speaks(opened.session.revision());
         Ok(opened)
+    }
+
+    /// Who hears what belongs to no call in a session that is opened for `caller`.
+    fn outside(&self, key: Option<&Key>, caller: &Caller) -> Arc<dyn Peer> {
+        let topics = self.topics(key, caller);
+        let tasks = (Arc::downgrade(&self.tasks), key.cloned());
+        Outside::of(caller, key.is_some_and(Key::is_own), &self.parties, topics, tasks)
     }
 
     fn view(&self, caller: &Arc<Caller>) -> Arc<View> {
@@ -329,14 +331,16 @@ impl Inner {
     }
 
     async fn forward(self: &Arc<Self>, call: &Call) -> Result<Outcome, Fault> {
-        let opened = self.opened(&call.caller).await?;
+        let (opened, lease) = self.opened_for(call).await?;
         if let Some(changes) = self.parties.known(&call.caller) {
             watch_lists::start(self, &changes, Some(&opened.session));
         }
         let ended = match self.forward_to(&opened, call).await {
             // The server speaks the other era by now and has run nothing: in that era the call is sent once more.
             Err(fault) if has_changed(&opened.session, &fault) && matches!(call.attempt, Attempt::First) => {
-                let opened = self.opened(&call.caller).await?;
+                // Before it waits for its turn in the next one.
+                drop(lease);
+                let (opened, _lease) = self.opened_for(call).await?;
                 self.forward_to(&opened, call).await
             }
             ended => ended,

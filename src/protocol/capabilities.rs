@@ -102,6 +102,12 @@ impl ClientCapabilities {
         self.object("roots").is_some_and(|r| r.get("listChanged").and_then(Raw::as_bool) == Some(true))
     }
 
+    /// Whether a server may ask the client anything.
+    #[must_use]
+    pub fn can_be_asked(&self) -> bool {
+        self.has_roots() || self.samples() || self.object("elicitation").is_some()
+    }
+
     /// The same client where nothing can be asked of it.
     #[must_use]
     pub fn unasked(&self) -> Self {

@@ -31,13 +31,18 @@ pub(super) fn parse(text: &str) -> Result<Node, Fault> {
     }
 }
 
+/// A number as it is written.
+fn number(text: &str) -> Value {
+    text.parse().map_or(Value::Other("a number"), Value::Number)
+}
+
 fn node(value: ast::Value<'_>, lines: &Lines<'_>) -> Node {
     Node {
         at: lines.position(value.start()),
         value: match value {
             ast::Value::NullKeyword(_) => Value::Null,
             ast::Value::BooleanLit(literal) => Value::Bool(literal.value),
-            ast::Value::NumberLit(_) => Value::Other("a number"),
+            ast::Value::NumberLit(literal) => number(literal.value),
             ast::Value::StringLit(literal) => Value::Text(literal.value.into_owned()),
             ast::Value::Array(array) => Value::List(array.elements.into_iter().map(|item| node(item, lines)).collect()),
             ast::Value::Object(object) => {

@@ -65,12 +65,12 @@ impl<'de> Visitor<'de> for RawVisitor {
         Ok(Raw(Value::Bool(truth)))
     }
 
-    fn visit_i64<E: Error>(self, _: i64) -> Result<Raw, E> {
-        Ok(Raw(Value::Other("a number")))
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Raw, E> {
+        Ok(Raw(u64::try_from(number).map_or(Value::Other("a number"), Value::Number)))
     }
 
-    fn visit_u64<E: Error>(self, _: u64) -> Result<Raw, E> {
-        Ok(Raw(Value::Other("a number")))
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Raw, E> {
+        Ok(Raw(Value::Number(number)))
     }
 
     fn visit_i128<E: Error>(self, _: i128) -> Result<Raw, E> {

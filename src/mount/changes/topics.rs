@@ -13,9 +13,9 @@ use futures_util::StreamExt;
 use tokio::{sync::Notify, time::Instant};
 
 use crate::{
-    hub::{Caller, Life, Principal, SilentPeer},
+    hub::{Caller, Principal},
     jsonrpc::{Raw, RawObject},
-    protocol::{ClientCapabilities, Method, ladder::Plan, method::notification},
+    protocol::{Method, ladder::Plan, method::notification},
     upstream::{Outgoing, Session},
 };
 
@@ -278,12 +278,5 @@ async fn each_of<T, F: Future<Output = ()>>(items: Vec<T>, work: impl Fn(T) -> F
 
 /// A request in the gateway's own words.
 fn worded(method: Method, uri: &str) -> Outgoing {
-    Outgoing {
-        method,
-        params: RawObject::from([("uri", Raw::from(uri))]),
-        headers: Vec::new(),
-        peer: Arc::new(SilentPeer),
-        capabilities: ClientCapabilities::default(),
-        life: Life::default(),
-    }
+    Outgoing::own(method, RawObject::from([("uri", Raw::from(uri))]))
 }

@@ -101,14 +101,14 @@ impl LineSession {
     pub(super) fn start(
         wire: Wire,
         agreed: Agreed,
-        (outside, declared): (Arc<dyn Peer>, RawObject),
+        (outside, declared, lent): (Arc<dyn Peer>, RawObject, bool),
         write_timeout: Duration,
         ended: impl FnOnce(&Ending) + Send + 'static,
     ) -> Arc<Self> {
         let tables = Arc::new(Tables {
             upstream: wire.upstream.clone(),
             modern: agreed.revision.is_modern(),
-            calls: Pending::default(),
+            calls: Pending::new(lent),
             listens: Pending::default(),
             lost: OnceLock::new(),
             over: CancellationToken::new(),

@@ -54,7 +54,7 @@ async fn a_clients_own_session_is_opened_as_the_client_opened_its_own() {
     let capabilities = json!({"elicitation": {}, "tasks": {"list": {}}, "experimental": {"y": {}, "x": {}}});
     let scope = Scope::session(Arc::new(SilentPeer));
     let caller = caller_in(scope, Revision::R2025_06_18, &capabilities);
-    let opening = Opening { caller, outside: Arc::new(SilentPeer), alone: false };
+    let opening = Opening { caller, outside: Arc::new(SilentPeer), alone: false, lent: false };
     let mut told = Value::Null;
     let (session, _server) = shake_hands(&connector, opening, &mut started, async |server| {
         let probe = server.expect("server/discover").await;
@@ -273,6 +273,7 @@ async fn calls_and_capabilities_of_others_do_not_matter_to_a_session_of_its_own(
         caller: caller_in(Scope::shared(Arc::new(SilentPeer)), Revision::R2026_07_28, &json!({})),
         outside: Arc::new(SilentPeer),
         alone: false,
+        lent: false,
     };
     let mut told = Value::Null;
     let shake = async |server: &mut Server| told = server.legacy().await;

@@ -49,6 +49,7 @@ async fn a_question_that_was_not_declared_is_refused_and_the_call_says_so() {
         caller: caller_in(Scope::shared(Arc::new(SilentPeer)), Revision::R2026_07_28, &json!({})),
         outside: Arc::new(SilentPeer),
         alone: false,
+        lent: false,
     };
     let (session, mut server) = shake_hands(&connector, opening, &mut started, async |server| {
         server.legacy().await;
