@@ -33,6 +33,7 @@ mod described;
 mod garbage;
 mod gathered;
 mod guessed;
+mod leases;
 mod legs;
 mod old;
 mod pages;

@@ -21,6 +21,7 @@ mod random;
 mod server;
 
 use std::{
+    num::NonZeroUsize,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -85,6 +86,8 @@ impl Rules {
         let share = match random.below(6) {
             0 => Share::Everybody,
             1 => Share::Nobody,
+            2 => Share::LEASED,
+            3 => Share::Leased { at_most: NonZeroUsize::MIN.saturating_add(1) },
             _ => Share::Principal,
         };
         Self {
@@ -100,7 +103,7 @@ impl Rules {
     }
 
     fn is_shared(&self) -> bool {
-        self.share == Share::Everybody
+        matches!(self.share, Share::Everybody | Share::Leased { .. })
     }
 }
 

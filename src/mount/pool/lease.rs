@@ -113,6 +113,19 @@ impl Pool {
     }
 }
 
+impl Pool {
+    /// The sessions beside the first that are lent to the same callers, as far as they are open.
+    pub(in crate::mount) fn further(&self, caller: &Caller) -> Vec<Opened> {
+        let Some(key) = self.key(caller).filter(Key::is_lent) else { return Vec::new() };
+        let slots: Vec<_> = {
+            let slots = lock(&self.slots);
+            let further = slots.iter().filter(|(other, _)| other.is_further() && other.numbered(0) == key);
+            further.map(|(_, slot)| slot.clone()).collect()
+        };
+        slots.iter().filter_map(|slot| slot.ready()).collect()
+    }
+}
+
 impl Desks {
     pub(super) fn new(server: &Arc<str>) -> Self {
         Self { server: server.clone(), desks: Mutex::default(), waiting: Arc::default() }

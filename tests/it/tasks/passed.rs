@@ -45,11 +45,16 @@ async fn a_client_and_a_server_of_2025_11_25_keep_their_words() {
     }
 }
 
+/// The ways in which several share a session.
+fn shared() -> impl Iterator<Item = (Over, Share)> {
+    TRANSPORTS.into_iter().flat_map(|over| [Share::Everybody, Share::LEASED].map(|share| (over, share)))
+}
+
 #[tokio::test]
 async fn era_355_sec_032_a_shared_session_lists_to_each_its_own() {
-    for over in TRANSPORTS {
+    for (over, share) in shared() {
         let (server, sealer) = (TaskServer::new(Speaks::Legacy), Arc::new(Sealer::random()));
-        let stage = Stage::with(server, over, Tasking::default(), Share::Everybody, sealer).await;
+        let stage = Stage::with(server, over, Tasking::default(), share, sealer).await;
         let (alice, bob) = (stage.legacy().await, stage.legacy_of(NEWEST, "bob").await);
         let mine = created(&alice, 1, "must", json!({})).await["taskId"].clone();
         let theirs = created(&bob, 1, "must", json!({})).await["taskId"].clone();
@@ -70,9 +75,9 @@ async fn era_355_sec_032_a_shared_session_lists_to_each_its_own() {
 
 #[tokio::test]
 async fn what_the_server_says_of_a_task_reaches_its_client_alone() {
-    for over in TRANSPORTS {
+    for (over, share) in shared() {
         let (server, sealer) = (TaskServer::new(Speaks::Legacy), Arc::new(Sealer::random()));
-        let stage = Stage::with(server, over, Tasking::default(), Share::Everybody, sealer).await;
+        let stage = Stage::with(server, over, Tasking::default(), share, sealer).await;
         let (alice, bob) = (stage.legacy().await, stage.legacy_of(NEWEST, "bob").await);
         let (mut mine, mut theirs) = (alice.get(None).await.events(), bob.get(None).await.events());
         let params = json!({"name": "must", "arguments": {}, "task": {}, "_meta": {"progressToken": "mine"}});

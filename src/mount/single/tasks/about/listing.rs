@@ -37,7 +37,13 @@ impl Inner {
         let opened = self.opened(&call.caller).await?;
         let tasks = match opened.session.revision().is_modern() {
             true => self.own_tasks(call, &opened).await,
-            false => self.servers_tasks(call, &opened.session).await?,
+            false => {
+                let mut tasks = self.servers_tasks(call, &opened.session).await?;
+                for further in self.pool.further(&call.caller) {
+                    tasks.extend(self.servers_tasks(call, &further.session).await?);
+                }
+                tasks
+            }
         };
         Ok(Outcome::Complete(RawObject::from([("tasks", Raw::array(&tasks))]).to_raw()))
     }
