@@ -227,7 +227,9 @@ impl ServerSettings {
                 "start_timeout" => settings.start_timeout = read_duration(reader, node, &key),
                 "trust_hints" => settings.trust_hints = reader.bool(node, &key).unwrap_or_default(),
                 "sessions" => terms.share = reader.choice(node, &key, &SESSIONS).unwrap_or_default(),
-                "max_sessions_per_scope" => at_most = reader.count(node, &key, MOST_LEASED).map(|most| (most, entry.at, key)),
+                "max_sessions_per_scope" => {
+                    at_most = reader.count(node, &key, MOST_LEASED).map(|most| (most, entry.at, key))
+                }
                 "health" => terms.ping_idle = read_health(reader, node, &key),
                 "affinity" => terms.affinity = read_affinity(reader, node, &key),
                 "public_lists" => terms.public_lists = reader.bool(node, &key).unwrap_or_default(),

@@ -293,10 +293,10 @@ mod tests {
     #[test]
     fn among_the_calls_of_several_principals_nothing_is_guessed() {
         const ELICIT: &str = "elicitation/create";
-        let declared = r#"{"elicitation":{}}"#.as_bytes();
-        let able = ClientCapabilities::new(Raw::parse(declared.into()).unwrap().to_object().unwrap());
-        let of_task = Raw::parse(r#"{"_meta":{"io.modelcontextprotocol/related-task":{"taskId":"t"}}}"#.as_bytes().into());
-        let of_task = of_task.unwrap().to_object();
+        let object = |text: &'static str| Raw::constant(text).to_object().unwrap();
+        let able = ClientCapabilities::new(object(r#"{"elicitation":{}}"#));
+        let of_task = object(r#"{"_meta":{"io.modelcontextprotocol/related-task":{"taskId":"t"}}}"#);
+        let of_task = Some(&of_task);
         let pending = Pending::new(true);
         let enter = |may_ask, task: Option<&str>| {
             pending.enter((may_ask, true), able.clone(), task.map(str::to_owned)).unwrap()
@@ -305,10 +305,10 @@ mod tests {
         let (_list, _inbox) = enter(false, None);
         let (holder, _inbox) = enter(true, None);
         assert_eq!(pending.attribute(ELICIT, None), Some(holder));
-        assert_eq!((pending.attribute(ELICIT, of_task.as_ref()), pending.only_hearing()), (None, None));
+        assert_eq!((pending.attribute(ELICIT, of_task), pending.only_hearing()), (None, None));
         let (wait, _inbox) = enter(true, Some("t"));
         assert_eq!(pending.attribute(ELICIT, None), None, "it may be of either");
-        assert_eq!(pending.attribute(ELICIT, of_task.as_ref()), Some(wait));
+        assert_eq!(pending.attribute(ELICIT, of_task), Some(wait));
         pending.leave(holder);
         assert_eq!(pending.attribute(ELICIT, None), None, "a task is asked about by its name");
         assert_eq!(pending.only_hearing(), None);

@@ -35,8 +35,9 @@ fn node(value: Spanned<DeValue<'_>>, lines: &Lines<'_>) -> Node {
         value: match value.into_inner() {
             DeValue::String(text) => Value::Text(text.into_owned()),
             DeValue::Boolean(truth) => Value::Bool(truth),
-            DeValue::Integer(number) => u64::from_str_radix(number.as_str(), number.radix())
-                .map_or(Value::Other("a number"), Value::Number),
+            DeValue::Integer(number) => {
+                u64::from_str_radix(number.as_str(), number.radix()).map_or(Value::Other("a number"), Value::Number)
+            }
             DeValue::Float(_) => Value::Other("a number"),
             DeValue::Datetime(_) => Value::Other("a date"),
             DeValue::Array(items) => Value::List(items.into_iter().map(|item| node(item, lines)).collect()),

@@ -253,6 +253,23 @@ impl Topics {
         .await;
     }
 
+    /// Gives up what is held in a session that is left: where it is not lost, others may use it on.
+    pub(super) fn quit(&self, session: Arc<dyn Session>) {
+        let held: Vec<_> = self.lock().topics.keys().cloned().collect();
+        if held.is_empty() {
+            return;
+        }
+        tokio::spawn(async move {
+            let session = &session;
+            each_of(held, |uri| async move {
+                // A session that is lost says so at once.
+                let given_up = session.call(worded(Method::ResourcesUnsubscribe, &uri));
+                let _ = tokio::time::timeout(PATIENCE, given_up).await;
+            })
+            .await;
+        });
+    }
+
     /// Ends every listener and takes what clients hold: the server does not speak as it did.
     pub(super) fn dissolve(&self) -> Vec<Left> {
         let mut table = self.lock();

@@ -16,7 +16,10 @@ use crate::{
     upstream::{Outgoing, Session},
 };
 
-use super::{super::beside::Lent, lock};
+use super::{
+    super::beside::{Lent, Running},
+    lock,
+};
 
 /// How long nothing has gone on in a session before its server is pinged.
 const QUIET: Duration = Duration::from_secs(60);
@@ -51,7 +54,7 @@ struct State {
 
 impl Watched {
     /// Watches a session, which may be lent.
-    pub(super) fn new(session: Arc<dyn Session>, lent: Option<Arc<Lent>>) -> (Arc<dyn Session>, Arc<Pulse>) {
+    pub(super) fn watch(session: Arc<dyn Session>, lent: Option<Arc<Lent>>) -> (Arc<dyn Session>, Arc<Pulse>) {
         let over = lent.as_ref().map(|lent| lent.over().clone()).unwrap_or_default();
         let state = Mutex::new(State { running: 0, since: Instant::now(), is_pinged: false, missed: 0 });
         let pulse = Arc::new(Pulse { session: Arc::downgrade(&session), over, state });
@@ -88,7 +91,7 @@ impl Session for Watched {
         Box::pin(async move {
             let ended = calling.await;
             if is_answered(&ended) {
-                running.into_iter().for_each(super::super::beside::Running::answered);
+                running.into_iter().for_each(Running::answered);
                 busy.answered();
             }
             ended

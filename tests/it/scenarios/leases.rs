@@ -77,7 +77,8 @@ async fn who_has_the_session_is_asked_and_the_next_one_waits() {
             let list = modern("tools/list", json!({})).principal("bob").answering().response(gateway, 200).await;
             assert_eq!(list["result"]["tools"][0]["name"], "t");
             for method in ["completion/complete", "server/discover"] {
-                let reference = json!({"ref": {"type": "ref/prompt", "name": "p"}, "argument": {"name": "a", "value": ""}});
+                let reference =
+                    json!({"ref": {"type": "ref/prompt", "name": "p"}, "argument": {"name": "a", "value": ""}});
                 modern(method, reference).principal("bob").answering().response(gateway, 200).await;
             }
             let plain = tool("t", json!({})).principal("carol").response(gateway, 200).await;
@@ -90,7 +91,8 @@ async fn who_has_the_session_is_asked_and_the_next_one_waits() {
         let done = answer(gateway, &bob, &his, name("Bob")).await;
         assert_eq!(said(&done), "s-1 \"Bob\"", "it is the same session");
         assert_eq!(server.sessions().len(), 2);
-        let declared: Vec<_> = server.scripted.seen().into_iter().filter(|seen| seen.method() == "initialize").collect();
+        let declared: Vec<_> =
+            server.scripted.seen().into_iter().filter(|seen| seen.method() == "initialize").collect();
         let declared: Vec<_> = declared.iter().map(|seen| seen.body["params"]["capabilities"].clone()).collect();
         assert_eq!(declared, [able(), json!({})]);
     }
@@ -103,7 +105,8 @@ async fn legacy_clients_take_turns_as_well() {
     let forms = json!({"elicitation": {}});
     let (alice, bob) = (legacy(gateway, LEGACY, forms.clone()).await, legacy(gateway, "2025-06-18", forms).await);
     let call = async |client: &Client, who: &'static str| {
-        let reply = client.ask(1, "tools/call", json!({"name": "asks", "arguments": {"who": who, "astray": true}})).await;
+        let reply =
+            client.ask(1, "tools/call", json!({"name": "asks", "arguments": {"who": who, "astray": true}})).await;
         let talk = converse(client, reply, |question| {
             assert_eq!(question["params"]["message"], who);
             Ok(name(who))
@@ -137,7 +140,8 @@ async fn further_sessions_are_opened_where_all_are_lent_and_no_more_than_allowed
         assert_eq!((server.calls().len(), server.scripted.count("initialize")), (2, 2));
         answer(gateway, bob, &his, name("Bob")).await
     });
-    let sessions: Vec<_> = server.calls().iter().map(|call| call.header("mcp-session-id").unwrap().to_owned()).collect();
+    let sessions: Vec<_> =
+        server.calls().iter().map(|call| call.header("mcp-session-id").unwrap().to_owned()).collect();
     let [first, second, ..] = &sessions[..] else { panic!("{sessions:?}") };
     let in_which = |done: Value| said(&done).split(' ').next().unwrap().to_owned();
     assert_eq!(in_which(done), *second);
@@ -309,8 +313,12 @@ async fn log_messages_and_levels_are_of_the_one_who_has_the_session() {
     let server = Old::start(Like::default(), |call: Arrived| async move {
         call.log("debug", "on its own stream").await;
         call.outside.say("notifications/message", json!({"level": "error", "data": "of nobody knows whom"})).await;
-        call.say("notifications/progress", json!({"progressToken": call.seen.body["params"]["_meta"]["progressToken"],
-            "progress": 1})).await;
+        call.say(
+            "notifications/progress",
+            json!({"progressToken": call.seen.body["params"]["_meta"]["progressToken"],
+            "progress": 1}),
+        )
+        .await;
         text("done")
     })
     .await;
@@ -325,9 +333,45 @@ async fn log_messages_and_levels_are_of_the_one_who_has_the_session() {
     assert_eq!(heard(call("alice").level("debug")).await, ["on its own stream", "progress"]);
     assert_eq!(heard(call("bob")).await, ["progress"]);
     assert_eq!(heard(call("carol").level("warning")).await, ["progress"]);
-    let levels: Vec<_> = server.scripted.seen().into_iter().filter(|seen| seen.method() == "logging/setLevel").collect();
+    let levels: Vec<_> =
+        server.scripted.seen().into_iter().filter(|seen| seen.method() == "logging/setLevel").collect();
     let levels: Vec<_> = levels.iter().map(|seen| seen.body["params"]["level"].as_str().unwrap().to_owned()).collect();
     assert_eq!(levels, ["debug", "info", "warning"]);
+}
+
+/// Whoever listens in a session that is closed hears of what changes in the next one.
+#[tokio::test]
+async fn subscriptions_move_on_when_a_session_is_not_lent_again() {
+    let capabilities = json!({"tools": {}, "resources": {"subscribe": true}});
+    let server = Old::start(Like { capabilities, ..Like::default() }, |call: Arrived| async move {
+        match (call.seen.method(), call.name()) {
+            ("tools/call", "hangs") => std::future::pending().await,
+            _ => Ok(json!({})),
+        }
+    })
+    .await;
+    let gateway = &leased(&server).await;
+    let listen = modern("subscriptions/listen", json!({"notifications": {"resourceSubscriptions": ["a:x"]}}));
+    let mut events = listen.principal("alice").answering().open(gateway).await;
+    let honoured = soon("an acknowledgement", events.next()).await.unwrap();
+    assert_eq!(honoured["params"]["notifications"]["resourceSubscriptions"], json!(["a:x"]));
+    let hangs = tool("hangs", json!({})).principal("bob").answering();
+    tokio::select! {
+        _ = hangs.send(gateway) => panic!("nobody answers it"),
+        () = until_calls(&server, 1) => {}
+    }
+    // What was missed meanwhile nobody knows; and then it goes on.
+    for _ in 0..2 {
+        let told = soon("an update", events.next()).await.unwrap();
+        assert_eq!(
+            (&told["method"], &told["params"]["uri"]),
+            (&json!("notifications/resources/updated"), &json!("a:x"))
+        );
+        crate::matrix::process::until("the end of the first", || async { server.sessions().len() == 1 }).await;
+        server.outside(&server.sessions()[0]).say("notifications/resources/updated", json!({"uri": "a:x"})).await;
+    }
+    assert_eq!(server.scripted.count("initialize"), 2);
+    assert_eq!((server.scripted.count("resources/subscribe"), server.scripted.count("resources/unsubscribe")), (2, 1));
 }
 
 /// A server without sessions can ask nobody, and needs none that is lent.

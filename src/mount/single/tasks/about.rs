@@ -77,13 +77,7 @@ impl Inner {
     }
 
     /// A hop for the call that made the task: what its result is shaped by.
-    async fn journey(
-        &self,
-        call: &Call,
-        handle: &Handle,
-        modern: bool,
-        place: Option<&Key>,
-    ) -> Result<Journey, Fault> {
+    async fn journey(&self, call: &Call, handle: &Handle, modern: bool, place: Option<&Key>) -> Result<Journey, Fault> {
         let Opened { session, beside } = match place.filter(|place| place.is_further()) {
             // The others know nothing of it.
             Some(place) => self.pool.ready_at(place).ok_or_else(not_found)?,

@@ -114,7 +114,8 @@ async fn a_session_in_which_a_call_runs_is_not_pinged() {
     let (connector, told) = piped();
     let (gateway, _) = behind(connector, Share::Principal, true);
     let own = gateway.clone();
-    let never = tokio::spawn(async move { tool("never", json!({})).capabilities(json!({"sampling": {}})).send(&own).await });
+    let never =
+        tokio::spawn(async move { tool("never", json!({})).capabilities(json!({"sampling": {}})).send(&own).await });
     after(400).await;
     assert!(told.pings.lock().unwrap().is_empty());
     never.abort();

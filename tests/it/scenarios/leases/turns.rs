@@ -22,9 +22,7 @@ pub(super) fn piped() -> (Arc<dyn Connector>, Told) {
                 let note = |what: String| told.lock().unwrap().push(format!("{number} {what}"));
                 server.initialize(LEGACY).await;
                 let mut asking = std::collections::HashMap::new();
-                let ask = |id: &Value| {
-                    json!({"jsonrpc": "2.0", "id": format!("q-{id}"), "method": ELICIT, "params": form("?")})
-                };
+                let ask = |id: &Value| json!({"jsonrpc": "2.0", "id": format!("q-{id}"), "method": ELICIT, "params": form("?")});
                 while let Some(message) = server.heard().await {
                     let id = message["id"].clone();
                     match message["method"].as_str() {
