@@ -283,7 +283,8 @@ impl Proxy {
         self
     }
 
-    /// Who shares the sessions that a server needs and a client lacks; the calls of one principal unless said.
+    /// Who shares the sessions that a server needs and a client lacks; the calls of one principal unless said. With
+    /// [`Share::LEASED`] everybody does, one at a time, so that each can be asked something.
     pub fn sessions(mut self, share: Share) -> Self {
         self.terms.share = share;
         self

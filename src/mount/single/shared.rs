@@ -10,7 +10,7 @@ use crate::{
 use super::{
     super::{
         beside::{Beside, Wish},
-        pool::{Key, Lease, Opened},
+        pool::{Key, Lease, Opened, Share},
         translate::Translated,
     },
     Inner,
@@ -43,10 +43,10 @@ impl Inner {
 
     /// Has the server log what the call wants to hear, for as long as what is returned is kept.
     pub(super) async fn wish(&self, call: &Call, Opened { session, beside }: &Opened) -> Option<Wish> {
-        if !session.description().offers(Family::Logging) {
+        let level = call.caller.log_level.as_ref().and_then(severity);
+        if level.is_none() && beside.lent.is_none() || !session.description().offers(Family::Logging) {
             return None;
         }
-        let level = call.caller.log_level.as_ref().and_then(severity);
         let tell = |level: &'static str| async move {
             let params = RawObject::from([("level", Raw::from(level))]);
             let _ = session.call(Outgoing::own(Method::SetLevel, params)).await;
@@ -64,7 +64,8 @@ impl Inner {
     /// The session that a call goes to. Where it is lent to one caller at a time who can be asked something in it, the call
     /// has it until what comes along is dropped.
     pub(super) async fn opened_for(&self, call: &Call) -> Result<(Opened, Option<Lease>), Fault> {
-        if may_be_asked(call)
+        if matches!(self.terms.share, Share::Leased { .. })
+            && may_be_asked(call)
             && let Some(lease) = self.pool.lease(&call.caller, |key| self.outside(key, &call.caller)).await?
         {
             let opened = lease.opened().clone();
