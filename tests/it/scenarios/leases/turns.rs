@@ -8,7 +8,7 @@ use super::*;
 type Told = Arc<Mutex<Vec<String>>>;
 
 /// A server of which every session is a conversation over a pipe. Its tool `asks` asks for a form and says what it was
-/// answered; `late` asks when it is cancelled; any other is answered at once.
+/// answered; `late` asks when it is cancelled; `logs` logs before and after its answer; any other is answered at once.
 pub(super) fn piped() -> (Arc<dyn Connector>, Told) {
     let (connector, mut started) = played(of_old());
     let told = Told::default();
@@ -37,6 +37,14 @@ pub(super) fn piped() -> (Arc<dyn Connector>, Told) {
                                     asking.insert(format!("q-{id}"), message.clone());
                                 }
                                 Some("late") => {}
+                                Some("logs") => {
+                                    let said = json!({"level": "error", "data": "whose?"});
+                                    let said =
+                                        json!({"jsonrpc": "2.0", "method": "notifications/message", "params": said});
+                                    server.send(said.clone()).await;
+                                    server.result(&message, text(number).unwrap()).await;
+                                    server.send(said).await;
+                                }
                                 _ => server.result(&message, text(number).unwrap()).await,
                             }
                         }
@@ -193,4 +201,18 @@ async fn a_session_that_is_not_lent_for_long_is_closed() {
     told.sort();
     assert_eq!(told, ["1 ended", "2 ended"]);
     assert_eq!(said(&sends(&gateway, call("t", "bob")).await.unwrap()), "3");
+}
+
+/// On one pipe nobody can say whose a log message is: what is left of one call must not be told the next.
+#[tokio::test(start_paused = true)]
+async fn log_messages_on_one_pipe_are_nobodys_where_several_share_it() {
+    for (share, heard) in [(Share::Principal, 1), (Share::LEASED, 0)] {
+        let (connector, _) = piped();
+        let gateway = behind(connector, share);
+        for who in ["alice", "bob"] {
+            let whole = call("logs", who).level("debug").send(&gateway).await;
+            said(&whole.response());
+            assert_eq!(whole.notifications().len(), heard, "{share:?} {who}: {:?}", whole.notifications());
+        }
+    }
 }
