@@ -3,6 +3,7 @@
 mod key;
 mod log;
 mod serve;
+mod stdio;
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
@@ -24,6 +25,14 @@ enum Command {
     Serve {
         /// The config file: an `mcpServers` file in JSON, YAML or TOML. Without it the demo is served.
         file: Option<PathBuf>,
+    },
+    /// Serve one client on standard input and output: for clients that start their servers themselves.
+    Stdio {
+        /// The config file, as for `serve`. Without it the demo is served.
+        file: Option<PathBuf>,
+        /// The mount that the client reaches, where the config has several servers.
+        #[arg(long, value_name = "NAME")]
+        mount: Option<String>,
     },
     /// Make a key for somebody to come in with, and the entry for the config file that lets them.
     Key {
@@ -62,6 +71,7 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match cli.command {
         Some(Command::Guardian) => rialto::upstream::child::guardian_main(),
         Some(Command::Key { principal }) => key::run(&principal),
+        Some(Command::Stdio { file, mount }) => serve::run_stdio(file, mount, cli.serve),
         Some(Command::Serve { file }) => serve::run(file, cli.serve),
         None => serve::run(None, cli.serve),
     }

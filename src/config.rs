@@ -93,6 +93,8 @@ pub struct Config {
     /// How long a modern client's retry whose stream was closed may come again and find its call running; zero unless the
     /// file says otherwise.
     pub reattach: Duration,
+    /// Whether legacy clients are served that ignore the session id they were given. They can be asked nothing.
+    pub tolerate_sessionless: bool,
     /// Whether calls and requests are counted.
     pub metrics: bool,
     /// Whether the demo is served beside the servers: see [`DEMO`].
@@ -190,6 +192,7 @@ impl Default for Config {
             seal_keys: Vec::new(),
             authentication: Authentication::Unsaid,
             reattach: Duration::ZERO,
+            tolerate_sessionless: true,
             metrics: true,
             demo: false,
             servers: Vec::new(),

@@ -5,13 +5,16 @@
 
 mod accept;
 mod body;
+mod connection;
 mod endpoint;
 mod forwarded;
 mod legacy;
 mod modern;
+mod outbox;
 mod reply;
 mod scopes;
 mod sse;
+mod way;
 
 pub(crate) use forwarded::named as forwarded_headers;
 pub(crate) use sse::KeptAlive;

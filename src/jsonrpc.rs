@@ -7,6 +7,7 @@
 mod encoded;
 mod error;
 mod id;
+pub(crate) mod lines;
 mod message;
 mod object;
 mod raw;

@@ -18,6 +18,6 @@ mod translate;
 
 pub use matching::Matching;
 pub use pool::Share;
-pub use single::{Holding, Single};
+pub use single::Single;
 pub use tasks::Tasking;
 pub use terms::Terms;

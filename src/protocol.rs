@@ -5,6 +5,7 @@ pub mod capabilities;
 pub mod headers;
 pub mod ladder;
 pub mod level;
+pub mod loss;
 pub mod meta;
 pub mod method;
 pub mod revision;
@@ -12,5 +13,6 @@ pub mod tasks;
 pub mod trace;
 
 pub use capabilities::{ClientCapabilities, Family};
+pub use loss::{Loss, Losses};
 pub use method::Method;
-pub use revision::{Era, Revision};
+pub use revision::{Era, Offer, Revision};

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use ::http::{HeaderName, HeaderValue};
 
 use crate::{
-    hub::{BoxFuture, Caller, Credentials, Description, Fault, Filter, Health, Life, Listening, Peer, SilentPeer},
+    hub::{
+        BoxFuture, Caller, Counts, Credentials, Description, Fault, Filter, Health, Life, Listening, Peer, SilentPeer,
+    },
     jsonrpc::{Notification, Raw, RawObject},
     protocol::{ClientCapabilities, Method, Revision},
 };
@@ -97,6 +99,8 @@ pub struct Opening {
     pub caller: Arc<Caller>,
     /// Who hears what belongs to no call, in the shape of the server's revision.
     pub outside: Arc<dyn Peer>,
+    /// Where it is counted what goes on in it outside every call.
+    pub counts: Arc<Counts>,
     /// Whether it is for one request alone, so that the next request will want another one of the same kind.
     pub alone: bool,
     /// Whether it is lent to one of several principals at a time: what a server asks beside every call's own stream is then
@@ -109,11 +113,17 @@ pub trait Session: Send + Sync {
     /// What the server speaks in it.
     fn revision(&self) -> Revision;
 
-    /// Who the server is and what it offers, as the server said it.
+    /// Who the server is and what it offers, as the server said it last.
     fn description(&self) -> Arc<Description>;
 
-    /// How long the description may be kept, in milliseconds, where the server said so.
-    fn description_ttl_ms(&self) -> Option<u64>;
+    /// The same as of now: a server whose word has grown old is asked again, though not more than once a minute. Where it does
+    /// not answer, what it said last goes on to hold.
+    ///
+    /// # Errors
+    /// When it turns out that the server speaks the other era by now; the session is over then.
+    fn describe(&self) -> BoxFuture<Result<Arc<Description>, Fault>> {
+        Box::pin(std::future::ready(Ok(self.description())))
+    }
 
     /// Whether `x-mcp-header` annotations bind us: a modern server over HTTP.
     fn mirrors_headers(&self) -> bool;

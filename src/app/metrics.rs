@@ -43,6 +43,8 @@ impl Scraped {
             name: entry.name().to_owned(),
             health: entry.mount().health(),
             sessions: sessions.get(entry.name()).copied().unwrap_or_default(),
+            holding: entry.mount().holding(),
+            counts: entry.mount().counts().cloned(),
         });
         Gauges {
             mounts: mounts.collect(),

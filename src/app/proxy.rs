@@ -412,12 +412,16 @@ impl Proxy {
 
     /// The mount that it becomes under `name`.
     pub(super) fn into_mounted(
-        self,
+        mut self,
         name: &str,
         unidentified: Unidentified,
         sealer: &Arc<Sealer>,
         process: &Process,
     ) -> Mounted {
+        // What is set for everybody stands in the place of what a client sends, and tells nobody apart.
+        if let Target::Http { headers, .. } = &self.target {
+            self.terms.forward_headers.retain(|name| headers.iter().all(|(own, _)| own != name));
+        }
         let layers = self.layers.into_iter().map(|layer| layer(name.into())).collect();
         let single =
             |era| Single::new(name, self.target.connector(name, era, process), self.terms.clone(), sealer.clone());

@@ -1,4 +1,4 @@
-//! `rialto serve`: the gateway, from a config file or as the demo.
+//! `rialto serve` and `rialto stdio`: the gateway, from a config file or as the demo.
 
 use std::{
     fmt,
@@ -22,9 +22,9 @@ use rialto::{
     seal::Sealer,
     upstream::child::Guardian,
 };
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{ServeArgs, log};
+use super::{ServeArgs, log, stdio::Stdio};
 
 /// How long children get to end once nothing is served any more.
 const CHILDREN: Duration = Duration::from_secs(6);
@@ -40,19 +40,28 @@ const FAREWELLS: Duration = Duration::from_secs(3);
 const BAD_CONFIG: u8 = 78;
 
 /// Why nothing is served, and the exit code that says so.
-struct Failure {
+pub(super) struct Failure {
     code: u8,
     message: String,
 }
 
 impl Failure {
-    fn new(code: u8, message: impl fmt::Display) -> Self {
+    pub(super) fn new(code: u8, message: impl fmt::Display) -> Self {
         Self { code, message: message.to_string() }
     }
 }
 
 pub(super) fn run(file: Option<PathBuf>, args: ServeArgs) -> ExitCode {
-    match start(file.as_deref(), &args) {
+    exit(start(file.as_deref(), &args, None))
+}
+
+/// The same for one client on standard input and output.
+pub(super) fn run_stdio(file: Option<PathBuf>, mount: Option<String>, args: ServeArgs) -> ExitCode {
+    exit(start(file.as_deref(), &args, Some(Stdio { mount })))
+}
+
+fn exit(served: Result<(), Failure>) -> ExitCode {
+    match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             let _ = writeln!(std::io::stderr(), "{}", failure.message.trim_end());
@@ -61,7 +70,7 @@ pub(super) fn run(file: Option<PathBuf>, args: ServeArgs) -> ExitCode {
     }
 }
 
-fn start(file: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> {
+fn start(file: Option<&Path>, args: &ServeArgs, stdio: Option<Stdio>) -> Result<(), Failure> {
     log::start(&args.log).map_err(|e| Failure::new(64, format!("error: `--log {}`: {e}", args.log)))?;
     let mut config = match file {
         Some(file) => {
@@ -69,7 +78,7 @@ fn start(file: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> {
         }
         None => Config::default(),
     };
-    if let Some(listen) = &args.listen {
+    if let Some(listen) = args.listen.as_ref().filter(|_| stdio.is_none()) {
         config
             .listen_on(listen)
             .map_err(|e| Failure::new(64, format!("error: `--listen {listen}`: {e}{}", demo_hint(file, &e))))?;
@@ -84,7 +93,7 @@ fn start(file: Option<&Path>, args: &ServeArgs) -> Result<(), Failure> {
         runtime.worker_threads(threads.into());
     }
     let runtime = runtime.enable_all().build().map_err(|e| Failure::new(1, format!("error: no runtime: {e}")))?;
-    let served = runtime.block_on(serve(config, file, guardian));
+    let served = runtime.block_on(serve(config, file, guardian, stdio));
     runtime.shutdown_timeout(Duration::from_secs(1));
     served
 }
@@ -99,7 +108,7 @@ fn demo_hint(file: Option<&Path>, error: &ListenError) -> &'static str {
     }
 }
 
-async fn serve(config: Config, file: Option<&Path>, guardian: Guardian) -> Result<(), Failure> {
+async fn serve(config: Config, file: Option<&Path>, guardian: Guardian, stdio: Option<Stdio>) -> Result<(), Failure> {
     // On this machine nobody spreads requests over several processes, and who stops this one waits for it.
     let notice = if config.is_local() { Duration::ZERO } else { NOTICE };
     let shutdown =
@@ -113,6 +122,7 @@ async fn serve(config: Config, file: Option<&Path>, guardian: Guardian) -> Resul
     let settings = Settings {
         sealer: Arc::new(sealer),
         sessions_survive: !secrets.is_empty(),
+        tolerate_sessionless: config.tolerate_sessionless,
         stopping: shutdown.stopping().clone(),
         draining: shutdown.draining().clone(),
         held: Arc::new(Held::new(HeldLimits { reattach: config.reattach, ..HeldLimits::default() })),
@@ -126,18 +136,10 @@ async fn serve(config: Config, file: Option<&Path>, guardian: Guardian) -> Resul
         Some(_) => assemble::mounts(application, &config),
         None => demo(application),
     };
-    let listener = Listener::bind(config.listen, Limits::default())
-        .await
-        .map_err(|e| Failure::new(1, format!("error: {e}\nhint: choose another address with `--listen`")))?;
-    let address = listener.local_addr();
-    let Assembled { router, gateway, .. } = application.listener(address).assemble();
-    announce(address, &config, &gateway);
-    assemble::watch(&gateway, &draining);
-
-    let drained = listener.serve(router, shutdown).await;
-    if drained.cut > 0 {
-        tracing::warn!(connections = drained.cut, "cut connections that did not end in time");
-    }
+    let gateway = match stdio {
+        Some(stdio) => stdio.serve(application).await?,
+        None => listen(application, &config, shutdown, &draining).await?,
+    };
     drop(gateway);
     sessions.close();
     let (children, told) = tokio::join!(
@@ -151,6 +153,27 @@ async fn serve(config: Config, file: Option<&Path>, guardian: Guardian) -> Resul
         tracing::warn!("some servers could not be told in time that their sessions are over");
     }
     Ok(())
+}
+
+/// Serves everybody who connects, until the process is told to stop.
+async fn listen(
+    application: Builder,
+    config: &Config,
+    shutdown: Shutdown,
+    draining: &CancellationToken,
+) -> Result<Gateway, Failure> {
+    let listener = Listener::bind(config.listen, Limits::default())
+        .await
+        .map_err(|e| Failure::new(1, format!("error: {e}\nhint: choose another address with `--listen`")))?;
+    let address = listener.local_addr();
+    let Assembled { router, gateway, .. } = application.listener(address).assemble();
+    announce(address, config, &gateway);
+    assemble::watch(&gateway, draining);
+    let drained = listener.serve(router, shutdown).await;
+    if drained.cut > 0 {
+        tracing::warn!(connections = drained.cut, "cut connections that did not end in time");
+    }
+    Ok(gateway)
 }
 
 /// The demo: Rialto's own documentation, and the books of a small company, which are REST routes as well.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::HeaderName;
 use url::Url;
 
-use super::fault::Key;
+use super::fault::{Key, Position};
 use super::name::suggest;
 use super::reader::Reader;
 use super::route::read_routes;
@@ -17,9 +17,20 @@ use super::{Config, DEMO, EraChoice, HostName, Kind, Secret, Server, auth, durat
 use crate::mount::{Share, Tasking, Terms};
 use crate::protocol::{headers, meta};
 
-const KEYS: [&str; 10] =
-    ["listen", "hosts", "public_url", "seal_keys", "auth", "reattach", "metrics", "demo", "servers", "routes"];
-const SERVER_KEYS: [&str; 12] = [
+const KEYS: [&str; 11] = [
+    "listen",
+    "hosts",
+    "public_url",
+    "seal_keys",
+    "auth",
+    "reattach",
+    "legacy",
+    "metrics",
+    "demo",
+    "servers",
+    "routes",
+];
+const SERVER_KEYS: [&str; 16] = [
     "era",
     "sessions",
     "max_sessions_per_scope",
@@ -32,7 +43,14 @@ const SERVER_KEYS: [&str; 12] = [
     "start_timeout",
     "tasks",
     "health",
+    "strict_downlevel",
+    "legacy_resource_code",
+    "synthetic_progress",
+    "mrtr",
 ];
+const LEGACY_KEYS: [&str; 1] = ["tolerate_sessionless"];
+const MRTR_KEYS: [&str; 1] = ["passthrough"];
+const HEALTH_KEYS: [&str; 1] = ["ping"];
 const TASK_KEYS: [&str; 3] = ["prefer", "drive_for_modern", "ttl"];
 
 const ERAS: [(&str, EraChoice); 4] = [
@@ -84,6 +102,9 @@ pub(super) fn read(reader: &mut Reader<'_>, rialto: Option<&Entry>, mut named: V
             "seal_keys" => config.seal_keys = read_seal_keys(reader, node, &key),
             "auth" => config.authentication = auth::read(reader, node, &key, &named),
             "reattach" => config.reattach = read_duration(reader, node, &key).unwrap_or_default(),
+            "legacy" => {
+                config.tolerate_sessionless = read_switch(reader, node, &key, &LEGACY_KEYS).unwrap_or(true);
+            }
             "metrics" => config.metrics = reader.bool(node, &key).unwrap_or(true),
             // Read before everything that names a mount.
             "demo" => {}
@@ -199,6 +220,7 @@ fn read_server_settings(reader: &mut Reader<'_>, node: &Node, key: &Key, named: 
         }
         set.push(index);
         if let Some(server) = &mut named[index].server {
+            settings.check_state(reader, entry.node.at, &key, server);
             settings.apply(server);
         }
     }
@@ -230,7 +252,7 @@ impl ServerSettings {
                 "max_sessions_per_scope" => {
                     at_most = reader.count(node, &key, MOST_LEASED).map(|most| (most, entry.at, key))
                 }
-                "health" => terms.ping_idle = read_health(reader, node, &key),
+                "health" => terms.ping_idle = read_switch(reader, node, &key, &HEALTH_KEYS).unwrap_or_default(),
                 "affinity" => terms.affinity = read_affinity(reader, node, &key),
                 "public_lists" => terms.public_lists = reader.bool(node, &key).unwrap_or_default(),
                 "poll_lists" => terms.poll_lists = reader.bool(node, &key).unwrap_or_default(),
@@ -239,6 +261,10 @@ impl ServerSettings {
                 }
                 "forward_headers" => terms.forward_headers = read_forwarded(reader, node, &key),
                 "tasks" => terms.tasking = read_tasks(reader, node, &key),
+                "strict_downlevel" => terms.strict_downlevel = reader.bool(node, &key).unwrap_or_default(),
+                "legacy_resource_code" => terms.legacy_resource_code = reader.bool(node, &key).unwrap_or_default(),
+                "synthetic_progress" => terms.synthetic_progress = reader.bool(node, &key).unwrap_or_default(),
+                "mrtr" => terms.pass_request_state = read_switch(reader, node, &key, &MRTR_KEYS).unwrap_or_default(),
                 _ => unknown(reader, entry, &key, &SERVER_KEYS),
             }
         }
@@ -260,6 +286,26 @@ impl ServerSettings {
                 .hint("where you trust it, say `\"trust_hints\": true` as well");
         }
         settings
+    }
+
+    /// A state that passes as it is has to be bound to its caller by the server, which therefore has to be shown each caller: by
+    /// a header that is said of no single request, and that the operator does not set for everybody.
+    fn check_state(&self, reader: &mut Reader<'_>, at: Position, key: &Key, server: &Server) {
+        let mut lasting = self.terms.forward_headers.iter().filter(|name| !headers::names_a_request(name));
+        let is_told_apart = match &server.kind {
+            Kind::Http { headers, .. } => lasting.any(|name| headers.iter().all(|(own, _)| own != name)),
+            Kind::Command { .. } => false,
+            Kind::Unavailable { .. } => true,
+        };
+        if self.terms.pass_request_state && !is_told_apart {
+            reader
+                .fault(
+                    at,
+                    &key.child("mrtr").child("passthrough"),
+                    "the server cannot tell callers apart, so that one could use the state of another",
+                )
+                .hint("name the header in which each caller sends a credential of its own in `forward_headers`");
+        }
     }
 
     fn apply(self, server: &mut Server) {
@@ -285,17 +331,17 @@ fn read_tasks(reader: &mut Reader<'_>, node: &Node, key: &Key) -> Tasking {
     tasks
 }
 
-/// Whether servers are pinged in sessions in which nothing goes on.
-fn read_health(reader: &mut Reader<'_>, node: &Node, key: &Key) -> bool {
-    let mut pings = false;
+/// The one switch of a group.
+fn read_switch(reader: &mut Reader<'_>, node: &Node, key: &Key, known: &[&str; 1]) -> Option<bool> {
+    let mut switch = None;
     for entry in reader.map(node, key).unwrap_or_default() {
         let key = key.child(&entry.key);
-        match entry.key.as_str() {
-            "ping" => pings = reader.bool(&entry.node, &key).unwrap_or_default(),
-            _ => unknown(reader, entry, &key, &["ping"]),
+        match entry.key == known[0] {
+            true => switch = reader.bool(&entry.node, &key),
+            false => unknown(reader, entry, &key, known),
         }
     }
-    pings
+    switch
 }
 
 fn read_affinity(reader: &mut Reader<'_>, node: &Node, key: &Key) -> Option<Arc<str>> {

@@ -1,7 +1,7 @@
 //! The pages: Markdown that is part of the program, split into sections at its second-level headings.
 
 /// The pages in reading order, by the name under which they are addressed.
-const SOURCES: [(&str, &str); 17] = [
+const SOURCES: [(&str, &str); 18] = [
     ("overview", include_str!("docs/overview.md")),
     ("quick-start", include_str!("docs/quick-start.md")),
     ("finance", include_str!("docs/finance.md")),
@@ -9,6 +9,7 @@ const SOURCES: [(&str, &str); 17] = [
     ("servers", include_str!("docs/servers.md")),
     ("eras", include_str!("docs/eras.md")),
     ("questions", include_str!("docs/questions.md")),
+    ("bridging", include_str!("docs/bridging.md")),
     ("sessions", include_str!("docs/sessions.md")),
     ("rest", include_str!("docs/rest.md")),
     ("library", include_str!("docs/library.md")),

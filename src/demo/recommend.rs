@@ -208,6 +208,7 @@ fn reading_list(role: Option<Reader>) -> &'static [(&'static str, &'static str)]
         Some(Reader::ServerAuthor) => &[
             ("eras", "what clients of the other era see of your server"),
             ("questions", "how your questions reach any client"),
+            ("bridging", "what some clients cannot be given, and what they get instead"),
             ("sessions", "who shares a session with your server"),
             ("servers", "how your server is started, probed and restarted"),
             ("errors", "what becomes of your errors"),

@@ -14,6 +14,9 @@ pub(super) struct Accept {
 }
 
 impl Accept {
+    /// Where there is no choice of answers.
+    pub(super) const EVERYTHING: Self = Self { json: true, events: true, anything: true };
+
     /// Reads `Accept`. A missing header takes anything (RFC 9110, section 12.5.1); `q=0` refuses.
     pub(super) fn read(headers: &HeaderMap) -> Self {
         let mut own = Self { json: false, events: false, anything: true };

@@ -78,6 +78,8 @@ pub(super) struct Context<'a> {
     pub(super) settings: &'a Settings,
     /// The headers of the request.
     pub(super) headers: &'a HeaderMap,
+    /// Whether they have to repeat what the body says: over HTTP, and nowhere else.
+    pub(super) is_mirrored: bool,
     /// What the client takes as an answer.
     pub(super) accept: Accept,
     /// Who calls.
@@ -114,6 +116,10 @@ impl Endpoint {
         Arc::new(Self { mount, settings, modern, legacy })
     }
 
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     /// The mount behind it.
     #[must_use]
     pub fn mount(&self) -> &Arc<dyn Mount> {
@@ -131,6 +137,7 @@ impl Endpoint {
             mount: &self.mount,
             settings: &self.settings,
             headers: &head.headers,
+            is_mirrored: true,
             accept: Accept::read(&head.headers),
             principal,
         };
@@ -205,7 +212,7 @@ fn claim(params: Option<&RawObject>) -> Option<crate::jsonrpc::Raw> {
 
 /// Whether a message is of the modern era: it carries the envelope's claim, or what the header says leaves no other choice.
 /// A plain `initialize` is the legacy handshake whatever the header says; one with a modern claim is not.
-fn is_modern(headers: &HeaderMap, message: &Message) -> bool {
+pub(super) fn is_modern(headers: &HeaderMap, message: &Message) -> bool {
     match message {
         Message::Request(request) => {
             let claim = || claim(request.params.as_ref());

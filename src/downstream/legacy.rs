@@ -6,6 +6,7 @@
 
 mod batch;
 mod call;
+pub(super) mod connected;
 mod handshake;
 mod level;
 mod log;
@@ -24,7 +25,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use crate::{
     hub::Mount,
     jsonrpc::{ErrorObject, Message, Notification, Payload, RequestId, code},
-    protocol::{Method, Revision, headers, method::notification},
+    protocol::{Era, Method, Revision, headers, method::notification},
     seal::MAX_HANDLE,
 };
 
@@ -38,7 +39,8 @@ use super::{
 
 use call::Begun;
 use post::{Post, Running, Shape};
-use session::{Resumed, Session};
+use session::Resumed;
+pub(super) use session::Session;
 use sessions::{Key, key_of};
 
 /// The event after which a client wants to go on (WHATWG HTML, server-sent events).
@@ -82,7 +84,18 @@ impl Turned {
             }
             Self::Orphan => invalid("a response belongs to a session, and `Mcp-Session-Id` is missing"),
             Self::Nothing => reply::empty(StatusCode::ACCEPTED),
-            Self::Full => handshake::too_many(None),
+            Self::Full => handshake::unavailable(None),
+        }
+    }
+
+    /// The answer to a POST. A client in the middle of its session goes on when it hears that there is too much at once; a
+    /// status that says so could end all that it is doing, see [`reply::status_of`].
+    fn answer_to(self, payload: &Payload) -> Response<Body> {
+        match (self, payload) {
+            (Self::Full, Payload::One(Message::Request(request))) => {
+                reply::rescue(Era::Legacy, &request.id, &handshake::too_many())
+            }
+            _ => self.answer(),
         }
     }
 }
@@ -108,7 +121,7 @@ impl Legacy {
         });
         let session = match session {
             Ok(session) => session,
-            Err(turned) => return turned.answer(),
+            Err(turned) => return turned.answer_to(&payload),
         };
         session.pulse().heard();
         match payload {
@@ -186,6 +199,19 @@ impl Legacy {
     }
 }
 
+/// Whether a notification of a server is none for a client of this era: what clients say themselves, what names a request by an
+/// id of another hop, and what only streams of the modern era have.
+fn is_stray(method: &str) -> bool {
+    matches!(
+        method,
+        notification::INITIALIZED
+            | notification::CANCELLED
+            | notification::ROOTS_CHANGED
+            | notification::ACKNOWLEDGED
+            | notification::TASK_CHANGED
+    )
+}
+
 /// There are several values where one is expected.
 struct Several;
 
@@ -238,7 +264,8 @@ fn passing(context: &Context<'_>, payload: &Payload, revision: Option<Revision>)
 
 /// The client says something that wants no answer.
 fn told(context: &Context<'_>, session: &Arc<Session>, notification: Notification) {
-    let Notification { method, params } = notification;
+    let Notification { method, mut params } = notification;
+    params.iter_mut().for_each(call::strip_hop_keys);
     let forwarded = match &*method {
         // Nothing waits for it: whoever sends anything can be told things.
         notification::INITIALIZED => None,

@@ -24,20 +24,22 @@ mod retry;
 mod state;
 
 pub use held::{Held, HeldLimits};
+pub(super) use leg::Step;
+pub(super) use respond::response;
 
 use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 
 use crate::{
-    hub::{Attempt, Call, Life, Mount},
-    jsonrpc::{Message, Notification, RawObject, Request},
+    hub::{Attempt, Call, Life, Mount, RequestState, Scope},
+    jsonrpc::{Message, Notification, Raw, RawObject, Request},
     protocol::{Method, method::notification, trace},
 };
 
 use self::{
-    callers::Callers, envelope::Envelope, exchange::Exchange, gate::Admitted, leg::Leg, outlet::Outlet,
-    parking::Answers, peer::CallPeer, refused::Refused, retry::Next, state::Clock,
+    callers::Callers, envelope::Envelope, exchange::Exchange, gate::Admitted, leg::Leg, listen::Subscription,
+    outlet::Outlet, parking::Answers, peer::CallPeer, refused::Refused, retry::Next, state::Clock,
 };
 use super::{
     Body,
@@ -51,6 +53,18 @@ pub(super) struct Modern {
     callers: Callers,
 }
 
+/// What comes of a request that is not refused.
+pub(super) enum Reply {
+    /// The answer is known.
+    Result(Raw),
+    /// It has to be waited for.
+    Call(Box<Leg>),
+    /// It is a stream of changes.
+    Listening(Subscription),
+    /// It would be a stream, which the client does not read.
+    Unreadable,
+}
+
 /// What outlives a request: an answer that is a stream still needs it.
 struct Shared {
     mount: Arc<dyn Mount>,
@@ -60,8 +74,17 @@ struct Shared {
 
 impl Modern {
     pub(super) fn new(mount: &Arc<dyn Mount>, settings: &Settings) -> Self {
+        Self::with(Callers::default(), mount, settings)
+    }
+
+    /// For clients that are all in one scope.
+    pub(super) fn within(scope: Arc<Scope>, mount: &Arc<dyn Mount>, settings: &Settings) -> Self {
+        Self::with(Callers::within(scope), mount, settings)
+    }
+
+    fn with(callers: Callers, mount: &Arc<dyn Mount>, settings: &Settings) -> Self {
         let shared = Shared { mount: mount.clone(), settings: settings.clone(), clock: Clock::new() };
-        Self { shared: Arc::new(shared), callers: Callers::default() }
+        Self { shared: Arc::new(shared), callers }
     }
 
     pub(super) async fn post(&self, context: &Context<'_>, message: Message) -> Response<Body> {
@@ -69,7 +92,10 @@ impl Modern {
             Message::Request(request) => {
                 let id = request.id.clone();
                 match self.request(context, request).await {
-                    Ok(response) => response,
+                    Ok(Reply::Result(result)) => reply::result(&id, &result),
+                    Ok(Reply::Call(leg)) => respond::respond(id, context.accept, *leg).await,
+                    Ok(Reply::Listening(subscription)) => respond::stream(id, subscription),
+                    Ok(Reply::Unreadable) => reply::not_acceptable(),
                     Err(refused) => refused.answer(&id),
                 }
             }
@@ -84,7 +110,7 @@ impl Modern {
     /// No notification of the protocol means anything over HTTP: a request ends when its stream is closed, and an id that a
     /// client chose must not end somebody else's. One that no revision defines is the mount's to pass on, where it came in an
     /// envelope that says who sent it.
-    fn said(&self, context: &Context<'_>, said: Notification) {
+    pub(super) fn said(&self, context: &Context<'_>, said: Notification) {
         let Notification { method, params } = said;
         if notification::is_defined(&method) {
             return;
@@ -97,11 +123,12 @@ impl Modern {
         }
     }
 
-    async fn request(&self, context: &Context<'_>, request: Request) -> Result<Response<Body>, Refused> {
+    /// What comes of a request.
+    pub(super) async fn request(&self, context: &Context<'_>, request: Request) -> Result<Reply, Refused> {
         let Request { id, method, params } = request;
         let method = Method::parse(&method);
         let (envelope, mut params) = Envelope::read(params)?;
-        envelope.check(context.headers, &method, &params)?;
+        envelope.check(context, &method, &params)?;
         let caller = self.callers.caller(context, &envelope);
         let text = params.to_raw();
         let mut exchange = Exchange { shared: self.shared.clone(), caller, method, text, server_info: None };
@@ -109,7 +136,7 @@ impl Modern {
         let next = retry::read(&exchange, &mut params)?;
         let Admitted { description, tool } = gate::admit(context, &exchange.caller, &exchange.method, &params).await?;
         match exchange.method {
-            Method::Discover => return Ok(reply::result(&id, &discover::result(&description.unwrap_or_default()))),
+            Method::Discover => return Ok(Reply::Result(discover::result(&description.unwrap_or_default()))),
             Method::Listen => {
                 return listen::listen(&self.shared, context, exchange.caller, id, &params, description).await;
             }
@@ -131,12 +158,12 @@ impl Modern {
                 let parking = &self.shared.settings.held.parking;
                 let attached = parking.attach(&call, answers, outlet.clone()).ok_or_else(|| {
                     exchange.seals().refused("its call has ended");
-                    state::invalid()
+                    RequestState::invalid()
                 })?;
                 Leg::later(exchange, attached, outlet)
             }
         };
-        Ok(respond::respond(id, context.accept, leg).await)
+        Ok(Reply::Call(Box::new(leg)))
     }
 
     fn call(

@@ -122,7 +122,9 @@ pub(super) fn events(chunks: impl Stream<Item = Bytes> + Send + Unpin + 'static)
 
 /// The status an error has while nothing was sent. In the legacy era every JSON-RPC error is a 200: a 404 there would mean
 /// that the session is gone. In the modern era the protocol's own refusals have statuses of their own
-/// (2026-07-28, basic/transports#status-codes), and everything else is a 200.
+/// (2026-07-28, basic/transports#status-codes), and everything else is a 200: what failed behind the gateway, and what there
+/// was no room for. Clients lose the error that comes with another failure (TypeScript), or end all their calls for one such
+/// status (Python before 2.0), so that when to come back is said in the error and not in a `Retry-After`.
 pub(super) fn status_of(era: Era, error_code: i64) -> StatusCode {
     match (era, error_code) {
         (Era::Modern, code::METHOD_NOT_FOUND) => StatusCode::NOT_FOUND,

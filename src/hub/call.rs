@@ -6,7 +6,7 @@ use http::{HeaderName, HeaderValue};
 use serde::Serialize;
 
 use crate::{
-    jsonrpc::{Raw, RawObject},
+    jsonrpc::{ErrorObject, Raw, RawObject, code},
     protocol::{Method, Revision},
 };
 
@@ -56,7 +56,14 @@ pub enum Attempt {
 
 /// What a modern server wants echoed with the answers. Nobody but that server can read it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RequestState(pub Raw);
+pub enum RequestState {
+    /// The client is given a sealed form, which opens for the same caller, mount and call only: what comes back is what was
+    /// given out.
+    Sealed(Raw),
+    /// The client is given the state as it is: what comes back may be anything, and only the server can tell
+    /// ([`Mount::passes_state`](super::Mount::passes_state)).
+    Bare(Raw),
+}
 
 /// How a call ended. Cloning shares the bytes.
 #[derive(Clone, Debug)]
@@ -98,6 +105,24 @@ impl Call {
     /// Replaces the arguments. What a client mirrored of the old ones in headers is written anew.
     pub fn set_arguments(&mut self, arguments: &RawObject) {
         self.params.set("arguments", arguments.to_raw());
+    }
+}
+
+// === impl RequestState ===
+
+impl RequestState {
+    /// The state itself, as the server wrote it or as the client gave it back.
+    #[must_use]
+    pub fn value(&self) -> &Raw {
+        match self {
+            Self::Sealed(state) | Self::Bare(state) => state,
+        }
+    }
+
+    /// The one answer to every state that does not open, belongs elsewhere or is too old: who made it up learns nothing.
+    pub(crate) fn invalid() -> ErrorObject {
+        ErrorObject::new(code::INVALID_PARAMS, "Invalid or expired requestState")
+            .with_data(Raw::constant(r#"{"reason":"invalid_request_state"}"#))
     }
 }
 

@@ -16,8 +16,8 @@ use http::HeaderName;
 use crate::{jsonrpc::Notification, protocol::headers::ToolHeaders};
 
 use super::{
-    Answer, BoxFuture, Call, Caller, Description, Fault, Filter, Health, Link, Listening, Mount, Outcome, Peer,
-    Question, Reason, Refusal,
+    Answer, BoxFuture, Call, Caller, Counts, Description, Fault, Filter, Health, Holding, Link, Listening, Mount,
+    Outcome, Peer, Question, Reason, Refusal,
 };
 
 /// Ends a call that panics with a fault. Stands around everything that may panic.
@@ -79,6 +79,10 @@ impl<M: Mount + Clone> Mount for Caught<M> {
         self.0.forwards()
     }
 
+    fn passes_state(&self, caller: &Arc<Caller>) -> bool {
+        self.0.passes_state(caller)
+    }
+
     fn call(&self, call: Call) -> BoxFuture<Result<Outcome, Fault>> {
         self.catch("a call", move |below| below.call(call))
     }
@@ -121,6 +125,14 @@ impl<M: Mount + Clone> Mount for Caught<M> {
     fn link(&self) -> Link {
         self.0.link()
     }
+
+    fn counts(&self) -> Option<&Arc<Counts>> {
+        self.0.counts()
+    }
+
+    fn holding(&self) -> Holding {
+        self.0.holding()
+    }
 }
 
 impl<M> Sheltered<M> {
@@ -137,6 +149,10 @@ impl<M: Mount> Mount for Sheltered<M> {
 
     fn forwards(&self) -> &[HeaderName] {
         self.0.forwards()
+    }
+
+    fn passes_state(&self, caller: &Arc<Caller>) -> bool {
+        self.0.passes_state(caller)
     }
 
     fn call(&self, mut call: Call) -> BoxFuture<Result<Outcome, Fault>> {
@@ -170,6 +186,14 @@ impl<M: Mount> Mount for Sheltered<M> {
 
     fn link(&self) -> Link {
         self.0.link()
+    }
+
+    fn counts(&self) -> Option<&Arc<Counts>> {
+        self.0.counts()
+    }
+
+    fn holding(&self) -> Holding {
+        self.0.holding()
     }
 }
 

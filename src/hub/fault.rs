@@ -106,6 +106,12 @@ reasons! {
 }
 
 impl GatewayFault {
+    /// After which time trying again makes sense: where nothing better is known, a second after there was too much at once.
+    #[must_use]
+    pub fn when_to_retry(&self) -> Option<Duration> {
+        self.retry_after.or((self.reason == Reason::Busy).then_some(Duration::from_secs(1)))
+    }
+
     /// A fault that concerns no server, and of which nothing is known but this.
     #[must_use]
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
@@ -183,7 +189,7 @@ impl Fault {
                 if let Some(status) = fault.status {
                     data.set("status", Raw::of(&status));
                 }
-                if let Some(after) = fault.retry_after {
+                if let Some(after) = fault.when_to_retry() {
                     data.set("retryAfterMs", Raw::of(&u64::try_from(after.as_millis()).unwrap_or(u64::MAX)));
                 }
                 if let Some(cause) = &fault.cause {

@@ -11,7 +11,9 @@ use std::{
 
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
-use super::{Oddity, OddityCounts, QuestionCounts, QuestionEnd};
+use crate::protocol::Losses;
+
+use super::{Counts, Oddity, QuestionEnd};
 
 /// Why a call was abandoned whose time was over.
 pub const TIMED_OUT: &str = "timeout";
@@ -51,10 +53,8 @@ struct State {
     abandoned: Mutex<Option<String>>,
     /// Where it is counted that a person is asked.
     counter: OnceLock<Arc<AtomicUsize>>,
-    /// Where the questions are counted that have ended.
-    questions: OnceLock<Arc<QuestionCounts>>,
-    /// Where it is counted what the server does against the protocol.
-    oddities: OnceLock<Arc<OddityCounts>>,
+    /// Where it is counted what goes on in the call.
+    counts: OnceLock<Arc<Counts>>,
 }
 
 impl Default for Life {
@@ -77,8 +77,7 @@ impl Life {
             permit: Mutex::default(),
             abandoned: Mutex::default(),
             counter: OnceLock::new(),
-            questions: OnceLock::new(),
-            oddities: OnceLock::new(),
+            counts: OnceLock::new(),
         }))
     }
 
@@ -110,27 +109,30 @@ impl Life {
         let _ = self.0.counter.set(counter);
     }
 
-    /// Counts the questions of this call in `counts` as they end. To be said before the call runs, and once.
-    pub fn count_questions(&self, counts: Arc<QuestionCounts>) {
-        let _ = self.0.questions.set(counts);
+    /// Counts in `counts` what goes on in this call. To be said before the call runs, and once.
+    pub fn count_in(&self, counts: &Arc<Counts>) {
+        // A call that is sent again has the same life, and is at the same mount.
+        let _ = self.0.counts.set(counts.clone());
     }
 
     /// A question of the server has ended.
     pub(crate) fn question_ended(&self, question: &str, end: QuestionEnd) {
-        if let Some(counts) = self.0.questions.get() {
-            counts.count(question, end);
+        if let Some(counts) = self.0.counts.get() {
+            counts.question_ended(question, end);
         }
-    }
-
-    /// Counts in `counts` what the server does against the protocol. To be said before the call runs, and once.
-    pub fn count_oddities(&self, counts: Arc<OddityCounts>) {
-        let _ = self.0.oddities.set(counts);
     }
 
     /// The server did something that it has no business to do.
     pub(crate) fn odd(&self, oddity: Oddity) {
-        if let Some(counts) = self.0.oddities.get() {
-            counts.count(oddity);
+        if let Some(counts) = self.0.counts.get() {
+            counts.odd(oddity);
+        }
+    }
+
+    /// Something could not be carried as it was.
+    pub(crate) fn lost(&self, losses: impl Into<Losses>) {
+        if let Some(counts) = self.0.counts.get() {
+            counts.lost(losses);
         }
     }
 

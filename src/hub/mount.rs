@@ -1,16 +1,16 @@
 //! What a mount does, whatever is behind it.
 
-use std::{pin::Pin, sync::Arc};
+use std::{ops::Add, pin::Pin, sync::Arc, time::Duration};
 
 use http::HeaderName;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
-    jsonrpc::{Notification, Raw, RawObject},
-    protocol::{Family, Revision, headers::ToolHeaders},
+    jsonrpc::{Kind, Notification, Raw, RawObject},
+    protocol::{Family, Revision, headers::ToolHeaders, meta},
 };
 
-use super::{Call, Caller, Fault, Outcome};
+use super::{Call, Caller, Counts, Fault, Outcome};
 
 /// A future on the heap, sent between threads.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -26,14 +26,84 @@ pub struct Description {
     pub instructions: Option<Raw>,
     /// Whether it is the same for everybody, by the word of the operator.
     pub public: bool,
+    /// Until when it holds, where the server says so.
+    pub until: Option<Instant>,
+    /// What the server said beside that, and what nobody here knows the meaning of; `_meta` is part of it, without what belongs
+    /// to one hop.
+    pub more: RawObject,
 }
 
+/// What has a meaning here of an answer to `initialize` or `server/discover`.
+const KNOWN: [&str; 8] = [
+    "protocolVersion",
+    "supportedVersions",
+    "capabilities",
+    "serverInfo",
+    "instructions",
+    "resultType",
+    "ttlMs",
+    "cacheScope",
+];
+
+/// The longest that a description is taken to hold, whatever the server says.
+const LONGEST: Duration = Duration::from_secs(86_400);
+
 impl Description {
+    /// What a server says about itself in its answer to `initialize`.
+    pub(crate) fn of_handshake(result: &RawObject) -> Self {
+        Self::read(result, result.get("serverInfo"))
+    }
+
+    /// What a server says about itself in its answer to `server/discover`.
+    pub(crate) fn of_discovery(result: &RawObject) -> Self {
+        let info = meta::get(result, meta::SERVER_INFO).or_else(|| result.get("serverInfo").cloned());
+        let ttl = result.get("ttlMs").and_then(|ttl| ttl.parse().ok()).map(Duration::from_millis);
+        let until = ttl.map(|ttl| Instant::now() + ttl.min(LONGEST));
+        Self { until, ..Self::read(result, info.as_ref()) }
+    }
+
+    /// What is not as the schemas have it is left out: there are clients that would refuse the whole answer for it.
+    fn read(result: &RawObject, server_info: Option<&Raw>) -> Self {
+        Self {
+            server_info: server_info.and_then(implementation),
+            capabilities: result.get_object("capabilities").unwrap_or_default(),
+            instructions: result.get("instructions").filter(|text| text.kind() == Kind::String).cloned(),
+            public: false,
+            until: None,
+            more: unknown(result),
+        }
+    }
+
     /// Whether a family of features is advertised.
     #[must_use]
     pub fn offers(&self, family: Family) -> bool {
         self.capabilities.has(family.as_str())
     }
+}
+
+/// The members of an answer that have no meaning here.
+fn unknown(result: &RawObject) -> RawObject {
+    let mut more = result.clone();
+    more.retain(|name| !KNOWN.contains(&name));
+    match meta::of(&more) {
+        Some(_) => meta::edit(&mut more, |keys| keys.retain(|key| !meta::HOP_LOCAL.contains(&key))),
+        None => drop(more.remove(meta::META)),
+    }
+    more
+}
+
+/// Who a server is, where it says so by name. The version, which the schemas want as well, is made up for.
+fn implementation(info: &Raw) -> Option<Raw> {
+    let mut object = info.to_object()?;
+    let is_text = |object: &RawObject, name: &str| object.get(name).is_some_and(|value| value.kind() == Kind::String);
+    if !is_text(&object, "name") {
+        return None;
+    }
+    if is_text(&object, "version") {
+        return Some(info.clone());
+    }
+    object.set("version", Raw::from("0"));
+    Some(object.to_raw())
 }
 
 /// Which change notifications a listener wants (2026-07-28, basic/utilities/subscriptions): the `notifications` object of
@@ -70,6 +140,32 @@ pub struct Link {
     pub revision: Option<Revision>,
 }
 
+/// What a mount holds at the moment beside the calls that run. All of it is let go of in time when nobody comes any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Holding {
+    /// Sessions with the server that others may use, and clients' own: in use, idle, or being opened.
+    pub sessions: usize,
+    /// Clients that are told of changes: sessions of legacy ones, and subscriptions of modern ones.
+    pub listeners: usize,
+    /// Resources that are subscribed to at a legacy server, those included that nobody has wanted since a moment ago.
+    pub resources: usize,
+    /// Tasks that have not lived as long as they may.
+    pub tasks: usize,
+}
+
+impl Add for Holding {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            sessions: self.sessions + other.sessions,
+            listeners: self.listeners + other.listeners,
+            resources: self.resources + other.resources,
+            tasks: self.tasks + other.tasks,
+        }
+    }
+}
+
 /// One MCP endpoint in front of one or several servers.
 pub trait Mount: Send + Sync + 'static {
     /// Its name, as in `/mcp/{name}`.
@@ -78,6 +174,14 @@ pub trait Mount: Send + Sync + 'static {
     /// The headers of a client's request that travel with its calls; none, unless the operator names some.
     fn forwards(&self) -> &[HeaderName] {
         &[]
+    }
+
+    /// Whether what its server wants echoed may go to this caller and back as it is
+    /// ([`RequestState::Bare`](super::RequestState::Bare)): where the server is shown who the caller is, and tells by itself
+    /// whose state it is. Otherwise every state is sealed, and nothing else is taken for one.
+    fn passes_state(&self, caller: &Arc<Caller>) -> bool {
+        let _ = caller;
+        false
     }
 
     /// Passes a call on. Dropping the future abandons the call.
@@ -105,6 +209,16 @@ pub trait Mount: Send + Sync + 'static {
 
     /// How its server is reached.
     fn link(&self) -> Link;
+
+    /// What is counted at it below its calls, where anything is.
+    fn counts(&self) -> Option<&Arc<Counts>> {
+        None
+    }
+
+    /// What it holds beside the calls that run.
+    fn holding(&self) -> Holding {
+        Holding::default()
+    }
 }
 
 /// A layer around a mount that sees its calls; everything else passes by it.
@@ -126,6 +240,10 @@ impl<A: Around> Mount for A {
 
     fn forwards(&self) -> &[HeaderName] {
         self.below().forwards()
+    }
+
+    fn passes_state(&self, caller: &Arc<Caller>) -> bool {
+        self.below().passes_state(caller)
     }
 
     fn call(&self, call: Call) -> BoxFuture<Result<Outcome, Fault>> {
@@ -159,6 +277,14 @@ impl<A: Around> Mount for A {
     fn link(&self) -> Link {
         self.below().link()
     }
+
+    fn counts(&self) -> Option<&Arc<Counts>> {
+        self.below().counts()
+    }
+
+    fn holding(&self) -> Holding {
+        self.below().holding()
+    }
 }
 
 impl<M: Mount + ?Sized> Mount for Arc<M> {
@@ -168,6 +294,10 @@ impl<M: Mount + ?Sized> Mount for Arc<M> {
 
     fn forwards(&self) -> &[HeaderName] {
         (**self).forwards()
+    }
+
+    fn passes_state(&self, caller: &Arc<Caller>) -> bool {
+        (**self).passes_state(caller)
     }
 
     fn call(&self, call: Call) -> BoxFuture<Result<Outcome, Fault>> {
@@ -200,5 +330,13 @@ impl<M: Mount + ?Sized> Mount for Arc<M> {
 
     fn link(&self) -> Link {
         (**self).link()
+    }
+
+    fn counts(&self) -> Option<&Arc<Counts>> {
+        (**self).counts()
+    }
+
+    fn holding(&self) -> Holding {
+        (**self).holding()
     }
 }

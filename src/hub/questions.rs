@@ -18,7 +18,8 @@ pub enum QuestionEnd {
     Failed,
     /// The client never declared that it answers this.
     Undeclared,
-    /// There was nobody to ask: the request is not one in which anything may be asked, or the client cannot be reached.
+    /// There was nobody to ask: the question belongs to no request, or to one in which nothing may be asked, or the client has
+    /// no words for it or cannot be reached.
     NoOne,
     /// The client did not answer in time or left, or too much waited for answers already.
     Lapsed,
@@ -48,6 +49,21 @@ impl QuestionEnd {
         }
     }
 
+    /// What whoever runs the server can do about questions that end so, where that is anything.
+    pub(super) const fn advice(self) -> Option<&'static str> {
+        match self {
+            Self::NoOne => Some(
+                "a question of the server was refused, as there was nobody to ask: clients of 2026-07-28 are asked in the \
+                 course of a call and at no other time",
+            ),
+            Self::Withdrawn => Some(
+                "the server did not wait for the answer to a question: many wait a minute, which is less than a person may \
+                 need, and some can be told to wait longer",
+            ),
+            Self::Answered | Self::Failed | Self::Undeclared | Self::Lapsed => None,
+        }
+    }
+
     /// What an answer means.
     pub(crate) fn of(answer: &Answer) -> Self {
         match answer {
@@ -61,12 +77,10 @@ impl QuestionEnd {
 }
 
 impl QuestionCounts {
-    /// Counts one that ended.
-    pub(super) fn count(&self, question: &str, end: QuestionEnd) {
+    /// Counts one that ended; whether it is the first of these questions that ended so.
+    pub(super) fn count(&self, question: &str, end: QuestionEnd) -> bool {
         let at = QUESTIONS.iter().position(|known| *known == question);
-        if let Some(counts) = at.map(|at| &self.0[at]) {
-            counts[end as usize].fetch_add(1, Ordering::Relaxed);
-        }
+        at.is_some_and(|at| self.0[at][end as usize].fetch_add(1, Ordering::Relaxed) == 0)
     }
 
     /// Those that ended, by question and end.
@@ -88,7 +102,9 @@ mod tests {
     fn every_end_has_a_place_of_its_own() {
         let counts = QuestionCounts::default();
         for question in QUESTIONS.into_iter().chain(["x/y"]) {
-            QuestionEnd::ALL.into_iter().for_each(|end| counts.count(question, end));
+            for end in QuestionEnd::ALL {
+                assert_eq!(counts.count(question, end), question != "x/y", "the first");
+            }
         }
         let shown: Vec<_> = counts.show().collect();
         assert_eq!(shown.len(), QUESTIONS.len() * QuestionEnd::ALL.len());

@@ -67,8 +67,11 @@ struct Aside {
 
 impl Peer for Aside {
     fn notify(&self, notification: Notification) {
-        if notification.method == notification::ELICITATION_COMPLETE {
-            self.beside.visits.completed(notification.params.as_ref());
+        if notification.method == notification::ELICITATION_COMPLETE
+            && self.beside.visits.completed(notification.params.as_ref())
+        {
+            // The call that waited for it goes on, which is how its client learns of it.
+            return;
         }
         self.peer.notify(notification);
     }

@@ -22,7 +22,7 @@ use super::pages::Pages;
 /// How many views of one server are kept, the longest unused going first.
 const VIEWS: usize = 512;
 /// The longest that anything is kept, whatever the server says.
-const LONGEST: Duration = Duration::from_secs(3600);
+pub(super) const LONGEST: Duration = Duration::from_secs(3600);
 
 /// Who sees the same lists: servers may vary them by principal, by what is sent along, by declared capabilities and by revision, and a client's
 /// own session may have changed its lists by what was called in it.
@@ -234,12 +234,10 @@ impl Catalog {
 }
 
 impl View {
-    /// A list that is fresh, and for how long it still is.
-    pub(super) fn list(&self, method: &Method, epoch: u64) -> Option<(Arc<Pages>, Duration)> {
+    /// A list that is fresh.
+    pub(super) fn list(&self, method: &Method, epoch: u64) -> Option<Arc<Pages>> {
         let list = lock(&self.lists[list_index(method)]);
-        let kept = list.as_ref().filter(|k| k.epoch == epoch)?;
-        let left = kept.until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())?;
-        Some((kept.value.clone(), left))
+        list.as_ref().filter(|k| k.epoch == epoch && k.until > Instant::now()).map(|k| k.value.clone())
     }
 
     /// Keeps a list.

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use http::HeaderName;
 
 use crate::{
-    hub::{BoxFuture, Call, Caller, Description, Fault, Filter, Health, Link, Listening, Mount, Outcome},
+    hub::{
+        BoxFuture, Call, Caller, Counts, Description, Fault, Filter, Health, Holding, Link, Listening, Mount, Outcome,
+    },
     jsonrpc::Notification,
     protocol::headers::ToolHeaders,
 };
@@ -24,6 +26,7 @@ impl Matching {
     /// Two mounts of one server, one an era.
     #[must_use]
     pub fn new(modern: Single, legacy: Single) -> Self {
+        let legacy = legacy.counting_with(&modern);
         Self { modern, legacy }
     }
 
@@ -39,6 +42,10 @@ impl Mount for Matching {
 
     fn forwards(&self) -> &[HeaderName] {
         self.modern.forwards()
+    }
+
+    fn passes_state(&self, caller: &Arc<Caller>) -> bool {
+        self.of(caller).passes_state(caller)
     }
 
     fn call(&self, call: Call) -> BoxFuture<Result<Outcome, Fault>> {
@@ -74,5 +81,12 @@ impl Mount for Matching {
     fn link(&self) -> Link {
         let modern = self.modern.link();
         Link { revision: modern.revision.or(self.legacy.link().revision), ..modern }
+    }
+    fn counts(&self) -> Option<&Arc<Counts>> {
+        self.modern.counts()
+    }
+
+    fn holding(&self) -> Holding {
+        self.modern.holding() + self.legacy.holding()
     }
 }

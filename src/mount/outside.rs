@@ -3,9 +3,9 @@
 use std::sync::{Arc, Weak};
 
 use crate::{
-    hub::{Answer, BoxFuture, Caller, Peer, Question, Refusal, Scope},
+    hub::{Answer, BoxFuture, Caller, Counts, Peer, Question, Refusal, Scope},
     jsonrpc::{Notification, Raw},
-    protocol::{Revision, ladder::Plan, method::notification, tasks},
+    protocol::{Loss, ladder::Plan, method::notification, tasks},
 };
 
 use super::{
@@ -23,6 +23,7 @@ pub(super) struct Outside {
     topics: Arc<Topics>,
     /// The tasks of the mount, and by what the session is shared.
     tasks: (Weak<Tasks>, Option<Key>),
+    counts: Arc<Counts>,
 }
 
 struct Own {
@@ -33,24 +34,20 @@ struct Own {
 }
 
 impl Outside {
-    /// Hears a session that is opened for `caller`, and for others as well unless it is `own`.
+    /// Hears a session that is opened for `caller`, and for others as well unless it is the caller's `own`: then that is the
+    /// way to it.
     pub(super) fn of(
         caller: &Caller,
-        own: bool,
+        own: Option<Plan>,
         parties: &Arc<Parties>,
-        topics: Arc<Topics>,
+        (topics, counts): (Arc<Topics>, Arc<Counts>),
         tasks: (Weak<Tasks>, Option<Key>),
     ) -> Arc<dyn Peer> {
-        if own {
+        if own.is_some() {
             parties.client(caller);
         }
-        let own = own.then(|| Own {
-            scope: Arc::downgrade(&caller.scope),
-            id: caller.scope.id(),
-            // The revisions of the legacy era differ in no message of this kind.
-            plan: Plan::between(caller.revision, Revision::NEWEST_LEGACY),
-        });
-        Arc::new(Self { own, changes: parties.of(caller), topics, tasks })
+        let own = own.map(|plan| Own { scope: Arc::downgrade(&caller.scope), id: caller.scope.id(), plan });
+        Arc::new(Self { own, changes: parties.of(caller), topics, tasks, counts })
     }
 
     /// What concerns tasks, while there is anybody who knows them.
@@ -60,7 +57,7 @@ impl Outside {
 
     fn client(&self) -> Option<Arc<dyn Peer>> {
         let own = self.own.as_ref()?;
-        Some(Translated::peer(own.plan, own.scope.upgrade()?.peer().clone()))
+        Some(Translated::peer(own.plan, own.scope.upgrade()?.peer().clone(), &self.counts))
     }
 
     /// The client whose session it is, as far as it is told of changes.
@@ -96,12 +93,18 @@ impl Peer for Outside {
         } else if notification.method == notification::TASK_STATUS
             || tasks::related(notification.params.as_ref()).is_some()
         {
-            let heard = self.tasks().and_then(|(tasks, place)| tasks.heard(place, notification));
+            let heard = self.tasks().and_then(|(tasks, place)| tasks.heard(place, notification, &self.counts));
             if let Some((client, notification)) = heard {
                 client.notify(notification);
             }
         } else if let Some(client) = self.client() {
             client.notify(notification);
+        } else if self.own.is_none() {
+            // Whoever it was meant for is not said.
+            self.counts.lost(match &*notification.method {
+                notification::MESSAGE => Loss::LogMessage,
+                _ => Loss::Notification,
+            });
         }
     }
 
@@ -129,10 +132,7 @@ impl Peer for Outside {
         }
         match self.client() {
             Some(client) => client.ask(question),
-            None => {
-                tracing::debug!(question = ?question.method, "a server asks outside every call, where nobody can be asked");
-                Box::pin(std::future::ready(Err(Refusal::NoOne)))
-            }
+            None => Box::pin(std::future::ready(Err(Refusal::NoOne))),
         }
     }
 }

@@ -35,6 +35,20 @@ struct Place {
 #[derive(Debug)]
 pub(super) struct Pages {
     pub(super) pages: Vec<RawObject>,
+    /// Until when the list holds.
+    until: Instant,
+}
+
+impl Pages {
+    /// One of the pages, the first being 0. Where its revision has it say how long it holds, it says how long that still is.
+    pub(super) fn page(&self, number: usize) -> Option<RawObject> {
+        let mut page = self.pages.get(number)?.clone();
+        if page.has("ttlMs") {
+            let left = self.until.saturating_duration_since(Instant::now());
+            page.set("ttlMs", Raw::of(&u64::try_from(left.as_millis()).unwrap_or(u64::MAX)));
+        }
+        Some(page)
+    }
 }
 
 struct Snapshot {
@@ -63,9 +77,15 @@ pub(super) struct Owner<'a> {
 }
 
 impl Snapshots {
-    /// Cuts `items` into pages around `frame`, a list result whose items and cursor are replaced. Where there is more than
-    /// one page they are kept for the cursors.
-    pub(super) fn cut(&self, owner: &Owner<'_>, frame: &RawObject, member: &str, items: &[Raw]) -> Arc<Pages> {
+    /// Cuts `items` into pages around `frame`, a list result whose items and cursor are replaced and which holds until then.
+    /// Where there is more than one page they are kept for the cursors.
+    pub(super) fn cut(
+        &self,
+        owner: &Owner<'_>,
+        (frame, until): (&RawObject, Instant),
+        member: &str,
+        items: &[Raw],
+    ) -> Arc<Pages> {
         let mut parts: Vec<&[Raw]> = Vec::new();
         let (mut start, mut bytes) = (0, 0);
         for (at, item) in items.iter().enumerate() {
@@ -95,7 +115,7 @@ impl Snapshots {
                 page
             })
             .collect();
-        let pages = Arc::new(Pages { pages });
+        let pages = Arc::new(Pages { pages, until });
         if last > 0 {
             let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
             let now = Instant::now();
@@ -122,6 +142,6 @@ impl Snapshots {
             .find(|s| s.id == place.snapshot && s.owner == owner.view && s.credentials == *owner.credentials)
             .filter(|s| s.expires > Instant::now())
             .ok_or_else(invalid)?;
-        snapshot.pages.pages.get(place.page).cloned().ok_or_else(invalid)
+        snapshot.pages.page(place.page).ok_or_else(invalid)
     }
 }

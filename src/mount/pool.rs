@@ -10,7 +10,7 @@ use futures_util::StreamExt;
 use tokio::time::Instant;
 
 use crate::{
-    hub::{Caller, Fault, Peer, Principal, Reason},
+    hub::{Caller, Counts, Fault, Peer, Principal, Reason},
     upstream::{Connector, Opening, Session, Sharing},
 };
 
@@ -149,6 +149,7 @@ impl Pool {
     pub(super) async fn session(
         &self,
         caller: &Arc<Caller>,
+        counts: &Arc<Counts>,
         outside: impl Fn(Option<&Key>) -> Arc<dyn Peer>,
     ) -> Result<Opened, Fault> {
         if let Some(session) = self.ready(caller) {
@@ -158,9 +159,9 @@ impl Pool {
         for _ in 0..ATTEMPTS {
             let key = Key::of(caller, connector.sharing().await?, self.share);
             if self.share == Share::Nobody && !key.is_everybodys() && !caller.scope.is_session() {
-                return self.open_alone(caller, outside(None)).await;
+                return self.open_alone(caller, (outside(None), counts)).await;
             }
-            let outside = outside(Some(&key));
+            let outside = (outside(Some(&key)), counts);
             if let Some(opened) = self.open(caller, &key, outside).await? {
                 return Ok(opened);
             }
@@ -170,20 +171,29 @@ impl Pool {
     }
 
     /// Opens a session for one request.
-    async fn open_alone(&self, caller: &Arc<Caller>, outside: Arc<dyn Peer>) -> Result<Opened, Fault> {
+    async fn open_alone(
+        &self,
+        caller: &Arc<Caller>,
+        (outside, counts): (Arc<dyn Peer>, &Arc<Counts>),
+    ) -> Result<Opened, Fault> {
         let seat = {
             let mut ended = Vec::new();
             self.room.alone(&mut lock(&self.slots), caller, &mut ended)?
         };
         let beside = Beside::of(caller, false, None, Some(seat));
         let outside = beside.around(outside);
-        let opening = Opening { caller: caller.clone(), outside, alone: true, lent: false };
+        let opening = Opening { caller: caller.clone(), outside, counts: counts.clone(), alone: true, lent: false };
         let session = self.connector(caller).open(opening).await?;
         Ok(Opened { session, beside })
     }
 
     /// Opens a session that is found by `key`. `None` when it turned out that fewer may share it than was thought.
-    async fn open(&self, caller: &Arc<Caller>, key: &Key, outside: Arc<dyn Peer>) -> Result<Option<Opened>, Fault> {
+    async fn open(
+        &self,
+        caller: &Arc<Caller>,
+        key: &Key,
+        (outside, counts): (Arc<dyn Peer>, &Arc<Counts>),
+    ) -> Result<Option<Opened>, Fault> {
         let slot = self.slot(key, caller)?;
         if let Some(session) = slot.ready() {
             return Ok(Some(session));
@@ -195,7 +205,7 @@ impl Pool {
         let (key, pings) = (key.clone(), self.pings);
         // A stranger's scope is one request.
         let alone = caller.principal.is_anonymous() && !caller.scope.is_session();
-        let asks = caller.clone();
+        let (asks, counts) = (caller.clone(), counts.clone());
         let caller = match key.is_everybodys() {
             true => {
                 let everybody = Caller::gateway(Principal::new("everybody")).sending(&caller.credentials);
@@ -212,7 +222,8 @@ impl Pool {
             if let Some(session) = slot.ready() {
                 return Ok(Some(session));
             }
-            let session = connector.open(Opening { caller, outside, alone, lent: lent.is_some() }).await?;
+            let opening = Opening { caller, outside, counts, alone, lent: lent.is_some() };
+            let session = connector.open(opening).await?;
             let known = connector.known_sharing();
             // What has no session needs none to be looked after.
             let is_watched = lent.is_some() || pings && known != Some(Sharing::Sessionless);

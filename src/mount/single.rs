@@ -7,16 +7,17 @@ use std::{
 };
 
 use http::HeaderName;
+use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
     hub::{
-        Answering, Attempt, BoxFuture, Call, Caller, Credentials, Description, Fault, Filter, Health, Life, Link,
-        Listening, Mount, Outcome, Peer, Principal, Reason,
+        Answering, Attempt, BoxFuture, Call, Caller, Counts, Credentials, Description, Fault, Filter, Health, Holding,
+        Link, Listening, Mount, Outcome, Peer, Principal, Reason,
     },
     jsonrpc::{Notification, Raw},
     protocol::{
-        Family, Method,
+        Family, Loss, Method, Revision,
         headers::{self, ToolHeaders},
         ladder::{Envelope, Plan},
         method::notification,
@@ -32,12 +33,13 @@ mod lists;
 mod marks;
 mod sending;
 mod shared;
+mod states;
 mod subscriptions;
 mod tasks;
 mod travelling;
+mod unheard;
 mod visits;
 
-pub use holding::Holding;
 use legs::{Legs, asked_the_old_way};
 use lists::Wanted;
 use sending::Hop;
@@ -68,6 +70,7 @@ pub struct Single {
 pub(super) struct Inner {
     name: Arc<str>,
     connector: Arc<dyn Connector>,
+    counts: Arc<Counts>,
     pool: Pool,
     terms: Terms,
     catalog: Arc<Catalog>,
@@ -91,7 +94,7 @@ impl Single {
     pub fn new(name: &str, connector: Arc<dyn Connector>, terms: impl Into<Terms>, sealer: Arc<Sealer>) -> Self {
         let (terms, closing): (Terms, _) = (terms.into(), CancellationToken::new());
         let tasks = Tasks::new(name.into(), sealer.clone(), terms.tasking, closing.clone());
-        Self::with_tasks(name, connector, terms, sealer, (tasks, closing))
+        Self::with_tasks(name, connector, terms, sealer, (tasks, closing, Counts::new(name.into())))
     }
 
     fn with_tasks(
@@ -99,7 +102,7 @@ impl Single {
         connector: Arc<dyn Connector>,
         mut terms: Terms,
         sealer: Arc<Sealer>,
-        (tasks, closing): (Arc<Tasks>, CancellationToken),
+        (tasks, closing, counts): (Arc<Tasks>, CancellationToken, Arc<Counts>),
     ) -> Self {
         terms.forward_headers.retain(headers::may_forward);
         let catalog = Arc::<Catalog>::default();
@@ -108,6 +111,7 @@ impl Single {
             pool: Pool::new(connector.clone(), &terms),
             terms,
             connector,
+            counts,
             parties: Parties::new(catalog.clone(), Caller::gateway(Principal::new("gateway"))),
             catalog,
             topics: Mutex::default(),
@@ -121,13 +125,21 @@ impl Single {
         Self { inner: Arc::new(inner), legs: Arc::default(), _closed: Arc::new(closing.drop_guard()) }
     }
 
-    /// The same server in the legacy era. The tasks of both are the same.
+    /// The same server in the legacy era. The tasks of both are the same, and they count together.
     fn legacy(&self) -> Option<Self> {
         let inner = &self.inner;
         let connector = inner.connector.legacy()?;
         let (terms, sealer) = (inner.terms.clone(), inner.sealer.clone());
-        let tasks = (inner.tasks.clone(), CancellationToken::new());
+        let tasks = (inner.tasks.clone(), CancellationToken::new(), inner.counts.clone());
         Some(Self::with_tasks(&inner.name, connector, terms, sealer, tasks))
+    }
+
+    /// The same, counting together with `other`. For a mount that nobody uses yet.
+    pub(super) fn counting_with(mut self, other: &Self) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.inner) {
+            inner.counts = other.inner.counts.clone();
+        }
+        self
     }
 
     /// The way on which the task was made that a request is about, if not on this one.
@@ -165,6 +177,10 @@ impl Mount for Single {
         &self.inner.terms.forward_headers
     }
 
+    fn passes_state(&self, caller: &Arc<Caller>) -> bool {
+        self.inner.passes_state(&self.known_as(caller))
+    }
+
     fn call(&self, mut call: Call) -> BoxFuture<Result<Outcome, Fault>> {
         call.caller = self.known_as(&call.caller);
         let call = self.refined(call);
@@ -176,6 +192,7 @@ impl Mount for Single {
             return other.call(call);
         }
         self.inner.meet(&call.caller);
+        call.life.count_in(&self.inner.counts);
         let (inner, legs) = (self.inner.clone(), self.legs.clone());
         Box::pin(async move {
             let ended = match call.method.list_member() {
@@ -186,6 +203,7 @@ impl Mount for Single {
             if let Err(Fault::Answered(error)) = &ended
                 && asked_the_old_way(error)
             {
+                inner.counts.lost(Loss::LegacyQuestion);
                 legs.learn(&inner.name, &call);
             }
             ended
@@ -257,6 +275,14 @@ impl Mount for Single {
     fn link(&self) -> Link {
         Link { transport: self.inner.connector.transport(), revision: self.inner.catalog.spoken() }
     }
+
+    fn counts(&self) -> Option<&Arc<Counts>> {
+        Some(&self.inner.counts)
+    }
+
+    fn holding(&self) -> Holding {
+        self.held()
+    }
 }
 
 impl Inner {
@@ -267,7 +293,7 @@ impl Inner {
 
     /// The same with what is kept beside it.
     async fn opened(&self, caller: &Arc<Caller>) -> Result<Opened, Fault> {
-        let opened = self.pool.session(caller, |key| self.outside(key, caller)).await?;
+        let opened = self.pool.session(caller, &self.counts, |key| self.outside(key, caller)).await?;
         self.catalog.speaks(opened.session.revision());
         Ok(opened)
     }
@@ -276,7 +302,9 @@ impl Inner {
     fn outside(&self, key: Option<&Key>, caller: &Caller) -> Arc<dyn Peer> {
         let topics = self.topics(key, caller);
         let tasks = (Arc::downgrade(&self.tasks), key.cloned());
-        Outside::of(caller, key.is_some_and(Key::is_own), &self.parties, topics, tasks)
+        // The server's revision is not known yet. Those of the legacy era differ in no message of this kind.
+        let own = key.is_some_and(Key::is_own).then(|| self.plan(caller, Revision::NEWEST_LEGACY));
+        Outside::of(caller, own, &self.parties, (topics, self.counts.clone()), tasks)
     }
 
     fn view(&self, caller: &Arc<Caller>) -> Arc<View> {
@@ -288,9 +316,8 @@ impl Inner {
         if let Some(description) = self.view(caller).description() {
             return Ok(description);
         }
-        let session = self.session(caller).await?;
-        let plan = Plan::between(caller.revision, session.revision());
-        let server = session.description();
+        let (session, server) = self.described(caller).await?;
+        let plan = self.plan(caller, session.revision());
         let mut capabilities = plan.capabilities(server.capabilities.clone());
         self.advertise_tasks(caller, &server, plan, &mut capabilities);
         for kind in self.polled(&server).each() {
@@ -299,12 +326,27 @@ impl Inner {
             offered.set("listChanged", Raw::constant("true"));
             capabilities.set(family, offered.to_raw());
         }
-        let description = Arc::new(Description { capabilities, public: self.is_public(), ..(*server).clone() });
-        let ttl = session.description_ttl_ms().map_or(DESCRIBED, Duration::from_millis);
+        let server_info = server.server_info.clone().map(|info| plan.server_info(info));
+        let own = Description { capabilities, server_info, public: self.is_public(), ..(*server).clone() };
+        let description = Arc::new(own);
+        let ttl = server.until.map_or(DESCRIBED, |until| until.saturating_duration_since(Instant::now()));
         // Kept for everybody who would see the same, and for the session that is open now.
         self.catalog.view(caller, false, self.is_public()).keep_description(&description, ttl);
         self.view(caller).keep_description(&description, ttl);
         Ok(description)
+    }
+
+    /// The caller's session, and what its server says about itself by now.
+    async fn described(&self, caller: &Arc<Caller>) -> Result<(Arc<dyn Session>, Arc<Description>), Fault> {
+        let session = self.session(caller).await?;
+        match session.describe().await {
+            Err(fault) if has_changed(&session, &fault) => {
+                let session = self.session(caller).await?;
+                let server = session.describe().await?;
+                Ok((session, server))
+            }
+            described => described.map(|server| (session, server)),
+        }
     }
 
     /// What is known about a tool, its list fetched where nothing is known.
@@ -319,8 +361,9 @@ impl Inner {
                 // What is listed under other headers than those that the caller is known by is not for others.
                 let is_special = !headers.is_empty() && is_special(caller, headers);
                 let own = if is_special { Arc::default() } else { view.clone() };
-                let (method, life) = (&Method::ToolsList, &Life::default());
-                self.fetch(&Wanted { caller, method, member: "tools", life, headers, cause: None }, &own).await?;
+                let (method, life) = (&Method::ToolsList, &self.counts.life());
+                self.fetch(&Wanted { caller, method, member: "tools", life, headers, cause: None, words: None }, &own)
+                    .await?;
                 let epoch = self.catalog.epoch(&Method::ToolsList);
                 let Some(tools) = own.tools(epoch) else { return Ok(None) };
                 view.keep_tools(epoch, tools.clone());
@@ -351,10 +394,11 @@ impl Inner {
 
     async fn forward_to(self: &Arc<Self>, opened: &Opened, call: &Call) -> Result<Outcome, Fault> {
         let Opened { session, beside } = opened;
+        self.check_state(call, session)?;
         if matches!(call.method, Method::ResourcesSubscribe | Method::ResourcesUnsubscribe) {
             return self.subscribing(opened, call).await;
         }
-        let plan = Plan::between(call.caller.revision, session.revision());
+        let plan = self.plan(&call.caller, session.revision());
         if !call.method.exists_in(session.revision().era()) {
             return match &call.method {
                 // The level is the session's downstream; a modern server hears of it with each request.

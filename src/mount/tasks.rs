@@ -20,6 +20,8 @@ mod listen;
 mod record;
 mod registry;
 mod related;
+mod room;
+mod rows;
 mod waits;
 
 use std::{sync::Arc, time::Duration};
@@ -29,10 +31,10 @@ use tokio::time::{sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    hub::{Answer, BoxFuture, Fault, Peer, Principal, Question, Reason, Refusal},
+    hub::{Answer, BoxFuture, Counts, Fault, Peer, Principal, Question, Reason, Refusal},
     jsonrpc::{Notification, Raw, RawObject, code, scan::ScanLimits},
     protocol::{
-        Revision,
+        Loss, Revision,
         ladder::Plan,
         meta,
         method::notification,
@@ -76,7 +78,8 @@ pub struct Tasking {
     pub all: usize,
     /// How many bytes of results are kept for one principal.
     pub kept_each: usize,
-    /// How many bytes of results are kept altogether.
+    /// How many bytes of results are kept altogether. When that is full, whoever holds the most gives up its oldest result for
+    /// a new one of somebody else.
     pub kept_all: usize,
 }
 
@@ -178,7 +181,12 @@ impl Tasks {
     }
 
     /// A server says something about a task outside every call: whom it goes to, and what that one is told.
-    pub(super) fn heard(&self, place: &Place, mut said: Notification) -> Option<(Arc<dyn Peer>, Notification)> {
+    pub(super) fn heard(
+        &self,
+        place: &Place,
+        mut said: Notification,
+        counts: &Counts,
+    ) -> Option<(Arc<dyn Peer>, Notification)> {
         let params = said.params.as_mut()?;
         if said.method == notification::TASK_STATUS {
             let task = params.get(TASK_ID)?.as_text()?.into_owned();
@@ -196,7 +204,14 @@ impl Tasks {
             }
         } else {
             let task = tasks::related(Some(params))?;
-            let Entry::Remote(remote) = self.registry.of_server(place, &task)? else { return None };
+            let remote = match self.registry.of_server(place, &task)? {
+                Entry::Remote(remote) => remote,
+                // Its client hears nothing but what becomes of it.
+                Entry::Kept(_) => {
+                    counts.lost(Loss::TaskMessage);
+                    return None;
+                }
+            };
             match &remote.token {
                 Some(token) => params.set(meta::PROGRESS_TOKEN, token.clone()),
                 None if said.method == notification::PROGRESS => return None,

@@ -24,6 +24,19 @@ pub struct Terms {
     /// one that changes nothing, or nothing more when it is called again. These are the server's words, which have to be
     /// trusted.
     pub reissue_idempotent_tools: bool,
+    /// Whether clients of older revisions are sent nothing that a later revision brought, where the server speaks a later one:
+    /// no titles, no icons and the like, which older clients may ignore. For those that do not.
+    pub strict_downlevel: bool,
+    /// Whether legacy clients hear of a resource that a modern server does not have by -32002, the code of their era, instead
+    /// of by the -32602 that the server says.
+    pub legacy_resource_code: bool,
+    /// Whether what a modern server wants echoed with answers (`requestState`) goes to modern clients and back as it is,
+    /// neither sealed nor bound to the call: only for those who send one of `forward_headers` along, and only where that is a
+    /// credential, which the server binds its state to. A state that looks like one of the gateway's own is sealed all the same.
+    pub pass_request_state: bool,
+    /// Whether calls, reads and prompts whose client does not want to hear of progress ask the server for it all the same. It
+    /// counts as a sign of life of the call, and is shown to nobody.
+    pub synthetic_progress: bool,
     /// The headers of clients that pass to the server, where it is there over HTTP. Those that never may
     /// ([`headers::may_forward`](crate::protocol::headers::may_forward)) are left out.
     pub forward_headers: Vec<HeaderName>,

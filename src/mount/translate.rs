@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crate::{
-    hub::{Answer, BoxFuture, Peer, Question, Refusal},
+    hub::{Answer, BoxFuture, Counts, Peer, Question, Refusal},
     jsonrpc::Notification,
-    protocol::{Revision, ladder::Plan},
+    protocol::{Loss, Losses, Revision, ladder::Plan},
     seal::random_token,
 };
 
@@ -13,19 +13,21 @@ use crate::{
 pub(super) struct Translated {
     plan: Plan,
     client: Arc<dyn Peer>,
+    /// Where it is counted what is lost on the way.
+    counts: Arc<Counts>,
 }
 
 impl Translated {
     /// The client behind the plan; the client itself where there is nothing to change.
-    pub(super) fn peer(plan: Plan, client: Arc<dyn Peer>) -> Arc<dyn Peer> {
-        if plan.is_empty() { client } else { Arc::new(Self { plan, client }) }
+    pub(super) fn peer(plan: Plan, client: Arc<dyn Peer>, counts: &Arc<Counts>) -> Arc<dyn Peer> {
+        if plan.is_empty() { client } else { Arc::new(Self { plan, client, counts: counts.clone() }) }
     }
 }
 
 impl Peer for Translated {
     fn notify(&self, notification: Notification) {
         if !self.plan.can_tell(&notification.method) {
-            return;
+            return self.counts.lost(Loss::Notification);
         }
         let params = self.plan.notification(&notification.method, notification.params);
         self.client.notify(Notification { method: notification.method, params });
@@ -37,9 +39,16 @@ impl Peer for Translated {
             return Box::pin(std::future::ready(Err(Refusal::NoOne)));
         }
         let method = question.method.clone();
-        let params = plan.question(&question.method, question.params, fresh_elicitation_id);
-        let asked = self.client.ask(Question { params, ..question });
-        Box::pin(async move { asked.await.map(|answer| plan.answer(&method, answer)) })
+        let mut losses = Losses::default();
+        let params = plan.question(&question.method, question.params, fresh_elicitation_id, &mut losses);
+        self.counts.lost(losses);
+        let (asked, counts) = (self.client.ask(Question { params, ..question }), self.counts.clone());
+        Box::pin(async move {
+            let mut losses = Losses::default();
+            let answer = asked.await.map(|answer| plan.answer(&method, answer, &mut losses));
+            counts.lost(losses);
+            answer
+        })
     }
 
     fn answers_later(&self) -> bool {

@@ -47,11 +47,16 @@ impl ClientCapabilities {
     }
 
     /// Takes what a client of `revision` declared, without the questions that its revision has no words for: elicitation
-    /// came with 2025-06-18 (changelog). Such a client could never be asked, whatever it says.
+    /// came with 2025-06-18, and had forms alone until 2025-11-25 (changelogs). Such a client could never be asked, whatever it
+    /// says.
     #[must_use]
     pub fn of(revision: Revision, mut declared: RawObject) -> Self {
         if revision < Revision::R2025_06_18 {
             declared.remove("elicitation");
+        } else if revision < Revision::R2025_11_25
+            && declared.get_object("elicitation").is_some_and(|modes| modes.has("form") || modes.has("url"))
+        {
+            declared.set("elicitation", Raw::constant("{}"));
         }
         Self(declared)
     }
@@ -102,10 +107,10 @@ impl ClientCapabilities {
         self.object("roots").is_some_and(|r| r.get("listChanged").and_then(Raw::as_bool) == Some(true))
     }
 
-    /// Whether a server may ask the client anything.
+    /// Whether there is anything that it can be asked.
     #[must_use]
     pub fn can_be_asked(&self) -> bool {
-        self.has_roots() || self.samples() || self.object("elicitation").is_some()
+        self.elicits_by_form() || self.elicits_by_url() || self.samples() || self.has_roots()
     }
 
     /// The same client where nothing can be asked of it.

@@ -4,6 +4,8 @@
 //! the two, each rung seeing both ends; between equal revisions it is empty and nothing is touched. Beside the rungs there
 //! are a few rules that hold on a hop of one era whoever is at the other end (`legacy`, `modern`).
 //!
+//! What a rule cannot carry over as it is, it notes among the [`Losses`] of the message.
+//!
 //! What a message *means* is none of the ladder's business: questions are gathered, tasks driven, and requests sent again
 //! elsewhere, before or after the shapes are changed here.
 
@@ -11,7 +13,7 @@ use std::borrow::Cow;
 
 use crate::jsonrpc::{ErrorObject, Raw, RawObject};
 
-use super::{ClientCapabilities, Method, Revision};
+use super::{ClientCapabilities, Losses, Method, Revision};
 
 mod content;
 mod legacy;
@@ -22,6 +24,7 @@ mod r2025_11_25;
 mod r2026_07_28;
 mod rung;
 mod schema;
+mod strict;
 mod tools;
 
 use rung::rungs;
@@ -33,6 +36,8 @@ pub struct Plan {
     pub client: Revision,
     /// What the server speaks.
     pub server: Revision,
+    /// Whether a client of an older revision is sent nothing that a later one brought, though it may ignore it.
+    pub strict: bool,
 }
 
 /// Who is asking, for the envelope that a modern server needs with each request.
@@ -72,19 +77,26 @@ pub struct Facts<'a> {
     pub capabilities: Option<&'a ClientCapabilities>,
     /// The server's name here, for the errors that the gateway makes out of a server's.
     pub upstream: Option<&'a str>,
+    /// Whether a legacy client is told in its own era's code that a resource was not found.
+    pub legacy_resource_code: bool,
 }
 
 impl Plan {
     /// The way between two revisions.
     #[must_use]
     pub const fn between(client: Revision, server: Revision) -> Self {
-        Self { client, server }
+        Self { client, server, strict: false }
     }
 
     /// Whether there is nothing to change.
     #[must_use]
     pub fn is_empty(self) -> bool {
         self.client == self.server
+    }
+
+    /// Whether what a later revision brought is taken out of what the client is sent.
+    fn trims(self) -> bool {
+        self.strict && self.client < self.server
     }
 
     /// Whether the two ends are of different eras.
@@ -106,7 +118,7 @@ impl Plan {
     /// A server's result on its way down. Results that ask something (`input_required`) or name a task are not for legacy
     /// clients: whoever gathers answers and drives tasks keeps them.
     #[must_use]
-    pub fn result(self, method: &Method, mut result: RawObject, facts: &Facts<'_>) -> RawObject {
+    pub fn result(self, method: &Method, mut result: RawObject, facts: &Facts<'_>, losses: &mut Losses) -> RawObject {
         if !self.client.is_modern() {
             if legacy::answers_nothing(method) {
                 return if result.is_empty() { result } else { RawObject::new() };
@@ -116,13 +128,16 @@ impl Plan {
             }
         }
         for (rung, way) in rungs(self.server, self.client) {
-            rung.result(self, way, method, &mut result, facts);
+            rung.result(self, way, method, &mut result, facts, losses);
         }
         match method {
-            Method::ToolsList => tools::list(self, &mut result, facts),
-            Method::ToolsCall => content::narrow_result(self, &mut result),
-            Method::PromptsGet => content::narrow_messages(self, &mut result),
+            Method::ToolsList => tools::list(self, &mut result, facts, losses),
+            Method::ToolsCall => content::narrow_result(self, &mut result, losses),
+            Method::PromptsGet => content::narrow_messages(self, &mut result, losses),
             _ => {}
+        }
+        if let Some(shape) = strict::of_result(method).filter(|_| self.trims()) {
+            shape.trim(self.client, &mut result);
         }
         if self.client.is_modern() {
             modern::result(method, &mut result);
@@ -179,6 +194,9 @@ impl Plan {
         for (rung, way) in rungs(self.server, self.client) {
             rung.notification(way, method, &mut params);
         }
+        if let Some(shape) = strict::of_notification(method).filter(|_| self.trims()) {
+            shape.trim(self.client, &mut params);
+        }
         (!params.is_empty()).then_some(params)
     }
 
@@ -198,7 +216,13 @@ impl Plan {
     /// The params of a server's question on its way to the client. `fresh_id` makes the `elicitationId` that a 2025-11-25
     /// client wants for a URL elicitation.
     #[must_use]
-    pub fn question(self, method: &str, params: Option<RawObject>, fresh_id: impl Fn() -> String) -> Option<RawObject> {
+    pub fn question(
+        self,
+        method: &str,
+        params: Option<RawObject>,
+        fresh_id: impl Fn() -> String,
+        losses: &mut Losses,
+    ) -> Option<RawObject> {
         let mut params = params;
         if self.is_empty() {
             return params;
@@ -207,20 +231,23 @@ impl Plan {
             legacy::strip_meta(params);
         }
         for (rung, way) in rungs(self.server, self.client) {
-            params = rung.question(self, way, method, params, &fresh_id);
+            params = rung.question(self, way, method, params, &fresh_id, losses);
+        }
+        if let (Some(params), Some(shape)) = (&mut params, strict::of_question(method).filter(|_| self.trims())) {
+            shape.trim(self.client, params);
         }
         params
     }
 
     /// A client's answer to a question on its way up.
     #[must_use]
-    pub fn answer(self, method: &str, mut answer: RawObject) -> RawObject {
+    pub fn answer(self, method: &str, mut answer: RawObject, losses: &mut Losses) -> RawObject {
         if self.is_empty() {
             return answer;
         }
         legacy::strip_meta(&mut answer);
         for (rung, way) in rungs(self.client, self.server) {
-            rung.answer(way, method, &mut answer);
+            rung.answer(way, method, &mut answer, losses);
         }
         answer
     }
@@ -235,7 +262,19 @@ impl Plan {
         for (rung, way) in rungs(self.server, self.client) {
             rung.capabilities(way, &mut server);
         }
+        if self.trims() {
+            strict::CAPABILITIES.trim(self.client, &mut server);
+        }
         server
+    }
+
+    /// Who the server says it is, as the client hears it.
+    #[must_use]
+    pub fn server_info(self, info: Raw) -> Raw {
+        match self.trims() {
+            true => strict::SOMEBODY.trimmed(self.client, &info).unwrap_or(info),
+            false => info,
+        }
     }
 
     /// Whether the output schema of this tool, as the server lists it, is wrapped for the client, so that every structured

@@ -99,8 +99,72 @@ impl Revision {
     }
 }
 
+/// What comes of the revisions that a server lists when it is asked for a modern one (2026-07-28, server/discover and
+/// basic/index#error-codes).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Offer {
+    /// A modern revision that is spoken here.
+    Modern(Revision),
+    /// Nothing modern that is spoken here, and no reason not to try the legacy era: there is a legacy revision beside those
+    /// that nobody knows here, or nothing in the list is a revision.
+    Legacy,
+    /// Nothing but revisions that came after those that are known here.
+    Newer,
+}
+
+impl Offer {
+    /// Reads a list of revisions.
+    pub fn of<'a>(dates: impl IntoIterator<Item = &'a str>) -> Self {
+        let (mut modern, mut legacy, mut newer) = (None, false, false);
+        for date in dates {
+            match Revision::parse(date) {
+                Some(revision) if revision.is_modern() => modern = modern.max(Some(revision)),
+                Some(_) => legacy = true,
+                None if !is_date(date) => {}
+                None if date > Revision::NEWEST_LEGACY.as_str() => newer = true,
+                None => legacy = true,
+            }
+        }
+        match modern {
+            Some(revision) => Self::Modern(revision),
+            None if newer && !legacy => Self::Newer,
+            None => Self::Legacy,
+        }
+    }
+}
+
+/// Whether a text is a date as revisions are named by.
+fn is_date(text: &str) -> bool {
+    text.len() == 10
+        && text.bytes().enumerate().all(|(at, b)| if matches!(at, 4 | 7) { b == b'-' } else { b.is_ascii_digit() })
+}
+
 impl std::fmt::Display for Revision {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_list_of_revisions_offers() {
+        let modern = Offer::Modern(Revision::R2026_07_28);
+        for (dates, offer) in [
+            (&["2026-07-28"][..], modern),
+            (&["1999-01-01", "2026-07-28", "2099-01-01"], modern),
+            (&["2025-11-25", "2026-07-28"], modern),
+            (&["2025-11-25"], Offer::Legacy),
+            (&["2027-01-01", "2025-03-26"], Offer::Legacy),
+            (&["2024-10-07", "2027-01-01"], Offer::Legacy),
+            (&["2027-01-01"], Offer::Newer),
+            (&["2026-01-01", "DRAFT-2027-v1"], Offer::Newer),
+            (&["DRAFT-2027-v1", "", "2027-1-01"], Offer::Legacy),
+            (&[], Offer::Legacy),
+        ] {
+            assert_eq!(Offer::of(dates.iter().copied()), offer, "{dates:?}");
+        }
     }
 }

@@ -13,7 +13,7 @@ use memchr::memmem::Finder;
 use tokio::time::Instant;
 
 use crate::{
-    hub::{Around, BoxFuture, Call, Fault, Mount, OddityCounts, Outcome, QuestionCounts, Reason},
+    hub::{Around, BoxFuture, Call, Fault, Mount, Outcome, Reason},
     jsonrpc::{Raw, code},
     protocol::Method,
 };
@@ -54,8 +54,6 @@ pub struct CallSeries {
     methods: Vec<OnceLock<Box<MethodSeries>>>,
     in_flight: AtomicUsize,
     asking: Arc<AtomicUsize>,
-    questions: Arc<QuestionCounts>,
-    oddities: Arc<OddityCounts>,
 }
 
 /// The calls of one method.
@@ -77,8 +75,6 @@ impl CallSeries {
             methods: (0..=Method::KNOWN.len()).map(|_| OnceLock::new()).collect(),
             in_flight: AtomicUsize::new(0),
             asking: Arc::default(),
-            questions: Arc::default(),
-            oddities: Arc::default(),
         })
     }
 
@@ -94,16 +90,6 @@ impl CallSeries {
     /// Calls that run and for which a person is asked.
     pub(super) fn asking(&self) -> usize {
         self.asking.load(Ordering::Relaxed)
-    }
-
-    /// The questions of servers that ended, by what was asked and how it ended.
-    pub(super) fn questions(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
-        self.questions.show()
-    }
-
-    /// What servers did against the protocol and what was put up with, by what it was.
-    pub(super) fn oddities(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        self.oddities.show()
     }
 
     /// The methods that were called, by name.
@@ -250,8 +236,6 @@ impl<M: Mount> Around for Measured<M> {
         let (series, method, began) = (self.series.clone(), number(&call.method), Instant::now());
         series.in_flight.fetch_add(1, Ordering::Relaxed);
         call.life.count_asking(series.asking.clone());
-        call.life.count_questions(series.questions.clone());
-        call.life.count_oddities(series.oddities.clone());
         Box::pin(Counted { call: self.below.call(call), method, began, series, is_over: false })
     }
 }

@@ -9,7 +9,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use crate::hub::Health;
+use crate::hub::{Counts, Health, Holding};
 
 use super::Metrics;
 
@@ -38,7 +38,14 @@ pub struct MountGauges {
     pub health: Health,
     /// Sessions of legacy clients.
     pub sessions: usize,
+    /// What it holds beside the calls that run.
+    pub holding: Holding,
+    /// What is counted at it below its calls, where anything is.
+    pub counts: Option<Arc<Counts>>,
 }
+
+/// One of the things that a mount holds.
+type Of = fn(&Holding) -> usize;
 
 /// One scrape, for one principal.
 #[derive(Debug)]
@@ -67,6 +74,7 @@ impl Collector for Scrape {
         self.process(&mut encoder)?;
         self.mounts(&mut encoder)?;
         self.calls(&mut encoder)?;
+        self.below_calls(&mut encoder)?;
         self.requests(&mut encoder)?;
         if self.gauges.is_whole { self.gateway(&mut encoder) } else { Ok(()) }
     }
@@ -110,7 +118,51 @@ impl Scrape {
             }),
         )?;
         let help = "Sessions of clients that speak a revision before 2026-07-28.";
-        gauges(encoder, "rialto_sessions", help, seen.iter().map(|mount| ([("mount", &*mount.name)], mount.sessions)))
+        gauges(encoder, "rialto_sessions", help, seen.iter().map(|mount| ([("mount", &*mount.name)], mount.sessions)))?;
+        let held: [(_, _, Of); 4] = [
+            (
+                "rialto_upstream_sessions",
+                "Sessions with servers: in use, kept for the next call, or being opened.",
+                |held| held.sessions,
+            ),
+            (
+                "rialto_listeners",
+                "Clients that are told of changes: sessions of the legacy era, and subscriptions of the modern one.",
+                |held| held.listeners,
+            ),
+            (
+                "rialto_upstream_subscriptions",
+                "Resources that are subscribed to at servers of the legacy era, those of the last half minute included.",
+                |held| held.resources,
+            ),
+            ("rialto_tasks", "Tasks that run, or ended and can still be asked for.", |held| held.tasks),
+        ];
+        for (name, help, count) in held {
+            gauges(encoder, name, help, seen.iter().map(|mount| ([("mount", &*mount.name)], count(&mount.holding))))?;
+        }
+        Ok(())
+    }
+
+    /// What went on between clients and servers in the course of calls and outside them.
+    fn below_calls(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let seen = || self.gauges.mounts.iter().filter_map(|mount| Some((&*mount.name, mount.counts.as_deref()?)));
+        let help = "Questions of servers that ended, by how they did.";
+        let ended = seen().flat_map(|(mount, counts)| {
+            let shown = counts.questions().show();
+            shown
+                .map(move |(question, end, count)| ([("mount", mount), ("question", question), ("ending", end)], count))
+        });
+        counters(encoder, "rialto_questions", help, ended)?;
+        let help = "What servers did against the protocol and what was put up with, by what it was.";
+        let odd = seen().flat_map(|(mount, counts)| {
+            counts.oddities().show().map(move |(kind, count)| ([("mount", mount), ("kind", kind)], count))
+        });
+        counters(encoder, "rialto_upstream_oddities", help, odd)?;
+        let help = "What could not be carried between a client and a server as it was, by what it was.";
+        let lost = seen().flat_map(|(mount, counts)| {
+            counts.losses().show().map(move |(kind, count)| ([("mount", mount), ("kind", kind)], count))
+        });
+        counters(encoder, "rialto_bridging_losses", help, lost)
     }
 
     fn calls(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
@@ -128,23 +180,6 @@ impl Scrape {
                     let labels = [("mount", series.mount()), ("method", method), ("outcome", outcome)];
                     family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&count, None)?;
                 }
-            }
-        }
-        let help = "Questions of servers in the middle of calls that ended, by how they did.";
-        let mut family = encoder.encode_descriptor("rialto_questions", help, None, MetricType::Counter)?;
-        for series in &seen {
-            for (question, ending, count) in series.questions() {
-                let labels = [("mount", series.mount()), ("question", question), ("ending", ending)];
-                family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&count, None)?;
-            }
-        }
-        let help =
-            "What servers did in the middle of calls against the protocol and what was put up with, by what it was.";
-        let mut family = encoder.encode_descriptor("rialto_upstream_oddities", help, None, MetricType::Counter)?;
-        for series in &seen {
-            for (kind, count) in series.oddities() {
-                let labels = [("mount", series.mount()), ("kind", kind)];
-                family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&count, None)?;
             }
         }
         let help = "How long calls took from their arrival at the mount to their end, the time of questions included.";
@@ -206,6 +241,20 @@ fn gauges<L: EncodeLabelSet>(
     let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
     for (labels, value) in values {
         family.encode_family(&labels)?.encode_gauge(&i64::try_from(value).unwrap_or(i64::MAX))?;
+    }
+    Ok(())
+}
+
+/// Writes a family of counters.
+fn counters<L: EncodeLabelSet>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    values: impl IntoIterator<Item = (L, u64)>,
+) -> fmt::Result {
+    let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+    for (labels, value) in values {
+        family.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&value, None)?;
     }
     Ok(())
 }

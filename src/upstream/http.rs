@@ -211,7 +211,7 @@ impl Connector for HttpConnector {
 }
 
 async fn open(server: Arc<Server>, detector: Arc<Detector>, opening: Opening) -> Result<Arc<dyn Session>, Fault> {
-    let mut verdict = detector.detect().await?;
+    let (mut verdict, counts) = (detector.detect().await?, opening.counts.clone());
     if let Verdict::Modern(modern) = verdict {
         verdict = detector.refreshed(modern).await?;
     }
@@ -228,7 +228,7 @@ async fn open(server: Arc<Server>, detector: Arc<Detector>, opening: Opening) ->
         }
     }
     match verdict {
-        Verdict::Modern(facts) => Ok(Arc::new(ModernSession::new(server, detector, facts))),
+        Verdict::Modern(facts) => Ok(Arc::new(ModernSession::new(server, detector, facts, counts))),
         Verdict::Legacy => {
             detector.refute();
             let fault = no_common_revision(&server);

@@ -22,7 +22,6 @@ mod handshake;
 mod id_guess;
 mod inbound;
 mod outbound;
-mod reader;
 mod session;
 mod spare;
 

@@ -7,6 +7,7 @@ mod ending;
 mod health;
 mod hostile;
 mod kit;
+mod order;
 mod paths;
 mod posture;
 mod sessions;

@@ -22,6 +22,7 @@ mod fidelity;
 mod forwarded;
 mod headers;
 mod lists;
+mod memory;
 mod smuggling;
 mod traces;
 

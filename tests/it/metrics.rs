@@ -1,6 +1,8 @@
 //! What is counted, and who is told.
 
+mod held;
 mod log;
+mod losses;
 mod text;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};

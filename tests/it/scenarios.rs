@@ -30,6 +30,7 @@ mod bounds;
 mod codes;
 mod crowd;
 mod described;
+mod fresh;
 mod garbage;
 mod gathered;
 mod guessed;
@@ -38,10 +39,16 @@ mod legs;
 mod old;
 mod pages;
 mod pairs;
+mod passing;
 mod rows;
 mod scopes;
+mod shapes;
 mod shares;
+mod shed;
+mod strays;
+mod strict;
 mod traffic;
+mod unheard;
 
 use old::{Arrived, Like, Old, text};
 

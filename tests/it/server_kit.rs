@@ -50,12 +50,18 @@ pub(crate) fn caller_in(scope: Arc<Scope>, revision: Revision, capabilities: &Va
 pub(crate) fn opening() -> (Opening, Arc<Recorder>, mpsc::UnboundedReceiver<Heard>) {
     let (outside, heard) = Recorder::new();
     let caller = caller(Revision::R2026_07_28, &able());
-    (Opening { caller, outside: outside.clone(), alone: false, lent: false }, outside, heard)
+    (Opening { caller, outside: outside.clone(), counts: Arc::default(), alone: false, lent: false }, outside, heard)
 }
 
 /// An opening of which nobody hears anything.
 pub(crate) fn quiet_opening() -> Opening {
-    Opening { caller: caller(Revision::R2026_07_28, &able()), outside: Arc::new(SilentPeer), alone: false, lent: false }
+    Opening {
+        caller: caller(Revision::R2026_07_28, &able()),
+        outside: Arc::new(SilentPeer),
+        counts: Arc::default(),
+        alone: false,
+        lent: false,
+    }
 }
 
 /// A call of a tool.

@@ -28,8 +28,8 @@ use std::{
 
 use rialto::{
     downstream::{Endpoint, Settings},
-    hub::{Caught, Gather, Health, Limit, Mount},
-    mount::{Holding, Share, Single, Tasking, Terms},
+    hub::{Caught, Gather, Health, Holding, Limit, Mount},
+    mount::{Share, Single, Tasking, Terms},
     telemetry::{CallSeries, Gauges, Measured, Metrics, MountGauges, RequestSeries},
     upstream::{
         Connector, EraChoice,
@@ -193,8 +193,13 @@ impl World {
 
     /// The gauges that a scrape tells of and that are not zero.
     fn scraped(&self) -> Vec<String> {
-        let mount =
-            MountGauges { name: "work".to_owned(), health: Health::Unknown, sessions: self.settings.sessions.len() };
+        let mount = MountGauges {
+            name: "work".to_owned(),
+            health: Health::Unknown,
+            sessions: self.settings.sessions.len(),
+            holding: self.single.holding(),
+            counts: self.single.counts().cloned(),
+        };
         let gauges = Gauges {
             mounts: vec![mount],
             is_whole: true,
@@ -203,7 +208,8 @@ impl World {
         };
         let text = self.metrics.scrape(gauges).unwrap_or_default();
         let names = ["rialto_sessions", "rialto_calls_in_flight", "rialto_calls_asking", "rialto_parked_calls"];
-        let names = [&names[..], &["rialto_subscriptions"]].concat();
+        let held = ["rialto_upstream_sessions", "rialto_listeners", "rialto_upstream_subscriptions", "rialto_tasks"];
+        let names = [&names[..], &["rialto_subscriptions"], &held].concat();
         let told = text.lines().filter(|line| names.iter().any(|name| line.starts_with(name)));
         let told: Vec<_> = told.map(str::to_owned).collect();
         if told.len() != names.len() {

@@ -1,9 +1,10 @@
 //! A proxy that is no mount of a gateway, but stands in somebody's application.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc};
+use std::{convert::Infallible, io, net::SocketAddr, sync::Arc};
 
 use axum::{Router, body::Body};
 use http::{Request, Response};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 use tower::{Layer, util::BoxCloneSyncService};
 use url::Url;
@@ -12,6 +13,7 @@ use crate::{
     auth::Unidentified,
     config::{HostName, is_mount_name},
     downstream::Settings,
+    hub::Principal,
 };
 
 use super::{
@@ -113,21 +115,60 @@ impl Proxy {
     /// # Panics
     /// When its [`name`](Self::name) cannot be that of a mount.
     #[must_use]
-    pub fn into_service(mut self) -> BoxCloneSyncService<Request<Body>, Response<Body>, Infallible> {
+    pub fn into_service(self) -> BoxCloneSyncService<Request<Body>, Response<Body>, Infallible> {
+        let guard = (!self.alone.any_host).then(|| {
+            let listener = SocketAddr::from(([127, 0, 0, 1], 0));
+            Guard::new(listener, &self.alone.hosts, self.alone.public_url.as_ref()).in_program()
+        });
+        let mcp = AtRoot(Mcp(Arc::new(self.into_entry())));
+        match guard {
+            Some(guard) => BoxCloneSyncService::new(guard.layer(mcp)),
+            None => BoxCloneSyncService::new(mcp),
+        }
+    }
+
+    /// Serves one client over standard input and output, until it closes its end or the application stops: the program is a
+    /// stdio server then, which clients start themselves. Nothing else may be printed to standard output meanwhile.
+    ///
+    /// ```no_run
+    /// # #[tokio::main]
+    /// # async fn main() -> std::io::Result<()> {
+    /// rialto::Proxy::to("https://docs.example/mcp").serve_stdio().await
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// When the streams fail. A client that is gone is no error.
+    ///
+    /// # Panics
+    /// When its [`name`](Self::name) cannot be that of a mount.
+    pub async fn serve_stdio(self) -> io::Result<()> {
+        self.serve_lines(tokio::io::stdin(), tokio::io::stdout()).await
+    }
+
+    /// The same over any pair of byte streams: one JSON-RPC message a line. The client counts as the user of this machine
+    /// ([`Principal::local`]), and shares upstream sessions with nobody.
+    ///
+    /// # Errors
+    /// When the streams fail. A client that is gone is no error.
+    ///
+    /// # Panics
+    /// When its [`name`](Self::name) cannot be that of a mount.
+    pub async fn serve_lines<R, W>(self, reader: R, writer: W) -> io::Result<()>
+    where
+        R: AsyncRead + Send + Unpin,
+        W: AsyncWrite + Send + Unpin + 'static,
+    {
+        self.into_entry().endpoint().serve_lines(reader, writer, &Principal::local()).await
+    }
+
+    fn into_entry(mut self) -> Entry {
         let draining = self.alone.draining.take();
         let settings = std::mem::take(&mut self.alone.settings);
         let settings = Settings { draining: draining.unwrap_or(settings.draining), ..settings };
         let name = std::mem::take(&mut self.alone.name);
         assert!(is_mount_name(&name), "`{name}` cannot be the name of a proxy: {NAMES}");
-        let guard = (!self.alone.any_host).then(|| {
-            let listener = SocketAddr::from(([127, 0, 0, 1], 0));
-            Guard::new(listener, &self.alone.hosts, self.alone.public_url.as_ref()).in_program()
-        });
         let mounted = self.into_mounted(&name, Unidentified::Anonymous, &settings.sealer, &Process::default());
-        let mcp = AtRoot(Mcp(Arc::new(Entry::new(mounted, &settings))));
-        match guard {
-            Some(guard) => BoxCloneSyncService::new(guard.layer(mcp)),
-            None => BoxCloneSyncService::new(mcp),
-        }
+        Entry::new(mounted, &settings)
     }
 }

@@ -1,7 +1,5 @@
 //! The one place where faults become problems.
 
-use std::time::Duration;
-
 use crate::{
     app::{
         problem::{Kind, Problem},
@@ -10,9 +8,6 @@ use crate::{
     hub::{Fault, GatewayFault, Reason},
     jsonrpc::{ErrorObject, Raw, RawObject, code},
 };
-
-/// When to come back where nobody knows better.
-const LATER: Duration = Duration::from_secs(1);
 
 /// What was asked for.
 #[derive(Clone, Copy, Debug)]
@@ -110,9 +105,8 @@ fn gateway(fault: &GatewayFault) -> Problem {
     if let Some(upstream) = &fault.upstream {
         problem = problem.with("upstream", Raw::from(&**upstream));
     }
-    match (fault.retry_after, kind) {
-        (Some(time), _) => problem.retry_after(time),
-        (None, Kind::Busy) => problem.retry_after(LATER),
-        (None, _) => problem,
+    match fault.when_to_retry() {
+        Some(time) => problem.retry_after(time),
+        None => problem,
     }
 }

@@ -18,13 +18,12 @@ use crate::{
         Encoded, ErrorObject, Notification, Raw, RawObject, Request, RequestId, code, encode_error,
         encode_notification, encode_result,
     },
-    protocol::{ClientCapabilities, Era, Method, meta, method::notification, tasks, trace},
+    protocol::{ClientCapabilities, Era, Loss, Method, meta, method::notification, tasks, trace},
 };
 
 use super::{
-    super::{endpoint::Context, forwarded, reply},
-    level,
-    log::Weight,
+    super::{endpoint::Context, forwarded, reply, way::Weight},
+    is_stray, level,
     post::Post,
     pulse::Open,
     session::{Refused, Session},
@@ -94,6 +93,12 @@ pub(super) fn begin(context: &Context<'_>, session: &Arc<Session>, request: Requ
     }
     let can_hear = post.can_stream() || session.listening().is_some();
     let declared = (!can_hear).then(|| session.caller().capabilities.clone());
+    if method.may_ask()
+        && declared.as_ref().is_some_and(ClientCapabilities::can_be_asked)
+        && let Some(counts) = context.mount.counts()
+    {
+        counts.lost(Loss::StreamlessClient);
+    }
     let peer: Arc<dyn Peer> = calling.clone();
     let headers = forwarded::named(context.headers, context.mount.forwards());
     let caller = session.caller_of(&Credentials::of(&headers), can_hear);
@@ -170,11 +175,16 @@ fn cleaned(mut params: RawObject) -> RawObject {
             params.remove(name);
         }
     }
+    strip_hop_keys(&mut params);
+    params
+}
+
+/// Takes out of `_meta` what only modern hops have.
+pub(super) fn strip_hop_keys(params: &mut RawObject) {
     let claims = |meta: &Raw| memchr::memmem::find(meta.as_bytes(), b"io.modelcontextprotocol").is_some();
     if params.get(meta::META).is_some_and(claims) {
-        meta::edit(&mut params, |meta| meta.retain(|key| !meta::HOP_LOCAL.contains(&key)));
+        meta::edit(params, |meta| meta.retain(|key| !meta::HOP_LOCAL.contains(&key)));
     }
-    params
 }
 
 impl Calling {
@@ -254,6 +264,7 @@ impl Peer for Calling {
             },
             notification::MESSAGE if !level::passes(&session.caller(), params.as_ref()) => return,
             notification::MESSAGE => (Weight::Light, params),
+            stray if is_stray(stray) => return,
             // These say nothing about a call: they go where everybody's do.
             notification::TOOLS_CHANGED
             | notification::PROMPTS_CHANGED
@@ -265,7 +276,7 @@ impl Peer for Calling {
             _ => (Weight::Light, params),
         };
         if let Some(stream) = self.post.stream() {
-            stream.push(weight, &encode_notification(&method, params.as_ref()));
+            stream.push(weight, encode_notification(&method, params.as_ref()));
         }
     }
 

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 
 use crate::{
-    hub::{Fault, Reason},
+    hub::{Fault, GatewayFault, Reason},
     jsonrpc::{ErrorObject, Raw, RawObject, Request, RequestId, code, scan::ScanLimits},
     protocol::{ClientCapabilities, Era, Revision, headers},
     seal::{Purpose, random_token},
@@ -32,35 +32,70 @@ const SEALED: usize = 4096;
 /// How large the capabilities of a client may be, and how large its description of itself, in bytes.
 const KEPT: usize = 16 * 1024;
 /// After which time a client that met too many sessions may try again.
-const RETRY_AFTER: &str = "30";
+const RETRY_AFTER: Duration = Duration::from_secs(30);
 
-/// Opens a session.
+/// A session that is open, and what its client has to hear.
+pub(super) struct Greeting {
+    pub(super) session: Arc<Session>,
+    identity: Identity,
+    /// The result of `initialize`.
+    pub(super) result: Raw,
+}
+
+/// Why no session was opened.
+pub(super) enum NotOpened {
+    /// What the client said is not what it has to say.
+    Invalid(ErrorObject),
+    /// There are too many.
+    Full,
+    /// The server cannot be described.
+    Fault(Fault),
+}
+
+impl NotOpened {
+    pub(super) fn to_error(&self) -> ErrorObject {
+        match self {
+            Self::Invalid(error) => error.clone(),
+            Self::Full => too_many().to_error(),
+            Self::Fault(fault) => fault.to_error(),
+        }
+    }
+}
+
+/// Opens a session over HTTP.
 pub(super) async fn initialize(context: &Context<'_>, request: Request) -> Response<Body> {
-    let identity = match identity(request.params.as_ref()) {
-        Ok(identity) => identity,
-        Err(error) => return reply::error(StatusCode::OK, Some(&request.id), &error),
+    let Greeting { session, identity, result } = match open(context, request.params.as_ref()).await {
+        Ok(greeting) => greeting,
+        Err(NotOpened::Invalid(error)) => return reply::error(StatusCode::OK, Some(&request.id), &error),
+        Err(NotOpened::Full) => return unavailable(Some(&request.id)),
+        Err(NotOpened::Fault(fault)) => return reply::rescue(Era::Legacy, &request.id, &fault),
     };
+    let handle = seal(context, &identity);
+    let Ok(value) = HeaderValue::from_str(&handle) else {
+        let fault = Fault::gateway(Reason::Internal, "the session id is no header value");
+        return reply::rescue(Era::Legacy, &request.id, &fault);
+    };
+    context.settings.sessions.admit(key_of(&handle), session);
+    let mut response = reply::result(&request.id, &result);
+    response.headers_mut().insert(headers::SESSION_ID, value);
+    response
+}
+
+/// Opens a session for what `initialize` says.
+pub(super) async fn open(context: &Context<'_>, params: Option<&RawObject>) -> Result<Greeting, NotOpened> {
+    let identity = identity(params).map_err(NotOpened::Invalid)?;
     let sessions = &context.settings.sessions;
-    let Some(seat) = sessions.reserve(context.principal) else { return too_many(Some(&request.id)) };
+    let seat = sessions.reserve(context.principal).ok_or(NotOpened::Full)?;
     let owner = (context.principal, context.mount.name());
     let pulse = Pulse::new(sessions.limits().lifetime);
     let credentials = context.credentials();
     let session = Session::new(owner, (identity.clone(), credentials.clone()), pulse, seat, None);
     // A client that reads no streams now will most likely read none later, and what is described is kept for who asks so.
     let caller = session.caller_of(&credentials, context.accept.events);
-    let description = match context.mount.describe(&caller).await {
-        Ok(description) => description,
-        Err(fault) => return reply::rescue(Era::Legacy, &request.id, &fault),
-    };
+    let description = context.mount.describe(&caller).await.map_err(NotOpened::Fault)?;
     session.learn(&description);
     // What the client lists from now on is up to date until it hears otherwise.
     context.mount.attend(&session.caller()).await;
-    let handle = seal(context, &identity);
-    let Ok(value) = HeaderValue::from_str(&handle) else {
-        let fault = Fault::gateway(Reason::Internal, "the session id is no header value");
-        return reply::rescue(Era::Legacy, &request.id, &fault);
-    };
-    sessions.admit(key_of(&handle), session);
     let server = description.server_info.clone().unwrap_or_else(|| {
         RawObject::from([("name", Raw::from(context.mount.name())), ("version", Raw::from("0"))]).to_raw()
     });
@@ -72,17 +107,22 @@ pub(super) async fn initialize(context: &Context<'_>, request: Request) -> Respo
     if let Some(instructions) = &description.instructions {
         result.set("instructions", instructions.clone());
     }
-    let mut response = reply::result(&request.id, &result.to_raw());
-    response.headers_mut().insert(headers::SESSION_ID, value);
-    response
+    for (name, value) in description.more.iter() {
+        result.set(&name, value.clone());
+    }
+    Ok(Greeting { session, identity, result: result.to_raw() })
 }
 
-/// A 503 for a client that has too many sessions, or came when there are too many.
-pub(super) fn too_many(id: Option<&RequestId>) -> Response<Body> {
+/// There are too many sessions, or this client has too many.
+pub(super) fn too_many() -> Fault {
     let text = "too many sessions: end those that are not needed with DELETE, or try again later";
-    let fault = Fault::gateway(Reason::Busy, text);
-    let mut response = reply::error(StatusCode::SERVICE_UNAVAILABLE, id, &fault.to_error());
-    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+    Fault::Gateway(GatewayFault { retry_after: Some(RETRY_AFTER), ..GatewayFault::new(Reason::Busy, text) })
+}
+
+/// A 503 for a client that cannot have a session. Nothing else of it is under way that the status could end.
+pub(super) fn unavailable(id: Option<&RequestId>) -> Response<Body> {
+    let mut response = reply::error(StatusCode::SERVICE_UNAVAILABLE, id, &too_many().to_error());
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER.as_secs()));
     response
 }
 

@@ -19,7 +19,13 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::{protocol::Revision, seal::random_token};
 
-use super::{super::sse, pulse::Open};
+use super::{
+    super::{
+        sse,
+        way::{Way, Weight},
+    },
+    pulse::Open,
+};
 
 /// How many events a stream keeps.
 const EVENTS: usize = 256;
@@ -29,15 +35,6 @@ pub(super) const BYTES: usize = 1 << 20;
 pub(super) const KEPT: Duration = Duration::from_secs(300);
 /// When a reader that lost its connection shall come back.
 const RETRY: Duration = Duration::from_secs(1);
-
-/// Whether an event may be left out when a reader does not keep up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Weight {
-    /// Progress and log messages.
-    Light,
-    /// Questions and answers.
-    Heavy,
-}
 
 /// One stream of events.
 pub(super) struct StreamLog {
@@ -112,38 +109,6 @@ impl StreamLog {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Appends a message; `false` when the stream is over.
-    pub(super) fn push(&self, weight: Weight, message: &[u8]) -> bool {
-        let mut inner = self.lock();
-        if inner.over.is_some() {
-            return false;
-        }
-        inner.newest += 1;
-        let number = inner.newest;
-        let id = self.has_ids.then(|| self.event_id(number));
-        let text = sse::event(id.as_deref(), message);
-        inner.bytes += text.len();
-        let now = Instant::now();
-        inner.kept.push_back(Event { number, text, at: now, weight });
-        inner.trim(now);
-        inner.wake();
-        true
-    }
-
-    /// Appends a message, unless the same waits there already and nobody has read it.
-    pub(super) fn push_once(&self, message: &[u8]) {
-        let waits = {
-            let inner = self.lock();
-            // They differ in the id, which stands before the message.
-            let event = sse::event(None, message);
-            let end = event.strip_prefix(sse::MESSAGE).unwrap_or(&event);
-            inner.kept.iter().rev().take_while(|e| e.number > inner.read).any(|e| e.text.ends_with(end))
-        };
-        if !waits {
-            self.push(Weight::Heavy, message);
-        }
-    }
-
     fn event_id(&self, number: u64) -> String {
         format!("{}-{number}", self.id)
     }
@@ -176,11 +141,6 @@ impl StreamLog {
         self.lock().over.is_some()
     }
 
-    /// Whether a reader is attached.
-    pub(super) fn has_reader(&self) -> bool {
-        self.lock().is_read
-    }
-
     /// Lets go of what was kept too long; `false` when nothing of the stream is worth keeping.
     pub(super) fn tidy(&self, now: Instant) -> bool {
         let mut inner = self.lock();
@@ -202,6 +162,42 @@ impl StreamLog {
         inner.wake();
         let greeting = self.is_primed.then(|| sse::priming(&self.event_id(inner.read), Some(RETRY)));
         Some(Reader { log: self.clone(), number: inner.reader, greeting, draining: None, _open: open })
+    }
+}
+
+impl Way for StreamLog {
+    fn push(&self, weight: Weight, message: Bytes) -> bool {
+        let mut inner = self.lock();
+        if inner.over.is_some() {
+            return false;
+        }
+        inner.newest += 1;
+        let number = inner.newest;
+        let id = self.has_ids.then(|| self.event_id(number));
+        let text = sse::event(id.as_deref(), &message);
+        inner.bytes += text.len();
+        let now = Instant::now();
+        inner.kept.push_back(Event { number, text, at: now, weight });
+        inner.trim(now);
+        inner.wake();
+        true
+    }
+
+    fn push_once(&self, message: Bytes) {
+        let waits = {
+            let inner = self.lock();
+            // They differ in the id, which stands before the message.
+            let event = sse::event(None, &message);
+            let end = event.strip_prefix(sse::MESSAGE).unwrap_or(&event);
+            inner.kept.iter().rev().take_while(|e| e.number > inner.read).any(|e| e.text.ends_with(end))
+        };
+        if !waits {
+            self.push(Weight::Heavy, message);
+        }
+    }
+
+    fn has_reader(&self) -> bool {
+        self.lock().is_read
     }
 }
 

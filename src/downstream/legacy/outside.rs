@@ -16,8 +16,8 @@ use crate::{
 };
 
 use super::{
-    level,
-    log::{StreamLog, Weight},
+    super::way::{Way, Weight},
+    is_stray, level,
     session::Session,
 };
 
@@ -44,14 +44,15 @@ impl Peer for Outside {
             notification::PROGRESS => Weight::Light,
             notification::MESSAGE if !level::passes(&session.caller(), notification.params.as_ref()) => return,
             notification::MESSAGE => Weight::Light,
+            stray if is_stray(stray) => return,
             _ => Weight::Heavy,
         };
         let text = encode_notification(&notification.method, notification.params.as_ref());
         let mut inner = session.lock();
         match inner.listening() {
-            Some(stream) if is_level(&notification.method) => stream.push_once(&text),
+            Some(stream) if is_level(&notification.method) => stream.push_once(text),
             Some(stream) => {
-                stream.push(weight, &text);
+                stream.push(weight, text);
             }
             None => inner.waiting.keep(&notification, text),
         }
@@ -107,7 +108,7 @@ impl Opening {
     }
 
     /// Waits until somebody follows the standalone stream; `None` once the session is over.
-    async fn stream(&self, session: &Weak<Session>) -> Option<(Arc<Session>, Arc<StreamLog>)> {
+    async fn stream(&self, session: &Weak<Session>) -> Option<(Arc<Session>, Arc<dyn Way>)> {
         loop {
             let mut told = std::pin::pin!(self.told.notified());
             // From here on nothing is missed.
@@ -148,9 +149,9 @@ impl Waiting {
     }
 
     /// Says it all on `stream`.
-    pub(super) fn flush(&mut self, stream: &StreamLog) {
+    pub(super) fn flush(&mut self, stream: &dyn Way) {
         for (_, text) in self.0.drain(..) {
-            stream.push(Weight::Heavy, &text);
+            stream.push(Weight::Heavy, text);
         }
         self.0.shrink_to_fit();
     }

@@ -18,8 +18,13 @@ use crate::{
 };
 
 use super::{
-    super::{Body, reply},
-    log::{BYTES, Place, Reader, StreamLog, Weight},
+    super::{
+        Body,
+        outbox::Outbox,
+        reply,
+        way::{Way, Weight},
+    },
+    log::{BYTES, Place, Reader, StreamLog},
     pulse::Pulse,
     session::Session,
 };
@@ -44,6 +49,8 @@ pub(super) struct Post {
     shape: Shape,
     /// Whether the client reads streams.
     can_stream: bool,
+    /// Where everything goes for a client on one connection.
+    line: Option<Arc<Outbox>>,
     inner: Mutex<Inner>,
     upgraded: AtomicWaker,
 }
@@ -65,6 +72,20 @@ impl Post {
             pulse: session.pulse().clone(),
             shape,
             can_stream,
+            line: None,
+            inner: Mutex::default(),
+            upgraded: AtomicWaker::new(),
+        })
+    }
+
+    /// What a client sent on its connection.
+    pub(super) fn on(line: &Arc<Outbox>, session: &Arc<Session>, shape: Shape) -> Arc<Self> {
+        Arc::new(Self {
+            session: Arc::downgrade(session),
+            pulse: session.pulse().clone(),
+            shape,
+            can_stream: true,
+            line: Some(line.clone()),
             inner: Mutex::default(),
             upgraded: AtomicWaker::new(),
         })
@@ -79,31 +100,38 @@ impl Post {
         self.can_stream
     }
 
-    /// The stream of this POST, opened if need be; `None` when its client reads none.
-    pub(super) fn stream(&self) -> Option<Arc<StreamLog>> {
+    /// Where the client hears of the calls before they are answered, opened if need be; `None` when it reads no stream.
+    pub(super) fn stream(&self) -> Option<Arc<dyn Way>> {
+        if let Some(line) = &self.line {
+            return Some(line.clone());
+        }
         let mut inner = self.lock();
         if inner.stream.is_none() && self.can_stream && !inner.is_lost {
             let stream = self.session.upgrade()?.open_stream();
             for answer in inner.answers.drain(..) {
-                stream.push(Weight::Heavy, &answer.into_bytes());
+                stream.push(Weight::Heavy, answer.into_bytes());
             }
             inner.stream = Some(stream);
             self.upgraded.wake();
         }
-        inner.stream.clone()
+        inner.stream.clone().map(|stream| stream as Arc<dyn Way>)
     }
 
     /// The answer to request `id`.
     pub(super) fn answer(&self, id: Option<&RequestId>, text: Encoded) {
+        if let (Some(line), Shape::One) = (&self.line, self.shape) {
+            line.answer(id, text);
+            return;
+        }
         let mut inner = self.lock();
         match &inner.stream {
             Some(stream) if inner.was_handed && text.len() > BYTES && !stream.has_reader() => {
                 let fault =
                     Fault::gateway(Reason::Limit, "the answer is too large to be kept for a client that is away");
-                stream.push(Weight::Heavy, &encode_error(id, &fault.to_error()));
+                stream.push(Weight::Heavy, encode_error(id, &fault.to_error()));
             }
             Some(stream) => {
-                stream.push(Weight::Heavy, &text.into_bytes());
+                stream.push(Weight::Heavy, text.into_bytes());
             }
             None if inner.is_lost => {}
             None => inner.answers.push(text),
@@ -131,25 +159,31 @@ impl Post {
         inner.stream.as_ref()?.attach(Place::Unread, self.pulse.open())
     }
 
-    /// What was answered so far, as one body.
-    fn whole(&self) -> Response<Body> {
+    /// What was answered so far, if anything was.
+    pub(super) fn gathered(&self) -> Option<Encoded> {
         let mut answers = std::mem::take(&mut self.lock().answers);
-        match (self.shape, answers.pop()) {
-            (Shape::One, Some(answer)) => reply::json(StatusCode::OK, answer),
-            (Shape::Batch, Some(last)) => {
-                let mut text = Vec::with_capacity(answers.iter().map(|a| a.len() + 1).sum::<usize>() + last.len() + 2);
-                text.push(b'[');
-                for answer in answers.iter().chain([&last]) {
-                    text.extend(answer.pieces().flatten());
-                    text.push(b',');
-                }
-                text.pop();
-                text.push(b']');
-                reply::json(StatusCode::OK, Bytes::from(text))
-            }
+        let last = answers.pop()?;
+        if self.shape == Shape::One {
+            return Some(last);
+        }
+        let mut text = Vec::with_capacity(answers.iter().map(|a| a.len() + 1).sum::<usize>() + last.len() + 2);
+        text.push(b'[');
+        for answer in answers.iter().chain([&last]) {
+            text.extend(answer.pieces().flatten());
+            text.push(b',');
+        }
+        text.pop();
+        text.push(b']');
+        Some(Bytes::from(text).into())
+    }
+
+    /// The same as one body.
+    fn whole(&self) -> Response<Body> {
+        match self.gathered() {
+            Some(answer) => reply::json(StatusCode::OK, answer),
             // Cancelled before anything was said: the client wants no answer, and gets a stream that holds none.
-            (_, None) if self.can_stream => reply::events(futures_util::stream::empty()),
-            (_, None) => reply::empty(StatusCode::ACCEPTED),
+            None if self.can_stream => reply::events(futures_util::stream::empty()),
+            None => reply::empty(StatusCode::ACCEPTED),
         }
     }
 }
@@ -249,7 +283,8 @@ mod tests {
         let large = Encoded::from(Bytes::from("1".repeat(BYTES + 1)));
         for (is_away, is_kept) in [(false, true), (true, false)] {
             let post = Post::new(&session, Shape::One, true);
-            let stream = post.stream().unwrap();
+            assert!(post.stream().is_some());
+            let stream = post.lock().stream.clone().unwrap();
             let reader = post.reader();
             if is_away {
                 drop(reader);

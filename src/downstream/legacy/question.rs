@@ -16,8 +16,8 @@ use crate::{
 };
 
 use super::{
+    super::way::{Way, Weight},
     call::Calling,
-    log::{StreamLog, Weight},
     session::Session,
 };
 
@@ -30,7 +30,7 @@ const OPEN: usize = 64;
 pub(super) struct Pending {
     answered: oneshot::Sender<Answer>,
     progressed: Arc<Notify>,
-    stream: Arc<StreamLog>,
+    stream: Arc<dyn Way>,
     /// The call it belongs to.
     pub(super) call: Option<Weak<Calling>>,
     /// Under which token the server wants to hear of progress.
@@ -41,7 +41,7 @@ impl Session {
     /// Asks `question` on `stream`. Dropping the future withdraws it.
     pub(super) fn ask(
         self: &Arc<Self>,
-        stream: Arc<StreamLog>,
+        stream: Arc<dyn Way>,
         call: Option<Weak<Calling>>,
         question: Question,
     ) -> BoxFuture<Answer> {
@@ -60,7 +60,7 @@ impl Session {
             inner.questions.insert(id.clone(), pending);
             id
         };
-        if !stream.push(Weight::Heavy, &on_the_wire(&id, &question)) {
+        if !stream.push(Weight::Heavy, on_the_wire(&id, &question)) {
             self.lock().questions.remove(&id);
             return refuse(Refusal::NoOne);
         }
@@ -115,10 +115,10 @@ impl Session {
         let params =
             RawObject::from([("requestId", Raw::from(id)), ("reason", Raw::from("the answer is not needed any more"))]);
         let told = encode_notification(notification::CANCELLED, Some(&params));
-        if !pending.stream.push(Weight::Heavy, &told)
+        if !pending.stream.push(Weight::Heavy, told.clone())
             && let Some(standalone) = self.listening()
         {
-            standalone.push(Weight::Heavy, &told);
+            standalone.push(Weight::Heavy, told);
         }
     }
 }

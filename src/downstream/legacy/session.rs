@@ -16,6 +16,7 @@ use crate::{
 };
 
 use super::{
+    super::{outbox::Outbox, way::Way},
     call::Calling,
     log::{Place, Reader, StreamLog},
     outside::{Opening, Outside, Waiting},
@@ -30,7 +31,7 @@ const CALLS: usize = 1000;
 const ENDED_STREAMS: usize = 32;
 
 /// A legacy session, or the passing stand-in for one that a client without a session gets for a single request.
-pub(super) struct Session {
+pub(in crate::downstream) struct Session {
     principal: Principal,
     mount: Box<str>,
     caller: Mutex<Arc<Caller>>,
@@ -54,6 +55,8 @@ pub(super) struct Inner {
     pub(super) asked: u64,
     streams: Vec<Arc<StreamLog>>,
     standalone: Option<Arc<StreamLog>>,
+    /// Where everything goes that is said to a client on one connection, once it is ready for more than answers.
+    line: Option<Arc<Outbox>>,
     pub(super) waiting: Waiting,
 }
 
@@ -218,7 +221,7 @@ impl Session {
     }
 
     /// Ends the session: its calls are cancelled, its streams end.
-    pub(super) fn close(&self, reason: &str) {
+    pub(in crate::downstream) fn close(&self, reason: &str) {
         let (calls, streams, standalone) = {
             let mut inner = self.lock();
             inner.has_ended = true;
@@ -280,6 +283,11 @@ impl Session {
         self.lock().calls.get(id).cloned()
     }
 
+    /// Whether a request with this id runs.
+    pub(in crate::downstream) fn runs(&self, id: &RequestId) -> bool {
+        self.lock().calls.contains_key(id)
+    }
+
     /// Takes a call out that is over, and takes its open questions back.
     pub(super) fn leave(&self, call: &Arc<Calling>) {
         let orphans: Vec<String> = {
@@ -321,9 +329,20 @@ impl Session {
         }
         let log = inner.standalone.get_or_insert_with(|| StreamLog::new(revision)).clone();
         let reader = log.attach(Place::Unread, self.pulse.open());
-        inner.waiting.flush(&log);
+        inner.waiting.flush(&*log);
         self.opening.tell();
         reader
+    }
+
+    /// The client is on one connection and ready for what belongs to no call: it is said there.
+    pub(super) fn listen_on(&self, line: &Arc<Outbox>) {
+        let mut inner = self.lock();
+        if inner.has_ended || inner.line.is_some() {
+            return;
+        }
+        inner.line = Some(line.clone());
+        inner.waiting.flush(&**line);
+        self.opening.tell();
     }
 
     /// Follows the stream that an event id names, after that event.
@@ -338,22 +357,25 @@ impl Session {
         }
         let Some(reader) = log.attach(Place::After(number), self.pulse.open()) else { return Resumed::Unknown };
         if inner.standalone.as_ref().is_some_and(|s| Arc::ptr_eq(s, &log)) {
-            inner.waiting.flush(&log);
+            inner.waiting.flush(&*log);
             self.opening.tell();
             return Resumed::Standalone(reader);
         }
         Resumed::Request(reader)
     }
 
-    /// The standalone stream, while somebody follows it.
-    pub(super) fn listening(&self) -> Option<Arc<StreamLog>> {
+    /// Where the client hears what belongs to no call, while it is there to hear it.
+    pub(super) fn listening(&self) -> Option<Arc<dyn Way>> {
         self.lock().listening()
     }
 }
 
 impl Inner {
-    pub(super) fn listening(&self) -> Option<Arc<StreamLog>> {
-        self.standalone.as_ref().filter(|s| s.has_reader()).cloned()
+    pub(super) fn listening(&self) -> Option<Arc<dyn Way>> {
+        if let Some(line) = &self.line {
+            return line.has_reader().then(|| line.clone() as Arc<dyn Way>);
+        }
+        self.standalone.as_ref().filter(|s| s.has_reader()).map(|s| s.clone() as Arc<dyn Way>)
     }
 }
 

@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use crate::{
     downstream::endpoint::Context,
-    hub::{Answering, Caller, Credentials},
+    hub::{Answering, Caller, Credentials, Scope},
     jsonrpc::{Raw, scan::ScanLimits},
     protocol::{ClientCapabilities, Revision},
 };
@@ -25,24 +25,35 @@ const LARGEST: usize = 16 * 1024;
 /// Remembers callers by the bytes of their envelopes.
 #[derive(Default)]
 pub(super) struct Callers {
+    /// The scope of all of them; each principal has its own where there is none.
+    scope: Option<Arc<Scope>>,
     known: Mutex<HashMap<u64, Arc<Caller>>>,
     hasher: RandomState,
 }
 
 impl Callers {
+    /// Callers that are all in one scope.
+    pub(super) fn within(scope: Arc<Scope>) -> Self {
+        Self { scope: Some(scope), ..Self::default() }
+    }
+
+    fn scope(&self, context: &Context<'_>) -> Arc<Scope> {
+        self.scope.clone().unwrap_or_else(|| context.settings.scopes.of(context.principal))
+    }
+
     /// The caller that a principal's envelope describes, and the headers that go on to the server.
     pub(super) fn caller(&self, context: &Context<'_>, envelope: &Envelope) -> Arc<Caller> {
         let credentials = context.credentials();
         // Two unknown callers are not one caller, whatever they say about themselves.
         if context.principal.is_anonymous() {
-            return Arc::new(build(context, credentials, envelope));
+            return Arc::new(build(context, self.scope(context), credentials, envelope));
         }
         let hash = self.hash(context, &credentials, envelope);
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&hash).cloned();
         if let Some(caller) = known.filter(|caller| is(caller, context, &credentials, envelope)) {
             return caller;
         }
-        let caller = Arc::new(build(context, credentials, envelope));
+        let caller = Arc::new(build(context, self.scope(context), credentials, envelope));
         let length = |raw: &Option<Raw>| raw.as_ref().map_or(0, |r| r.as_bytes().len());
         if envelope.capabilities.as_bytes().len() + length(&envelope.client_info) <= LARGEST {
             let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -74,11 +85,11 @@ fn is(caller: &Caller, context: &Context<'_>, credentials: &Credentials, envelop
         && caller.log_level == envelope.log_level
 }
 
-fn build(context: &Context<'_>, credentials: Credentials, envelope: &Envelope) -> Caller {
+fn build(context: &Context<'_>, scope: Arc<Scope>, credentials: Credentials, envelope: &Envelope) -> Caller {
     let capabilities = ClientCapabilities::new(own(&envelope.capabilities).to_object().unwrap_or_default());
     Caller {
         principal: context.principal.clone(),
-        scope: context.settings.scopes.of(context.principal),
+        scope,
         credentials,
         revision: Revision::R2026_07_28,
         client_info: envelope.client_info.as_ref().map(own),

@@ -1,5 +1,9 @@
 //! The answer to `server/discover` (2026-07-28, server/discover).
 
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use crate::{
     hub::Description,
     jsonrpc::{Raw, RawObject},
@@ -8,8 +12,8 @@ use crate::{
 
 use super::envelope;
 
-/// For how long a client may keep the description, in milliseconds.
-const TTL_MS: u64 = 300_000;
+/// For how long a client may keep the description, at most; less where it holds for less by the word of the server.
+const TTL: Duration = Duration::from_secs(300);
 
 /// What a mount says about itself. It may depend on who asks, so nobody else may keep it unless the operator knows better.
 pub(super) fn result(description: &Description) -> Raw {
@@ -24,10 +28,14 @@ pub(super) fn result(description: &Description) -> Raw {
     if let Some(instructions) = &description.instructions {
         result.set("instructions", instructions.clone());
     }
-    result.set("ttlMs", Raw::of(&TTL_MS));
+    let ttl = description.until.map_or(TTL, |until| until.saturating_duration_since(Instant::now()).min(TTL));
+    result.set("ttlMs", Raw::of(&u64::try_from(ttl.as_millis()).unwrap_or_default()));
     result.set("cacheScope", Raw::from(if description.public { "public" } else { "private" }));
+    for (name, value) in description.more.iter() {
+        result.set(&name, value.clone());
+    }
     if let Some(server_info) = &description.server_info {
-        result.set(meta::META, RawObject::from([(meta::SERVER_INFO, server_info.clone())]).to_raw());
+        meta::edit(&mut result, |keys| keys.set(meta::SERVER_INFO, server_info.clone()));
     }
     result.to_raw()
 }

@@ -3,6 +3,7 @@
 use http::HeaderMap;
 
 use crate::{
+    downstream::endpoint::Context,
     jsonrpc::{ErrorObject, Kind, Raw, RawObject, RequestId, code},
     protocol::{
         Method, Revision,
@@ -82,16 +83,19 @@ impl Envelope {
         Revision::MODERN.iter().any(|revision| revision.as_str() == version)
     }
 
-    /// Checks that the headers say what the body says, and that the revision is served.
-    pub(super) fn check(&self, map: &HeaderMap, method: &Method, params: &RawObject) -> Result<(), Refused> {
+    /// Checks that the headers say what the body says, where there are any, and that the revision is served.
+    pub(super) fn check(&self, context: &Context<'_>, method: &Method, params: &RawObject) -> Result<(), Refused> {
+        let map = context.headers;
         let version = self.version.as_text().unwrap_or_default();
         let served = self.is_served();
         // A client of another revision may know other headers: it first has to hear that this is not its revision.
-        if !served && headers_agree_on(map, &version) {
+        if !served && (!context.is_mirrored || headers_agree_on(map, &version)) {
             return Err(unsupported(&self.version));
         }
         let name = method.name_member().and_then(|member| params.get(member)).and_then(Raw::as_text);
-        headers::check_standard(map, method.as_str(), name.as_deref(), &version)?;
+        if context.is_mirrored {
+            headers::check_standard(map, method.as_str(), name.as_deref(), &version)?;
+        }
         if !served {
             return Err(unsupported(&self.version));
         }

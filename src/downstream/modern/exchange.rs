@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     hub::{Caller, Fault, Outcome, Reason, RequestState},
     jsonrpc::{ErrorObject, Raw, RawObject, code},
-    protocol::{Method, meta, method::question, tasks},
+    protocol::{Loss, Method, meta, method::question, tasks},
 };
 
 use super::{
@@ -14,7 +14,7 @@ use super::{
     leg::Ending,
     parked::Reply,
     refused::presentable,
-    state::{self, Seals, State},
+    state::{Seals, State},
 };
 
 /// One request: who asked for what, in which words.
@@ -41,18 +41,19 @@ impl Exchange {
             Reply::Ask { generation, requests } => {
                 let owner = self.shared.settings.held.parking.owner().to_owned();
                 let state = State::Parked { owner, call: call.to_owned(), generation };
-                return self.ask(&requests, Some(&state)).map_err(|fault| fault.to_error());
+                let asked = self.sealed(&state).map(|sealed| self.ask(&requests, Some(sealed)));
+                return asked.map_err(|fault| fault.to_error());
             }
             Reply::Stale => {
                 self.seals().refused("its questions are not the ones to be answered now");
-                return Err(state::invalid());
+                return Err(RequestState::invalid());
             }
             Reply::Useless(key) => {
                 let message = format!("the answer under `{key}` in `inputResponses` does not answer the question");
                 return Err(ErrorObject::new(code::INVALID_PARAMS, message));
             }
             Reply::Expired => Fault::gateway(Reason::Timeout, "the call took too long"),
-            Reply::Lost => lost(),
+            Reply::Lost => self.lost(),
         };
         Err(fault.to_error())
     }
@@ -71,6 +72,14 @@ impl Exchange {
         }
     }
 
+    /// The call that a state stands for is gone, with whatever the server did for it; it may be made anew.
+    pub(super) fn lost(&self) -> Fault {
+        if let Some(counts) = self.shared.mount.counts() {
+            counts.lost(Loss::ParkedCall);
+        }
+        Fault::gateway(Reason::SuspensionLost, "the call was lost while it waited for answers")
+    }
+
     fn result(&self, outcome: Result<Outcome, Fault>) -> Result<Raw, Fault> {
         match outcome? {
             Outcome::Complete(result) => Ok(result),
@@ -78,8 +87,12 @@ impl Exchange {
             Outcome::Task(_) => Err(broken("the server created a task for a client that knows none")),
             Outcome::NeedsInput { requests, state } => {
                 self.check(&requests, state.as_ref())?;
-                let state = state.map(|RequestState(upstream)| State::Relay { upstream });
-                self.ask(&requests, state.as_ref())
+                let state = match state {
+                    Some(RequestState::Bare(state)) => Some(state),
+                    Some(RequestState::Sealed(upstream)) => Some(self.sealed(&State::Relay { upstream })?),
+                    None => None,
+                };
+                Ok(self.ask(&requests, state))
             }
         }
     }
@@ -105,28 +118,27 @@ impl Exchange {
         Ok(())
     }
 
+    /// A state as the client gets it.
+    fn sealed(&self, state: &State) -> Result<Raw, Fault> {
+        let sealed = self.seals().seal(state, &self.digest());
+        let sealed = sealed.ok_or_else(|| Fault::gateway(Reason::Limit, "the server's requestState is too large"))?;
+        Ok(Raw::from(&*sealed))
+    }
+
     /// An `input_required` result.
-    fn ask(&self, requests: &RawObject, state: Option<&State>) -> Result<Raw, Fault> {
+    fn ask(&self, requests: &RawObject, state: Option<Raw>) -> Raw {
         let mut result = RawObject::from([("resultType", Raw::from("input_required"))]);
         if !requests.is_empty() {
             result.set("inputRequests", requests.to_raw());
         }
         if let Some(state) = state {
-            let sealed = self.seals().seal(state, &self.digest());
-            let sealed =
-                sealed.ok_or_else(|| Fault::gateway(Reason::Limit, "the server's requestState is too large"))?;
-            result.set(digest::REQUEST_STATE, Raw::from(&*sealed));
+            result.set(digest::REQUEST_STATE, state);
         }
         if let Some(server_info) = &self.server_info {
             result.set(meta::META, RawObject::from([(meta::SERVER_INFO, server_info.clone())]).to_raw());
         }
-        Ok(result.to_raw())
+        result.to_raw()
     }
-}
-
-/// The call that a state stands for is gone, with whatever the server did for it; it may be made anew.
-pub(super) fn lost() -> Fault {
-    Fault::gateway(Reason::SuspensionLost, "the call was lost while it waited for answers")
 }
 
 fn broken(message: &str) -> Fault {

@@ -54,7 +54,7 @@ pub(super) async fn admit(
         return Err(Refused::from(Fault::method_not_found(method.as_str())));
     }
     let tool = match method {
-        Method::ToolsCall => mirrored_arguments(context, caller, params).await?,
+        Method::ToolsCall if context.is_mirrored => mirrored_arguments(context, caller, params).await?,
         _ => None,
     };
     Ok(Admitted { description, tool })

@@ -25,19 +25,19 @@ use super::{
 /// A call on its way.
 pub(super) type Running = BoxFuture<Result<Outcome, Fault>>;
 /// How a request ends.
-pub(super) type Ending = Result<Raw, ErrorObject>;
+pub(in crate::downstream) type Ending = Result<Raw, ErrorObject>;
 
 /// What a request hears.
-pub(super) enum Step {
-    /// A notification, as an event.
-    Event(Bytes),
+pub(in crate::downstream) enum Step {
+    /// A notification, as it is written.
+    Said(Bytes),
     /// The response; nothing comes after it.
     End(Ending),
 }
 
 /// A request that waits for its call. On the first leg it owns the call: whoever polls the leg polls the call, and dropping
 /// the leg abandons it.
-pub(super) struct Leg {
+pub(in crate::downstream) struct Leg {
     exchange: Exchange,
     outlet: Arc<Outlet>,
     run: Run,
@@ -70,6 +70,13 @@ impl Leg {
     /// A later leg: the call is elsewhere.
     pub(super) fn later(exchange: Exchange, attached: Attached, outlet: Arc<Outlet>) -> Self {
         Self { exchange, outlet, run: Run::Attached(attached), ending: None }
+    }
+
+    /// Notes why the request is about to be dropped.
+    pub(in crate::downstream) fn abandon(&self, reason: &str) {
+        if let Run::Own { life, .. } = &self.run {
+            life.abandon(reason);
+        }
     }
 
     /// Looks after the call. Whether it may have to be looked after again at once.
@@ -144,8 +151,8 @@ impl Stream for Leg {
             while self.advance(cx) {}
         }
         // What was said before the result goes before it.
-        if let Some(event) = self.outlet.take(cx.waker()) {
-            return Poll::Ready(Some(Step::Event(event)));
+        if let Some(said) = self.outlet.take(cx.waker()) {
+            return Poll::Ready(Some(Step::Said(said)));
         }
         match (self.ending.take(), &self.run) {
             (Some(ending), _) => Poll::Ready(Some(Step::End(ending))),
@@ -157,8 +164,7 @@ impl Stream for Leg {
 
 impl Drop for Leg {
     fn drop(&mut self) {
-        if let Run::Own { life, .. } = &self.run {
-            life.abandon("the client closed the stream");
-        }
+        // Where nobody said why, it can only be that.
+        self.abandon("the client closed the stream");
     }
 }

@@ -6,20 +6,18 @@ use std::{
     task::{Context, Poll},
 };
 
-use bytes::Bytes;
 use futures_util::Stream;
-use http::Response;
 use tokio::sync::mpsc;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use crate::{
-    downstream::{Body, endpoint, reply, sse},
+    downstream::endpoint,
     hub::{Caller, Description, Fault, Filter, Reason},
-    jsonrpc::{Kind, Notification, Raw, RawObject, RequestId, encode_notification, encode_result},
+    jsonrpc::{Kind, Notification, Raw, RawObject, RequestId, encode_notification},
     protocol::{meta, method::notification},
 };
 
-use super::{Shared, outlet, quota::Place, refused::Refused};
+use super::{Reply, Shared, leg::Step, outlet, quota::Place, refused::Refused};
 
 /// How many URIs or tasks one subscription may name.
 const NAMES: usize = 1000;
@@ -32,15 +30,15 @@ pub(super) async fn listen(
     id: RequestId,
     params: &RawObject,
     description: Option<Arc<Description>>,
-) -> Result<Response<Body>, Refused> {
+) -> Result<Reply, Refused> {
     let filter = read_filter(params)?;
     if !context.accept.events {
-        return Ok(reply::not_acceptable());
+        return Ok(Reply::Unreadable);
     }
     let place = shared.settings.held.listens.take(&caller.principal);
-    let place = place.ok_or_else(|| Fault::gateway(Reason::Limit, "too many subscriptions are open"))?;
+    let place = place.ok_or_else(|| Fault::gateway(Reason::Busy, "too many subscriptions are open"))?;
     let listening = shared.mount.listen(&caller, filter).await?;
-    Ok(reply::events(Subscription {
+    Ok(Reply::Listening(Subscription {
         acknowledgement: Some(listening.honoured),
         events: listening.events,
         draining: Box::pin(shared.settings.draining.clone().cancelled_owned()),
@@ -75,8 +73,8 @@ fn read_filter(params: &RawObject) -> Result<Filter, Refused> {
     Ok(Filter(filter))
 }
 
-/// An open subscription. Dropping it ends it.
-struct Subscription {
+/// An open subscription: the notifications as they are written, and the result. Dropping it ends it.
+pub(in crate::downstream) struct Subscription {
     id: RequestId,
     /// What is honoured, until the client has been told.
     acknowledgement: Option<Filter>,
@@ -88,28 +86,28 @@ struct Subscription {
 }
 
 impl Subscription {
-    /// A notification of this subscription, as an event.
-    fn stamped(&self, method: &str, params: Option<RawObject>) -> Bytes {
+    /// A notification of this subscription.
+    fn stamped(&self, method: &str, params: Option<RawObject>) -> Step {
         let mut params = params.unwrap_or_default();
         meta::edit(&mut params, |meta| meta.set(meta::SUBSCRIPTION_ID, self.id.raw().clone()));
-        sse::event(None, &encode_notification(method, Some(&params)))
+        Step::Said(encode_notification(method, Some(&params)))
     }
 
     /// The result that ends it.
-    fn result(&self) -> Bytes {
+    fn result(&self) -> Step {
         let mut meta = RawObject::from([(meta::SUBSCRIPTION_ID, self.id.raw().clone())]);
         if let Some(server_info) = &self.server_info {
             meta.set(meta::SERVER_INFO, server_info.clone());
         }
         let result = RawObject::from([("resultType", Raw::from("complete")), (meta::META, meta.to_raw())]);
-        sse::event(None, &encode_result(&self.id, &result.to_raw()).into_bytes())
+        Step::End(Ok(result.to_raw()))
     }
 }
 
 impl Stream for Subscription {
-    type Item = Bytes;
+    type Item = Step;
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Step>> {
         if let Some(Filter(honoured)) = self.acknowledgement.take() {
             let params = RawObject::from([("notifications", honoured.to_raw())]);
             return Poll::Ready(Some(self.stamped(notification::ACKNOWLEDGED, Some(params))));
@@ -121,7 +119,7 @@ impl Stream for Subscription {
             loop {
                 match self.events.poll_recv(cx) {
                     Poll::Pending => return Poll::Pending,
-                    Poll::Ready(Some(event)) if outlet::belongs_to_a_call(&event.method) => {}
+                    Poll::Ready(Some(event)) if outlet::is_no_change(&event.method) => {}
                     Poll::Ready(Some(event)) => {
                         return Poll::Ready(Some(self.stamped(&event.method, event.params)));
                     }

@@ -1,4 +1,4 @@
-//! What one request hears while its call runs: a bounded queue of notifications, ready to be sent.
+//! What one request hears while its call runs: a bounded queue of notifications.
 
 use std::{
     collections::VecDeque,
@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 
 use crate::{
-    downstream::{accept::Accept, sse},
+    downstream::accept::Accept,
     jsonrpc::{Notification, Raw, RawObject, encode_notification},
     protocol::{level::severity, meta, method::notification},
 };
@@ -52,9 +52,19 @@ impl Kind {
     }
 }
 
-/// Whether a notification can only belong to a call, never to a subscription.
-pub(super) fn belongs_to_a_call(method: &str) -> bool {
-    matches!(method, notification::PROGRESS | notification::MESSAGE | notification::ACKNOWLEDGED)
+/// Whether a notification has no place on a subscription: what belongs to a call, or to another era or hop.
+pub(super) fn is_no_change(method: &str) -> bool {
+    matches!(
+        method,
+        notification::PROGRESS
+            | notification::MESSAGE
+            | notification::ACKNOWLEDGED
+            | notification::CANCELLED
+            | notification::INITIALIZED
+            | notification::ROOTS_CHANGED
+            | notification::ELICITATION_COMPLETE
+            | notification::TASK_STATUS
+    )
 }
 
 /// The queue of one request.
@@ -123,13 +133,12 @@ impl Outlet {
                 encode_notification(&notification.method, Some(&params))
             }
         };
-        let event = sse::event(None, &text);
-        if event.len() > BYTES {
+        if text.len() > BYTES {
             return;
         }
         let mut queue = self.lock();
-        queue.bytes += event.len();
-        queue.waiting.push_back(event);
+        queue.bytes += text.len();
+        queue.waiting.push_back(text);
         while queue.waiting.len() > MESSAGES + queue.backlog || queue.bytes > BYTES {
             let Some(oldest) = queue.waiting.pop_front() else { break };
             queue.bytes -= oldest.len();
@@ -141,13 +150,13 @@ impl Outlet {
         }
     }
 
-    /// The next event to send; where there is none, `waker` hears of the next.
+    /// The next notification to send; where there is none, `waker` hears of the next.
     pub(super) fn take(&self, waker: &Waker) -> Option<Bytes> {
         let mut queue = self.lock();
         match queue.waiting.pop_front() {
-            Some(event) => {
-                queue.bytes -= event.len();
-                Some(event)
+            Some(text) => {
+                queue.bytes -= text.len();
+                Some(text)
             }
             None => {
                 if !queue.waker.as_ref().is_some_and(|own| own.will_wake(waker)) {

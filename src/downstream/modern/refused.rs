@@ -11,7 +11,7 @@ use crate::{
 
 /// An error with the status it has while nothing was sent.
 #[derive(Debug)]
-pub(super) struct Refused {
+pub(in crate::downstream) struct Refused {
     status: StatusCode,
     error: ErrorObject,
 }
@@ -26,6 +26,11 @@ impl Refused {
     /// server that does not know this one.
     pub(super) fn params(message: impl Into<String>) -> Self {
         Self::from(ErrorObject::new(code::INVALID_PARAMS, message))
+    }
+
+    /// What is wrong.
+    pub(in crate::downstream) fn error(&self) -> &ErrorObject {
+        &self.error
     }
 
     pub(super) fn answer(&self, id: &RequestId) -> Response<Body> {

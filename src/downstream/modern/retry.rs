@@ -4,13 +4,14 @@ use crate::{
     hub::{Attempt, RequestState},
     jsonrpc::RawObject,
     protocol::Method,
+    seal::Purpose,
 };
 
 use super::{
     digest::{INPUT_RESPONSES, REQUEST_STATE},
-    exchange::{self, Exchange},
+    exchange::Exchange,
     refused::Refused,
-    state::{self, State},
+    state::State,
 };
 
 /// Where a request goes.
@@ -53,14 +54,19 @@ pub(super) fn read(exchange: &Exchange, params: &mut RawObject) -> Result<Next, 
         let attempt = if given { Attempt::Answers { responses, state: None } } else { Attempt::First };
         return Ok(Next::Call(attempt));
     };
+    // What looks like ours is ours: such a state of a server is never given out as it is.
+    let is_bare = state.as_text().is_some_and(|text| !Purpose::RequestState.marks(&text));
+    if is_bare && exchange.shared.mount.passes_state(&exchange.caller) {
+        return Ok(Next::Call(Attempt::Answers { responses, state: Some(RequestState::Bare(state)) }));
+    }
     match exchange.seals().open(&state, &exchange.digest()) {
-        None => Err(state::invalid().into()),
+        None => Err(RequestState::invalid().into()),
         Some(State::Relay { upstream }) => {
-            Ok(Next::Call(Attempt::Answers { responses, state: Some(RequestState(upstream)) }))
+            Ok(Next::Call(Attempt::Answers { responses, state: Some(RequestState::Sealed(upstream)) }))
         }
         // Whoever held the connection to the server has ended, and the call with it.
         Some(State::Parked { owner, .. }) if owner != exchange.shared.settings.held.parking.owner() => {
-            Err(exchange::lost().into())
+            Err(exchange.lost().into())
         }
         Some(State::Parked { call, generation, .. }) => Ok(Next::Attach { call, generation, answers: responses }),
     }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::{
-    jsonrpc::{ErrorObject, Raw, RawObject, code, scan::ScanLimits},
+    jsonrpc::{Raw, RawObject, scan::ScanLimits},
     seal::{MAX_HANDLE, Purpose, Sealer},
 };
 
@@ -34,12 +34,6 @@ pub(super) enum State {
         /// Its own state.
         upstream: Raw,
     },
-}
-
-/// The one answer to every state that does not open, belongs elsewhere or is too old: who made it up learns nothing.
-pub(super) fn invalid() -> ErrorObject {
-    ErrorObject::new(code::INVALID_PARAMS, "Invalid or expired requestState")
-        .with_data(Raw::constant(r#"{"reason":"invalid_request_state"}"#))
 }
 
 /// The time on the wall, which no adjustment of the system's clock moves while the process runs.

@@ -35,15 +35,20 @@ impl Visits {
         expected
     }
 
-    /// The server is done with a page.
-    pub(super) fn completed(&self, params: Option<&RawObject>) {
-        let Some(id) = params.and_then(|p| p.get("elicitationId")).and_then(Raw::as_text) else { return };
+    /// The server is done with a page; whether somebody waited for that.
+    pub(super) fn completed(&self, params: Option<&RawObject>) -> bool {
+        let Some(id) = params.and_then(|p| p.get("elicitationId")).and_then(Raw::as_text) else { return false };
+        let mut is_expected = false;
         for expected in lock(&self.expected).iter().filter_map(Weak::upgrade) {
             let mut left = lock(&expected.left);
-            if left.remove(&*id) && left.is_empty() {
-                expected.done.notify_one();
+            if left.remove(&*id) {
+                is_expected = true;
+                if left.is_empty() {
+                    expected.done.notify_one();
+                }
             }
         }
+        is_expected
     }
 }
 

@@ -13,9 +13,9 @@ use futures_util::StreamExt;
 use tokio::{sync::Notify, time::Instant};
 
 use crate::{
-    hub::{Caller, Principal},
+    hub::{Caller, Counts, Principal},
     jsonrpc::{Raw, RawObject},
-    protocol::{Method, ladder::Plan, method::notification},
+    protocol::{Loss, Method, ladder::Plan, method::notification},
     upstream::{Outgoing, Session},
 };
 
@@ -65,14 +65,15 @@ pub(in crate::mount) enum Whose {
 /// The subscriptions of one session, and of the next one when that is lost.
 pub(in crate::mount) struct Topics {
     used: Use,
+    counts: Arc<Counts>,
     table: Mutex<Table>,
     /// Something for the keeper to look at.
     pub(super) stirred: Notify,
 }
 
 impl Topics {
-    pub(in crate::mount) fn new(used: Use) -> Arc<Self> {
-        Arc::new(Self { used, table: Mutex::default(), stirred: Notify::new() })
+    pub(in crate::mount) fn new(used: Use, counts: Arc<Counts>) -> Arc<Self> {
+        Arc::new(Self { used, counts, table: Mutex::default(), stirred: Notify::new() })
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
@@ -98,7 +99,7 @@ impl Topics {
     /// session for itself is not: it hears what the server says.
     pub(in crate::mount) fn updated(&self, uri: &str, params: Option<&RawObject>) {
         let mut told: HashMap<u64, (Told, Plan, Arc<str>)> = HashMap::new();
-        let mut is_known = false;
+        let (mut is_known, mut is_lost) = (false, false);
         if self.used != Use::Own {
             let table = self.lock();
             let exactly = self.used == Use::Several;
@@ -117,16 +118,22 @@ impl Topics {
                     }
                 }
             }
-            if told.is_empty() && !is_known && !table.was_given_up(uri) && self.used == Use::Principal {
-                // Whatever the server calls it: it can only be meant for the one who subscribed to anything. What somebody gave
-                // up is meant for nobody.
+            // What somebody gave up is meant for nobody.
+            if told.is_empty() && !is_known && !table.was_given_up(uri) {
                 let mut able = table.holders.iter().filter(|(_, holder)| !holder.topics.is_empty());
-                if let (Some((id, holder)), None) = (able.next(), able.next())
-                    && let (Some((to, plan)), Some(topic)) = (holder.told(), holder.topics.iter().next())
-                {
-                    told.insert(*id, (to, plan, topic.clone()));
+                match (able.next(), able.next()) {
+                    // Whatever the server calls it: it can only be meant for the one who subscribed to anything.
+                    (Some((id, holder)), None) if self.used == Use::Principal => {
+                        if let (Some((to, plan)), Some(topic)) = (holder.told(), holder.topics.iter().next()) {
+                            told.insert(*id, (to, plan, topic.clone()));
+                        }
+                    }
+                    (somebody, _) => is_lost = somebody.is_some(),
                 }
             }
+        }
+        if is_lost {
+            self.counts.lost(Loss::ResourceUpdate);
         }
         for (to, plan, topic) in told.into_values() {
             let params = plan.notification(notification::RESOURCE_UPDATED, params.cloned());

@@ -11,7 +11,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::hub::{Caller, Fault, GatewayFault, Peer, Principal, Reason};
+use crate::hub::{Caller, Counts, Fault, GatewayFault, Peer, Principal, Reason};
 
 use super::{ATTEMPTS, Key, Opened, Pool, Share, Slot, lock};
 
@@ -85,6 +85,7 @@ impl Pool {
     pub(in crate::mount) async fn lease(
         &self,
         caller: &Arc<Caller>,
+        counts: &Arc<Counts>,
         outside: impl Fn(Option<&Key>) -> Arc<dyn Peer>,
     ) -> Result<Option<Lease>, Fault> {
         let Share::Leased { at_most } = self.share else { return Ok(None) };
@@ -101,7 +102,7 @@ impl Pool {
         let key = key.numbered(place.number);
         for _ in 0..ATTEMPTS {
             let slot = self.slot(&key, caller)?;
-            let Some(opened) = self.open(caller, &key, outside(Some(&key))).await? else { return Ok(None) };
+            let Some(opened) = self.open(caller, &key, (outside(Some(&key)), counts)).await? else { return Ok(None) };
             // What was opened for others than it was thought is not lent.
             let Some(lent) = opened.beside.lent.clone() else { return Ok(None) };
             if lent.lend() {

@@ -71,8 +71,8 @@ impl Session for Watched {
         self.session.description()
     }
 
-    fn description_ttl_ms(&self) -> Option<u64> {
-        self.session.description_ttl_ms()
+    fn describe(&self) -> BoxFuture<Result<Arc<Description>, Fault>> {
+        self.session.describe()
     }
 
     fn mirrors_headers(&self) -> bool {

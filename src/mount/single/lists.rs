@@ -2,20 +2,18 @@
 
 use std::{sync::Arc, time::Duration};
 
+use tokio::time::Instant;
+
 use crate::{
-    hub::{Call, Caller, Description, Fault, Life, Outcome, Reason, SilentPeer},
+    hub::{Call, Caller, Description, Fault, Life, Oddity, Outcome, Reason, SilentPeer},
     jsonrpc::{Raw, RawObject},
-    protocol::{
-        Method,
-        ladder::{Facts, Plan},
-        tasks, trace,
-    },
+    protocol::{Losses, Method, ladder::Facts, meta, tasks, trace},
     upstream::{Outgoing, Session},
 };
 
 use super::{
     super::{
-        catalog::{Tools, View, list_index},
+        catalog::{LONGEST, Tools, View, list_index},
         pages::{Owner, Pages},
         pool::Opened,
         translate::own_words,
@@ -40,6 +38,8 @@ pub(super) struct Wanted<'a> {
     pub(super) headers: &'a [Header],
     /// The parameters of the request because of which it is fetched: it is part of the same trace.
     pub(super) cause: Option<&'a RawObject>,
+    /// The client's own parameters, where they say more than that a list is wanted.
+    pub(super) words: Option<&'a RawObject>,
 }
 
 impl Inner {
@@ -50,25 +50,25 @@ impl Inner {
             return Ok(Outcome::Complete(page.to_raw()));
         }
         let headers = own_headers(call);
-        if is_special(caller, &headers) {
+        let words = call.params.iter().any(|(name, _)| name != "cursor" && name != meta::META).then_some(&call.params);
+        let wanted = Wanted { caller, method, member, life: &call.life, headers: &headers, cause, words };
+        if words.is_some() || is_special(caller, &headers) {
             // The server may list something else for every value, so nothing of it is kept.
-            let wanted = Wanted { caller, method, member, life: &call.life, headers: &headers, cause };
-            return Ok(first_page(&*self.fetch(&wanted, &View::default()).await?, None));
+            return Ok(just_fetched(&*self.fetch(&wanted, &View::default()).await?));
         }
         let view = self.view(caller);
-        if let Some((pages, left)) = view.list(method, self.catalog.epoch(method)) {
-            return Ok(first_page(&pages, Some(left)));
+        if let Some(pages) = view.list(method, self.catalog.epoch(method)) {
+            return Ok(first_page(&pages));
         }
         // Callers of a list that can be kept wait for one fetch; others fetch for themselves.
         let _one = match self.keeps(caller, method) {
             true => Some(view.fetching[list_index(method)].lock().await),
             false => None,
         };
-        if let Some((pages, left)) = view.list(method, self.catalog.epoch(method)) {
-            return Ok(first_page(&pages, Some(left)));
+        if let Some(pages) = view.list(method, self.catalog.epoch(method)) {
+            return Ok(first_page(&pages));
         }
-        let wanted = Wanted { caller, method, member, life: &call.life, headers: &headers, cause };
-        Ok(first_page(&*self.fetch(&wanted, &view).await?, None))
+        Ok(just_fetched(&*self.fetch(&wanted, &view).await?))
     }
 
     /// Whether a list will be kept, as far as that is known before it is fetched.
@@ -93,8 +93,9 @@ impl Inner {
 
     /// A whole list as it is at the server now. Nothing of it is kept.
     pub(in crate::mount) async fn listed(&self, caller: &Arc<Caller>, method: &Method) -> Result<Arc<Pages>, Fault> {
-        let (member, life) = (method.list_member().unwrap_or_default(), &Life::default());
-        self.fetch(&Wanted { caller, method, member, life, headers: &[], cause: None }, &View::default()).await
+        let (member, life) = (method.list_member().unwrap_or_default(), &self.counts.life());
+        let wanted = Wanted { caller, method, member, life, headers: &[], cause: None, words: None };
+        self.fetch(&wanted, &View::default()).await
     }
 
     /// Fetches a whole list, all its pages, and keeps it as long as it may be kept.
@@ -116,24 +117,26 @@ impl Inner {
         wanted: &Wanted<'_>,
         view: &View,
     ) -> Result<Arc<Pages>, Fault> {
-        let Wanted { caller, method, member, life, headers, cause } = *wanted;
+        let Wanted { caller, method, member, life, headers, cause, words } = *wanted;
         let epoch = self.catalog.epoch(method);
-        let plan = Plan::between(caller.revision, session.revision());
+        let plan = self.plan(caller, session.revision());
         let broken = |what: &str| Fault::upstream(Reason::UpstreamProtocol, &self.name, what);
         let mut items: Vec<Raw> = Vec::new();
         let mut frame: Option<RawObject> = None;
-        let mut ttl = u64::MAX;
+        let (mut ttl, mut is_public) = (u64::MAX, true);
         let mut cursor: Option<Raw> = None;
         for page in 0.. {
             if page == PAGES {
                 return Err(broken("its list has too many pages"));
             }
-            let mut params = RawObject::new();
-            if let Some(cursor) = &cursor {
-                params.set("cursor", cursor.clone());
+            let mut params = words.cloned().unwrap_or_default();
+            match &cursor {
+                Some(cursor) => params.set("cursor", cursor.clone()),
+                None => drop(params.remove("cursor")),
             }
-            own_words(session.revision()).request(method, &mut params, &self.envelope(caller, &session.description()));
-            if let Some(cause) = cause {
+            let asking = if words.is_some() { plan } else { own_words(session.revision()) };
+            asking.request(method, &mut params, &self.envelope(caller, &session.description()));
+            if let Some(cause) = cause.filter(|_| words.is_none()) {
                 trace::inherit(&mut params, cause);
             }
             let outgoing = Outgoing {
@@ -152,12 +155,17 @@ impl Inner {
                 }
                 Err(fault) => return Err(fault),
             };
-            if result.get("resultType").is_some_and(|t| session.revision().is_modern() && !t.is_text("complete")) {
-                return Err(broken("it answered a list with something else"));
+            if session.revision().is_modern() {
+                match result.get("resultType") {
+                    Some(kind) if kind.is_text("complete") => {}
+                    Some(_) => return Err(broken("it answered a list with something else")),
+                    None => life.odd(Oddity::NoResultType),
+                }
             }
             let part = result.get(member).and_then(Raw::to_array).ok_or_else(|| broken("its list has no items"))?;
             items.extend(part);
             ttl = ttl.min(result.get("ttlMs").and_then(|t| t.parse().ok()).unwrap_or(0));
+            is_public &= result.get("cacheScope").is_some_and(|scope| scope.is_text("public"));
             let next = result.get("nextCursor").filter(|c| !c.is_null()).cloned();
             frame.get_or_insert(result);
             match next {
@@ -188,26 +196,31 @@ impl Inner {
         if whole.has("ttlMs") {
             whole.set("ttlMs", Raw::of(&ttl));
         }
-        let whole = plan.result(method, whole, &facts);
+        // What is not for everybody in one page is not for everybody in the whole.
+        if whole.has("cacheScope") && !is_public {
+            whole.remove("cacheScope");
+        }
+        let mut losses = Losses::default();
+        let whole = plan.result(method, whole, &facts, &mut losses);
+        self.counts.lost(losses);
         let shown = whole.get(member).and_then(Raw::to_array).unwrap_or_default();
         if *method == Method::ToolsList {
             view.keep_tools(epoch, Arc::new(Tools::read(plan, &items, &shown)));
         }
-        let pages = self.snapshots.cut(&self.owner(caller, method), &whole, member, &shown);
-        view.keep_list(method, epoch, &pages, Duration::from_millis(ttl));
+        let ttl = Duration::from_millis(ttl).min(LONGEST);
+        let pages = self.snapshots.cut(&self.owner(caller, method), (&whole, Instant::now() + ttl), member, &shown);
+        view.keep_list(method, epoch, &pages, ttl);
         Ok(pages)
     }
 }
 
-/// The first page of a list; one that was kept says how long it still holds.
-fn first_page(pages: &Pages, left: Option<Duration>) -> Outcome {
-    let mut page = pages.pages.first().cloned().unwrap_or_default();
-    if let Some(left) = left
-        && page.has("ttlMs")
-    {
-        page.set("ttlMs", Raw::of(&millis(left)));
-    }
-    Outcome::Complete(page.to_raw())
+fn first_page(pages: &Pages) -> Outcome {
+    Outcome::Complete(pages.page(0).unwrap_or_default().to_raw())
+}
+
+/// The same of a list that holds as long as the server has just said.
+fn just_fetched(pages: &Pages) -> Outcome {
+    Outcome::Complete(pages.pages.first().cloned().unwrap_or_default().to_raw())
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -1,4 +1,5 @@
-//! What follows from the terms: what tells conversations apart, and whether lists are for everybody.
+//! What follows from the terms: what tells conversations apart, whether lists are for everybody, and how much older clients
+//! are sent.
 
 use std::sync::Arc;
 
@@ -6,7 +7,7 @@ use aws_lc_rs::digest;
 
 use crate::{
     hub::{Call, Caller},
-    protocol::meta,
+    protocol::{Revision, ladder::Plan, meta},
 };
 
 use super::{Inner, Single};
@@ -38,5 +39,10 @@ impl Inner {
     /// Whether what the server lists may be shown to anybody.
     pub(super) fn is_public(&self) -> bool {
         self.terms.public_lists && self.catalog.spoken().is_some_and(|revision| !revision.is_modern())
+    }
+
+    /// The way between a caller and a session that speaks `server`.
+    pub(super) fn plan(&self, caller: &Caller, server: Revision) -> Plan {
+        Plan { strict: self.terms.strict_downlevel, ..Plan::between(caller.revision, server) }
     }
 }

@@ -5,10 +5,10 @@ use std::sync::{Arc, LazyLock};
 use memchr::memmem::Finder;
 
 use crate::{
-    hub::{Attempt, Call, Caller, Description, Fault, Oddity, Outcome, Reason, RequestState},
+    hub::{Attempt, Call, Caller, Description, Fault, Oddity, Outcome, Peer, Reason},
     jsonrpc::{ErrorObject, Raw, RawObject, code},
     protocol::{
-        ClientCapabilities, Method,
+        ClientCapabilities, Loss, Losses, Method,
         ladder::{Facts, Plan},
         meta,
         tasks::{EXTENSION, TASK},
@@ -115,13 +115,13 @@ impl Inner {
             if !responses.is_empty() {
                 params.set("inputResponses", responses.to_raw());
             }
-            if let Some(RequestState(state)) = state {
-                params.set("requestState", state.clone());
+            if let Some(state) = state {
+                params.set("requestState", state.value().clone());
             }
         }
         let client = match wish {
-            Wish::Task(_) => Related::early(Translated::peer(plan, call.peer.clone())),
-            Wish::Plain | Wish::Declared => Translated::peer(plan, call.peer.clone()),
+            Wish::Task(_) => Related::early(self.translated(plan, call.peer.clone())),
+            Wish::Plain | Wish::Declared => self.translated(plan, self.client_of(call, &mut params)),
         };
         let outgoing = Outgoing {
             method: call.method.clone(),
@@ -193,6 +193,7 @@ impl Inner {
             capabilities: Some(&hop.call.caller.capabilities),
             upstream: Some(&self.name),
             public: self.is_public(),
+            legacy_resource_code: self.terms.legacy_resource_code,
             ..Facts::default()
         }
     }
@@ -203,7 +204,10 @@ impl Inner {
         if hop.session.revision().is_modern() {
             self.modern_outcome(hop, server, &facts, result)
         } else {
-            Ok(Outcome::Complete(legacy_result(&hop.call.method, hop.plan, &facts, result)))
+            let mut losses = Losses::default();
+            let result = legacy_result(&hop.call.method, hop.plan, &facts, result, &mut losses);
+            self.counts.lost(losses);
+            Ok(Outcome::Complete(result))
         }
     }
 
@@ -214,6 +218,10 @@ impl Inner {
             _ => None,
         };
         let facts = self.facts(hop, server, uri.as_deref());
+        // The other way to say so is a question, and it was not taken.
+        if error.code == code::URL_ELICITATION_REQUIRED && !hop.plan.is_empty() {
+            self.counts.lost(Loss::Page);
+        }
         match hop.plan.error_as_result(&hop.call.method, &error) {
             Some(result) => Ok(Outcome::Complete(result.to_raw())),
             None => Err(Fault::Answered(hop.plan.error(&hop.call.method, error, &facts))),
@@ -229,35 +237,68 @@ impl Inner {
     ) -> Result<Outcome, Fault> {
         let Hop { call, plan, .. } = hop;
         let broken = |what: &str| Err(Fault::upstream(Reason::UpstreamProtocol, &self.name, what));
+        let shaped = |object| {
+            let mut losses = Losses::default();
+            let result = plan.result(&call.method, object, facts, &mut losses);
+            self.counts.lost(losses);
+            result.to_raw()
+        };
         let Some(mut object) = result.to_object() else { return broken("the result is not an object") };
         let kind = object.get("resultType").and_then(Raw::as_text).map(std::borrow::Cow::into_owned);
         match kind.as_deref() {
             // How long it may be kept is checked even where nothing else is touched.
             Some("complete") if plan.is_empty() && !call.method.is_cacheable() => Ok(Outcome::Complete(result)),
-            Some("complete") => Ok(Outcome::Complete(plan.result(&call.method, object, facts).to_raw())),
+            Some("complete") => Ok(Outcome::Complete(shaped(object))),
             // Required, but a server that forgets it means that it is done.
             None => {
                 call.life.odd(Oddity::NoResultType);
                 tracing::debug!(mount = &*self.name, method = %call.method, "a modern result without resultType");
                 object.set("resultType", Raw::from("complete"));
-                Ok(Outcome::Complete(plan.result(&call.method, object, facts).to_raw()))
+                Ok(Outcome::Complete(shaped(object)))
             }
             Some("input_required") => {
                 let requests = object.get_object("inputRequests").unwrap_or_default();
-                let state = object.get("requestState").filter(|s| !s.is_null()).cloned().map(RequestState);
+                let state = object.get("requestState").filter(|s| !s.is_null()).cloned();
+                let state = state.map(|state| self.state(&call.caller, state));
                 if !call.method.may_ask() {
                     return broken("it asks for input where the protocol does not let it");
                 }
                 if requests.is_empty() && state.is_none() {
                     return broken("it asks for input without saying which");
                 }
-                Ok(Outcome::NeedsInput { requests: questions(plan, requests), state })
+                Ok(Outcome::NeedsInput { requests: self.questions(plan, requests), state })
             }
             // No other request may become a task (tasks extension, Supported Methods).
             Some("task") if call.method == Method::ToolsCall => Ok(Outcome::Task(result)),
             Some(_) if plan.is_empty() && shares_extension(&call.caller, server) => Ok(Outcome::Complete(result)),
             Some(_) => broken("it answered with a kind of result that the client does not know"),
         }
+    }
+}
+
+impl Inner {
+    /// The client of a call as the server sees it.
+    pub(super) fn translated(&self, plan: Plan, client: Arc<dyn Peer>) -> Arc<dyn Peer> {
+        Translated::peer(plan, client, &self.counts)
+    }
+
+    /// The questions of a modern server in the shape of the client's revision.
+    fn questions(&self, plan: Plan, requests: RawObject) -> RawObject {
+        if plan.is_empty() {
+            return requests;
+        }
+        let (mut translated, mut losses) = (RawObject::new(), Losses::default());
+        for (key, request) in requests.iter() {
+            let mut request = request.to_object().unwrap_or_default();
+            let method = request.get("method").and_then(Raw::as_text).unwrap_or_default().into_owned();
+            match plan.question(&method, request.get_object("params"), fresh_elicitation_id, &mut losses) {
+                Some(params) => request.set("params", params.to_raw()),
+                None => drop(request.remove("params")),
+            }
+            translated.set(&key, request.to_raw());
+        }
+        self.counts.lost(losses);
+        translated
     }
 }
 
@@ -278,7 +319,7 @@ fn is_disputed(session: &Arc<dyn Session>, error: &ErrorObject) -> bool {
 }
 
 /// A result of a legacy server. What names no `resultType` and crosses nothing is passed on as it is.
-fn legacy_result(method: &Method, plan: Plan, facts: &Facts<'_>, result: Raw) -> Raw {
+fn legacy_result(method: &Method, plan: Plan, facts: &Facts<'_>, result: Raw, losses: &mut Losses) -> Raw {
     static FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"resultType\""));
     let foreign = FINDER.find(result.as_bytes()).is_some();
     if plan.is_empty() && !foreign {
@@ -288,25 +329,7 @@ fn legacy_result(method: &Method, plan: Plan, facts: &Facts<'_>, result: Raw) ->
     if foreign {
         object.remove("resultType");
     }
-    plan.result(method, object, facts).to_raw()
-}
-
-/// The questions of a modern server in the shape of the client's revision.
-fn questions(plan: Plan, requests: RawObject) -> RawObject {
-    if plan.is_empty() {
-        return requests;
-    }
-    let mut translated = RawObject::new();
-    for (key, request) in requests.iter() {
-        let mut request = request.to_object().unwrap_or_default();
-        let method = request.get("method").and_then(Raw::as_text).unwrap_or_default().into_owned();
-        match plan.question(&method, request.get_object("params"), fresh_elicitation_id) {
-            Some(params) => request.set("params", params.to_raw()),
-            None => drop(request.remove("params")),
-        }
-        translated.set(&key, request.to_raw());
-    }
-    translated
+    plan.result(method, object, facts, losses).to_raw()
 }
 
 fn shares_extension(caller: &Caller, server: &Description) -> bool {

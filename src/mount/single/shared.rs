@@ -11,7 +11,6 @@ use super::{
     super::{
         beside::{Beside, Wish},
         pool::{Key, Lease, Opened, Share},
-        translate::Translated,
     },
     Inner,
 };
@@ -30,7 +29,7 @@ impl Inner {
         };
         let ask = || -> BoxFuture<_> {
             let question = Question { method: question::ROOTS.to_owned(), params: None, key: None };
-            let asked = Translated::peer(plan, call.peer.clone()).ask(question);
+            let asked = self.translated(plan, call.peer.clone()).ask(question);
             let asking = call.life.asking();
             Box::pin(async move {
                 let answer = asked.await;
@@ -66,7 +65,8 @@ impl Inner {
     pub(super) async fn opened_for(&self, call: &Call) -> Result<(Opened, Option<Lease>), Fault> {
         if matches!(self.terms.share, Share::Leased { .. })
             && may_be_asked(call)
-            && let Some(lease) = self.pool.lease(&call.caller, |key| self.outside(key, &call.caller)).await?
+            && let Some(lease) =
+                self.pool.lease(&call.caller, &self.counts, |key| self.outside(key, &call.caller)).await?
         {
             let opened = lease.opened().clone();
             self.catalog.speaks(opened.session.revision());

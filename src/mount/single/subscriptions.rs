@@ -11,10 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::{
     hub::{BoxFuture, Call, Caller, Description, Fault, Filter, Listening, Outcome, Scope, SilentPeer},
     jsonrpc::{Kind, Notification, Raw, RawObject, code},
-    protocol::{
-        Family, Method,
-        ladder::{Facts, Plan},
-    },
+    protocol::{Family, Method, ladder::Facts},
     upstream::{Session, Sharing},
 };
 
@@ -78,7 +75,7 @@ impl Inner {
 
     /// What is subscribed to in the session that a caller uses.
     pub(super) fn topics(&self, key: Option<&Key>, caller: &Caller) -> Arc<Topics> {
-        let Some(key) = key else { return Topics::new(Use::Several) };
+        let Some(key) = key else { return Topics::new(Use::Several, self.counts.clone()) };
         let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = topics.get(key).and_then(Weak::upgrade) {
             return known;
@@ -89,7 +86,7 @@ impl Inner {
             () if key.is_everybodys() || caller.scope.is_session() => Use::Several,
             () => Use::Principal,
         };
-        let new = Topics::new(used);
+        let new = Topics::new(used, self.counts.clone());
         topics.insert(key.clone(), Arc::downgrade(&new));
         new
     }
@@ -235,7 +232,7 @@ impl Inner {
             poll::start(self, &changes);
         }
         let topics = self.topics_of(&by);
-        let plan = Plan::between(caller.revision, session.revision());
+        let plan = self.plan(caller, session.revision());
         let ear = Ear { plan, whose: Whose::Listener(listener.clone()) };
         let hold = topics.join(ear, &by, &caller.principal);
         keeper::start(self, &topics, session.clone());
@@ -272,7 +269,7 @@ impl Inner {
             let what = "updates reach nobody who has no session: send `initialize` first";
             return if begins { Err(Fault::error(code::INVALID_REQUEST, what)) } else { done };
         }
-        let plan = Plan::between(caller.revision, session.revision());
+        let plan = self.plan(caller, session.revision());
         if modern || self.terms.share.is_everybodys() {
             if begins {
                 let facts = Facts { upstream: Some(&self.name), ..Facts::default() };
@@ -361,7 +358,7 @@ impl Inner {
     fn hold(&self, session: &Arc<dyn Session>, caller: &Caller) -> Arc<Hold> {
         let client = self.client(caller);
         client.hold(|| {
-            let plan = Plan::between(caller.revision, session.revision());
+            let plan = self.plan(caller, session.revision());
             let ear = Ear { plan, whose: Whose::Client(Arc::downgrade(&client)) };
             self.topics_of(caller).join(ear, caller, &caller.principal)
         })

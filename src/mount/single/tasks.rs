@@ -19,7 +19,6 @@ use super::{
         beside::Beside,
         catalog::Tool,
         tasks::{End, Owned, Polling, Related, advertise, follow},
-        translate::Translated,
     },
     Inner,
     sending::{Hop, Wish},
@@ -160,7 +159,7 @@ impl Inner {
 
     async fn drive(&self, hop: Hop<'_>, created: &Raw) -> Result<Outcome, Fault> {
         let at = self.at(hop, self.task_id(created)?);
-        let peer = Translated::peer(hop.plan, hop.call.peer.clone());
+        let peer = self.translated(hop.plan, hop.call.peer.clone());
         let (life, claims) = (&hop.call.life, Arc::default());
         let followed = Polling { at: &at, peer, life, claims, owned: Owned::Alone }.follow().await;
         let end = followed.map_err(|fault| match fault {
@@ -178,7 +177,7 @@ impl Inner {
             return Err(self.no_task());
         };
         let at = self.at(hop, self.legacy_task(&created)?.0);
-        let peer = Related::peer(&at.task, None, Translated::peer(hop.plan, hop.call.peer.clone()));
+        let peer = Related::peer(&at.task, None, self.translated(hop.plan, hop.call.peer.clone()));
         let end = follow(&at, &peer, &hop.call.life, Owned::Alone).await?;
         self.concluded(hop, end)
     }

@@ -13,11 +13,11 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    hub::{Answer, Asks, BoxFuture, Credentials, OpenQuestion, Peer, Question, Refusal, Scope},
+    hub::{Answer, Asks, BoxFuture, Counts, Credentials, OpenQuestion, Peer, Question, Refusal, Scope},
     jsonrpc::{Notification, Raw, RawObject},
     mount::pool::Key as Place,
     protocol::{
-        meta,
+        Loss, meta,
         method::notification,
         tasks::{Status, TASK_ID, timestamp},
     },
@@ -77,6 +77,7 @@ pub(in crate::mount) struct Kept {
     pub(in crate::mount) waits: Waits,
     /// Ends the work.
     pub(super) stop: CancellationToken,
+    counts: Arc<Counts>,
     inner: Mutex<Inner>,
     changed: watch::Sender<()>,
 }
@@ -112,11 +113,12 @@ pub(in crate::mount) struct Making {
     pub(in crate::mount) owner: Weak<Scope>,
     pub(in crate::mount) token: Option<Raw>,
     pub(in crate::mount) until: Instant,
+    pub(in crate::mount) counts: Arc<Counts>,
 }
 
 impl Kept {
     pub(in crate::mount) fn new(making: Making) -> Arc<Self> {
-        let Making { handle, id, design, facts, at, server_info, credentials, owner, token, until } = making;
+        let Making { handle, id, design, facts, at, server_info, credentials, owner, token, until, counts } = making;
         let inner =
             Inner { record: Record::default(), facts, at, answers: HashMap::new(), waits: HashMap::new(), last: 0 };
         let (stop, changed) = (CancellationToken::new(), watch::Sender::new(()));
@@ -133,6 +135,7 @@ impl Kept {
             until,
             waits,
             stop,
+            counts,
             inner,
             changed,
         })
@@ -349,7 +352,13 @@ impl Peer for KeptPeer {
     /// A modern client hears neither progress nor log messages of a task; a legacy client hears of progress with the token of
     /// the call that created the task.
     fn notify(&self, mut notification: Notification) {
-        let Some(task) = self.0.upgrade().filter(|task| task.design == Design::Legacy) else { return };
+        let Some(task) = self.0.upgrade() else { return };
+        if task.design == Design::Extension {
+            if matches!(&*notification.method, notification::PROGRESS | notification::MESSAGE) {
+                task.counts.lost(Loss::TaskMessage);
+            }
+            return;
+        }
         let Some(owner) = task.owner.upgrade() else { return };
         let params = notification.params.get_or_insert_default();
         match (&*notification.method, &task.token) {

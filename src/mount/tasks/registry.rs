@@ -1,7 +1,6 @@
 //! The tasks that one mount knows: those it keeps, and those at servers that it has to remember. Each belongs to a principal.
 
 use std::{
-    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::{Duration, SystemTime},
 };
@@ -21,6 +20,7 @@ use super::{
     handle::{Handle, Kind},
     kept::{Design, Kept, is_error},
     record::End,
+    rows::{Row, Rows},
     waits::Waits,
 };
 
@@ -161,14 +161,14 @@ impl Entry {
     }
 
     /// Whether it may be forgotten for another: it is over, or the session of the client that made it is.
-    fn gives_way(&self) -> bool {
+    pub(super) fn gives_way(&self) -> bool {
         match self {
             Self::Kept(kept) => kept.end().is_some(),
             Self::Remote(remote) => remote.is_over() || remote.owner.strong_count() == 0,
         }
     }
 
-    fn is_expired(&self, now: Instant) -> bool {
+    pub(super) fn is_expired(&self, now: Instant) -> bool {
         match self {
             Self::Kept(kept) => kept.until <= now,
             Self::Remote(remote) => remote.seen().until <= now,
@@ -182,27 +182,6 @@ impl Entry {
             Self::Remote(remote) => remote.task == task && remote.place.as_ref() == Some(place),
         }
     }
-}
-
-/// One entry and what it weighs.
-struct Row {
-    entry: Entry,
-    bytes: usize,
-}
-
-#[derive(Default)]
-struct Rows {
-    of: HashMap<Principal, Own>,
-    total: usize,
-    bytes: usize,
-}
-
-#[derive(Default)]
-struct Own {
-    rows: Vec<Row>,
-    /// Seats that are taken for tasks to come.
-    seats: usize,
-    bytes: usize,
 }
 
 /// All of them, oldest first.
@@ -234,23 +213,17 @@ impl Registry {
         rows.total
     }
 
-    /// Takes room for a task of this principal. Where it has as many as it may, its oldest that is over is forgotten.
+    /// Takes room for a task of this principal. Where there is none, the oldest is forgotten that is over: of this principal,
+    /// if it has as many as it may, and otherwise of whoever has the most.
     ///
     /// # Errors
-    /// When none is over, or everybody together has as many as they may.
+    /// When none of those is over.
     pub(in crate::mount) fn reserve(self: &Arc<Self>, principal: &Principal) -> Result<Seat, Fault> {
         let mut rows = self.lock();
         rows.purge(principal);
-        let own = rows.of.entry(principal.clone()).or_default();
-        let is_full = own.rows.len() + own.seats >= self.tasking.each;
-        if is_full || rows.total >= self.tasking.all {
-            rows.purge_all();
-            let own = rows.of.entry(principal.clone()).or_default();
-            let is_full = own.rows.len() + own.seats >= self.tasking.each || rows.total >= self.tasking.all;
-            if is_full && !rows.forget_oldest(principal) {
-                let message = "too many tasks are under way; cancel some or wait for their end";
-                return Err(Fault::gateway(Reason::Busy, message));
-            }
+        if !rows.make_seat(principal, (self.tasking.each, self.tasking.all)) {
+            let message = "too many tasks are under way; cancel some or wait for their end";
+            return Err(Fault::gateway(Reason::Busy, message));
         }
         rows.of.entry(principal.clone()).or_default().seats += 1;
         rows.total += 1;
@@ -298,8 +271,8 @@ impl Registry {
         }
     }
 
-    /// Notes how the work of a kept task ended. Its result is kept as long as there is room; the oldest tasks of the principal
-    /// that are over make room for it.
+    /// Notes how the work of a kept task ended. Its result is kept where there is room: for that the oldest results of its
+    /// principal are forgotten, or those of whoever holds the most.
     pub(super) fn finish(&self, principal: &Principal, kept: &Arc<Kept>, end: End) {
         let bytes = match &end {
             End::Completed(result) => result.as_bytes().len(),
@@ -307,12 +280,7 @@ impl Registry {
             End::Cancelled => 0,
         };
         let mut rows = self.lock();
-        let room = |rows: &Rows| {
-            let own = rows.of.get(principal).map_or(0, |own| own.bytes);
-            own + bytes <= self.tasking.kept_each && rows.bytes + bytes <= self.tasking.kept_all
-        };
-        while !room(&rows) && rows.forget_oldest(principal) {}
-        let fits = room(&rows);
+        let fits = rows.make_room(principal, bytes, (self.tasking.kept_each, self.tasking.kept_all));
         if fits && let Some(own) = rows.of.get_mut(principal) {
             let own_row = own.rows.iter_mut().find(|r| matches!(&r.entry, Entry::Kept(k) if Arc::ptr_eq(k, kept)));
             if let Some(row) = own_row {
@@ -360,48 +328,6 @@ impl Drop for Seat {
             own.seats -= 1;
         }
         rows.tidy(&self.principal);
-    }
-}
-
-impl Rows {
-    fn purge(&mut self, principal: &Principal) {
-        let now = Instant::now();
-        self.remove(principal, |row| row.entry.is_expired(now));
-    }
-
-    fn purge_all(&mut self) {
-        for principal in self.of.keys().cloned().collect::<Vec<_>>() {
-            self.purge(&principal);
-        }
-    }
-
-    fn remove(&mut self, principal: &Principal, which: impl Fn(&Row) -> bool) {
-        let Some(own) = self.of.get_mut(principal) else { return };
-        for row in own.rows.extract_if(.., |row| which(row)) {
-            self.total -= 1;
-            self.bytes -= row.bytes;
-            own.bytes -= row.bytes;
-            // Whoever still holds it must not go on working.
-            if let Entry::Kept(kept) = row.entry {
-                kept.stop.cancel();
-            }
-        }
-        self.tidy(principal);
-    }
-
-    fn tidy(&mut self, principal: &Principal) {
-        if self.of.get(principal).is_some_and(|own| own.rows.is_empty() && own.seats == 0) {
-            self.of.remove(principal);
-        }
-    }
-
-    /// Forgets the oldest task of a principal that gives way; whether there was one.
-    fn forget_oldest(&mut self, principal: &Principal) -> bool {
-        let Some(own) = self.of.get(principal) else { return false };
-        let Some(oldest) = own.rows.iter().position(|row| row.entry.gives_way()) else { return false };
-        let handle = own.rows[oldest].entry.handle().to_owned();
-        self.remove(principal, |row| row.entry.handle() == handle);
-        true
     }
 }
 

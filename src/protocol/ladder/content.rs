@@ -2,7 +2,7 @@
 
 use crate::{
     jsonrpc::{Kind, Raw, RawObject},
-    protocol::Revision,
+    protocol::{Loss, Losses, Revision},
 };
 
 use super::{Plan, rung::rungs, text_of};
@@ -14,7 +14,7 @@ pub(super) fn text_block(text: &str) -> RawObject {
 
 /// The `content` of a tool's result for a client whose revision has fewer kinds of blocks than the server's: some clients
 /// refuse a whole result for one block that they do not know.
-pub(super) fn narrow_result(plan: Plan, result: &mut RawObject) {
+pub(super) fn narrow_result(plan: Plan, result: &mut RawObject, losses: &mut Losses) {
     if !narrows(plan) {
         return;
     }
@@ -27,12 +27,13 @@ pub(super) fn narrow_result(plan: Plan, result: &mut RawObject) {
         }
     }
     if changed {
+        losses.add(Loss::Content);
         result.set("content", Raw::array(&blocks));
     }
 }
 
 /// The same for the messages of a prompt, which hold one block each.
-pub(super) fn narrow_messages(plan: Plan, result: &mut RawObject) {
+pub(super) fn narrow_messages(plan: Plan, result: &mut RawObject, losses: &mut Losses) {
     if !narrows(plan) {
         return;
     }
@@ -46,6 +47,7 @@ pub(super) fn narrow_messages(plan: Plan, result: &mut RawObject) {
         changed = true;
     }
     if changed {
+        losses.add(Loss::Content);
         result.set("messages", Raw::array(&messages));
     }
 }
@@ -86,12 +88,14 @@ pub(super) fn ensure_content(result: &mut RawObject) {
     }
 }
 
-/// Makes sure that a client which does not read `structuredContent` finds the value as text.
-pub(super) fn ensure_text(result: &mut RawObject, structured: &Raw) {
+/// Makes sure that a client which does not read `structuredContent` finds the value as text; whether it would not have.
+pub(super) fn ensure_text(result: &mut RawObject, structured: &Raw) -> bool {
     let mut blocks = result.get("content").and_then(Raw::to_array).unwrap_or_default();
     let has_text = |block: &Raw| block.to_object().is_some_and(|b| b.get("type").is_some_and(|t| t.is_text("text")));
-    if !blocks.iter().any(has_text) {
+    let is_missing = !blocks.iter().any(has_text);
+    if is_missing {
         blocks.push(text_block(&String::from_utf8_lossy(structured.as_bytes())).to_raw());
         result.set("content", Raw::array(&blocks));
     }
+    is_missing
 }

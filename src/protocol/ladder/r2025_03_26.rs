@@ -2,7 +2,7 @@
 
 use crate::{
     jsonrpc::{Raw, RawObject},
-    protocol::{Revision, method::question},
+    protocol::{Loss, Losses, Revision, method::question},
 };
 
 use super::{
@@ -44,9 +44,10 @@ impl Rung for Rung20250326 {
     }
 
     /// A 2024-11-05 server that asked for a completion takes text and images.
-    fn answer(&self, way: Way, method: &str, answer: &mut RawObject) {
+    fn answer(&self, way: Way, method: &str, answer: &mut RawObject, losses: &mut Losses) {
         let audio = || answer.get_object("content").is_some_and(|block| is_audio(&block));
         if way == Way::Older && method == question::SAMPLE && audio() {
+            losses.add(Loss::Content);
             answer.set("content", text_block("[unsupported content audio]").to_raw());
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::{
     jsonrpc::{Raw, RawObject},
-    protocol::{Method, Revision, method::question},
+    protocol::{Loss, Losses, Method, Revision, method::question},
 };
 
 use super::{
@@ -21,18 +21,31 @@ impl Rung for Rung20250618 {
     }
 
     /// Clients that know no structured results find the value in the text (2025-06-18, server/tools#structured-content).
-    fn result(&self, _plan: Plan, way: Way, method: &Method, result: &mut RawObject, _facts: &Facts<'_>) {
+    fn result(
+        &self,
+        _plan: Plan,
+        way: Way,
+        method: &Method,
+        result: &mut RawObject,
+        _facts: &Facts<'_>,
+        losses: &mut Losses,
+    ) {
         if way == Way::Older
             && *method == Method::ToolsCall
             && let Some(structured) = result.get("structuredContent").cloned()
+            && ensure_text(result, &structured)
         {
-            ensure_text(result, &structured);
+            losses.add(Loss::StructuredContent);
         }
     }
 
     /// No structured results, no schema for them.
-    fn tool(&self, _plan: Plan, way: Way, tool: &mut RawObject, _facts: &Facts<'_>) -> bool {
-        way == Way::Older && tool.remove("outputSchema").is_some()
+    fn tool(&self, _plan: Plan, way: Way, tool: &mut RawObject, _facts: &Facts<'_>, losses: &mut Losses) -> bool {
+        let left_out = way == Way::Older && tool.remove("outputSchema").is_some();
+        if left_out {
+            losses.add(Loss::OutputSchema);
+        }
+        left_out
     }
 
     /// A resource link is named in a text for those who know no links (2025-06-18, server/tools#resource-links).

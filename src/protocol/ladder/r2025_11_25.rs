@@ -3,7 +3,7 @@
 use crate::{
     jsonrpc::{ErrorObject, Raw, RawObject, code},
     protocol::{
-        Method, Revision,
+        Losses, Method, Revision,
         meta::RELATED_TASK,
         method::{notification, question},
         tasks::TASK,
@@ -38,7 +38,15 @@ impl Rung for Rung20251125 {
         }
     }
 
-    fn result(&self, _plan: Plan, way: Way, _method: &Method, result: &mut RawObject, _facts: &Facts<'_>) {
+    fn result(
+        &self,
+        _plan: Plan,
+        way: Way,
+        _method: &Method,
+        result: &mut RawObject,
+        _facts: &Facts<'_>,
+        _losses: &mut Losses,
+    ) {
         unrelate(way, result);
     }
 
@@ -47,7 +55,7 @@ impl Rung for Rung20251125 {
     }
 
     /// `execution` says how a tool works with tasks, which older clients do not have.
-    fn tool(&self, _plan: Plan, way: Way, tool: &mut RawObject, _facts: &Facts<'_>) -> bool {
+    fn tool(&self, _plan: Plan, way: Way, tool: &mut RawObject, _facts: &Facts<'_>, _losses: &mut Losses) -> bool {
         way == Way::Older && tool.remove("execution").is_some()
     }
 
@@ -92,6 +100,7 @@ impl Rung for Rung20251125 {
         method: &str,
         params: Option<RawObject>,
         _fresh_id: &dyn Fn() -> String,
+        losses: &mut Losses,
     ) -> Option<RawObject> {
         let mut params = params?;
         if way == Way::Older {
@@ -99,7 +108,7 @@ impl Rung for Rung20251125 {
             params.remove(TASK);
             unrelate(way, &mut params);
             match method {
-                question::ELICIT => form::narrow(&mut params),
+                question::ELICIT => form::narrow(&mut params, losses),
                 question::SAMPLE => sampling::split_messages(&mut params),
                 _ => {}
             }
@@ -107,9 +116,9 @@ impl Rung for Rung20251125 {
         Some(params)
     }
 
-    fn answer(&self, way: Way, method: &str, answer: &mut RawObject) {
+    fn answer(&self, way: Way, method: &str, answer: &mut RawObject, losses: &mut Losses) {
         if way == Way::Older && method == question::SAMPLE {
-            sampling::unwrap_content(answer);
+            sampling::unwrap_content(answer, losses);
         }
     }
 

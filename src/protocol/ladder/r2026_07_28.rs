@@ -4,9 +4,9 @@
 use crate::{
     jsonrpc::{ErrorObject, Kind, Raw, RawObject, code},
     protocol::{
-        Method, Revision,
+        Loss, Losses, Method, Revision,
         meta::{self, HOP_LOCAL, RELATED_TASK},
-        method::question,
+        method::{notification, question},
         tasks::TASK,
     },
 };
@@ -51,22 +51,30 @@ impl Rung for Rung20260728 {
         }
     }
 
-    fn result(&self, plan: Plan, way: Way, method: &Method, result: &mut RawObject, facts: &Facts<'_>) {
+    fn result(
+        &self,
+        plan: Plan,
+        way: Way,
+        method: &Method,
+        result: &mut RawObject,
+        facts: &Facts<'_>,
+        losses: &mut Losses,
+    ) {
         if *method == Method::ToolsCall {
             ensure_content(result);
         }
         match way {
             Way::Newer => complete(method, result, facts),
-            Way::Older if *method == Method::ToolsCall => structured(plan, result, facts),
+            Way::Older if *method == Method::ToolsCall => structured(plan, result, facts, losses),
             Way::Older => {}
         }
     }
 
-    fn tool(&self, plan: Plan, way: Way, tool: &mut RawObject, facts: &Facts<'_>) -> bool {
+    fn tool(&self, plan: Plan, way: Way, tool: &mut RawObject, facts: &Facts<'_>, losses: &mut Losses) -> bool {
         // Tasks are another thing on the other side of this boundary.
         let mut changed = tool.remove("execution").is_some();
         if way == Way::Older {
-            changed |= narrow_schemas(plan, tool);
+            changed |= narrow_schemas(plan, tool, losses);
             // A modern server decides for each call whether it becomes a task, and any tool may become one.
             if facts.tasks && plan.client == Revision::R2025_11_25 {
                 tool.set("execution", Raw::constant(r#"{"taskSupport":"optional"}"#));
@@ -84,11 +92,15 @@ impl Rung for Rung20260728 {
     }
 
     /// What a legacy server says to a method that it does not know, in the one code that is defined for it
-    /// (2026-07-28, basic/index#error-codes).
-    fn error(&self, _plan: Plan, way: Way, method: &Method, mut error: ErrorObject, _facts: &Facts<'_>) -> ErrorObject {
+    /// (2026-07-28, basic/index#error-codes). And a resource that was not found in the code that the legacy era has for it
+    /// (2025-11-25, server/resources#error-handling), where the operator wants that.
+    fn error(&self, _plan: Plan, way: Way, method: &Method, mut error: ErrorObject, facts: &Facts<'_>) -> ErrorObject {
         let unknown = matches!(error.code, code::INVALID_REQUEST | code::INVALID_PARAMS | code::METHOD_NOT_FOUND);
         if way == Way::Newer && unknown && matches!(method, Method::Other(_)) {
             error.code = code::METHOD_NOT_FOUND;
+        }
+        if way == Way::Older && facts.legacy_resource_code && *method == Method::ResourcesRead {
+            error.code = if names_missing(&error, facts.uri) { code::LEGACY_RESOURCE_NOT_FOUND } else { error.code };
         }
         error
     }
@@ -99,6 +111,11 @@ impl Rung for Rung20260728 {
         }
     }
 
+    /// That a page was visited is what a modern client learns by sending its call again.
+    fn can_tell(&self, way: Way, method: &str) -> bool {
+        way != Way::Newer || method != notification::ELICITATION_COMPLETE
+    }
+
     fn question(
         &self,
         plan: Plan,
@@ -106,6 +123,7 @@ impl Rung for Rung20260728 {
         method: &str,
         params: Option<RawObject>,
         fresh_id: &dyn Fn() -> String,
+        _losses: &mut Losses,
     ) -> Option<RawObject> {
         if method == question::ROOTS {
             return None;
@@ -132,7 +150,7 @@ impl Rung for Rung20260728 {
     }
 
     /// Answers to a modern server are plain values; to a legacy one they are results.
-    fn answer(&self, way: Way, _method: &str, answer: &mut RawObject) {
+    fn answer(&self, way: Way, _method: &str, answer: &mut RawObject, _losses: &mut Losses) {
         answer.remove(match way {
             Way::Newer => meta::META,
             Way::Older => "resultType",
@@ -142,6 +160,12 @@ impl Rung for Rung20260728 {
     fn capabilities(&self, _way: Way, capabilities: &mut RawObject) {
         capabilities.remove("tasks");
     }
+}
+
+/// Whether an error says that the resource which was asked for does not exist (2026-07-28, server/resources#error-handling).
+fn names_missing(error: &ErrorObject, uri: Option<&str>) -> bool {
+    let named = || error.data.as_ref()?.to_object()?.get("uri").cloned();
+    error.code == code::INVALID_PARAMS && uri.is_some_and(|uri| named().is_some_and(|named| named.is_text(uri)))
 }
 
 /// A legacy server's result as a modern client wants it: whatever it says of its own type is not believed.
@@ -167,16 +191,22 @@ pub(super) fn wraps_output(plan: Plan) -> bool {
 }
 
 /// A structured result may be any value here and only an object on the other side (2026-07-28, server/tools#structured-content).
-fn structured(plan: Plan, result: &mut RawObject, facts: &Facts<'_>) {
+fn structured(plan: Plan, result: &mut RawObject, facts: &Facts<'_>, losses: &mut Losses) {
     let Some(value) = result.get("structuredContent").cloned() else { return };
-    ensure_text(result, &value);
-    if wraps_output(plan) && (facts.wrapped_output || value.kind() != Kind::Object) {
+    let had_no_text = ensure_text(result, &value);
+    if !wraps_output(plan) {
+        // It reads the text.
+        if had_no_text {
+            losses.add(Loss::StructuredContent);
+        }
+    } else if facts.wrapped_output || value.kind() != Kind::Object {
+        losses.add(Loss::StructuredContent);
         result.set("structuredContent", RawObject::from([("result", value)]).to_raw());
     }
 }
 
 /// The schemas of a tool for clients whose revision allows fewer of them.
-fn narrow_schemas(plan: Plan, tool: &mut RawObject) -> bool {
+fn narrow_schemas(plan: Plan, tool: &mut RawObject, losses: &mut Losses) -> bool {
     let mut changed = false;
     if let Some(plain) = tool.get("inputSchema").and_then(schema::without_boolean_properties) {
         tool.set("inputSchema", plain);
@@ -187,6 +217,7 @@ fn narrow_schemas(plan: Plan, tool: &mut RawObject) -> bool {
     let other = if schema::has_object_root(output) {
         schema::without_boolean_properties(output).map(Some)
     } else {
+        losses.add(Loss::OutputSchema);
         Some(schema::wrap(output))
     };
     match other {

@@ -2,7 +2,7 @@
 
 use crate::{
     jsonrpc::{ErrorObject, RawObject},
-    protocol::{Method, Revision},
+    protocol::{Losses, Method, Revision},
 };
 
 use super::{
@@ -27,10 +27,19 @@ pub(super) trait Rung: Sync {
 
     fn request(&self, _plan: Plan, _way: Way, _method: &Method, _params: &mut RawObject, _envelope: &Envelope<'_>) {}
 
-    fn result(&self, _plan: Plan, _way: Way, _method: &Method, _result: &mut RawObject, _facts: &Facts<'_>) {}
+    fn result(
+        &self,
+        _plan: Plan,
+        _way: Way,
+        _method: &Method,
+        _result: &mut RawObject,
+        _facts: &Facts<'_>,
+        _losses: &mut Losses,
+    ) {
+    }
 
     /// One tool of a list; whether it was changed.
-    fn tool(&self, _plan: Plan, _way: Way, _tool: &mut RawObject, _facts: &Facts<'_>) -> bool {
+    fn tool(&self, _plan: Plan, _way: Way, _tool: &mut RawObject, _facts: &Facts<'_>, _losses: &mut Losses) -> bool {
         false
     }
 
@@ -68,11 +77,12 @@ pub(super) trait Rung: Sync {
         _method: &str,
         params: Option<RawObject>,
         _fresh_id: &dyn Fn() -> String,
+        _losses: &mut Losses,
     ) -> Option<RawObject> {
         params
     }
 
-    fn answer(&self, _way: Way, _method: &str, _answer: &mut RawObject) {}
+    fn answer(&self, _way: Way, _method: &str, _answer: &mut RawObject, _losses: &mut Losses) {}
 
     fn capabilities(&self, _way: Way, _capabilities: &mut RawObject) {}
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::{
     jsonrpc::{Raw, RawObject, scan::ScanLimits},
-    protocol::{ClientCapabilities, Method, Revision},
+    protocol::{ClientCapabilities, Losses, Method, Revision},
 };
 
 use super::{Envelope, Facts, Plan};
@@ -19,6 +19,7 @@ mod requests;
 mod results;
 #[path = "../../../tests/support/schema.rs"]
 mod schema_files;
+mod strict;
 mod tasks;
 
 const R24: Revision = Revision::R2024_11_05;
@@ -73,7 +74,7 @@ fn request<'a>(plan: Plan, method: &Method, params: &str, edit: impl FnOnce(&mut
 /// The result as the client gets it, checked against the schema of the client's revision.
 #[track_caller]
 fn result(plan: Plan, method: &Method, input: &str, facts: &Facts<'_>) -> String {
-    let output = plan.result(method, object(input), facts);
+    let output = plan.result(method, object(input), facts, &mut Losses::default());
     if let Some(definition) = definition(method) {
         schema_files::assert_valid(plan.client.as_str(), definition, &value(&output));
     }

@@ -3,13 +3,16 @@
 
 use crate::{
     jsonrpc::{Raw, RawObject},
-    protocol::headers::{self, ToolHeaders},
+    protocol::{
+        Losses,
+        headers::{self, ToolHeaders},
+    },
 };
 
 use super::{Facts, Plan, rung::rungs, text_of};
 
 /// Changes the tools of a list.
-pub(super) fn list(plan: Plan, result: &mut RawObject, facts: &Facts<'_>) {
+pub(super) fn list(plan: Plan, result: &mut RawObject, facts: &Facts<'_>, losses: &mut Losses) {
     let Some(tools) = result.get("tools") else { return };
     let annotated = headers::may_annotate(tools);
     if plan.is_empty() && !annotated {
@@ -27,7 +30,7 @@ pub(super) fn list(plan: Plan, result: &mut RawObject, facts: &Facts<'_>) {
                 edited |= annotations(plan, &mut tool, facts).ok()?;
             }
             for (rung, way) in rungs(plan.server, plan.client) {
-                edited |= rung.tool(plan, way, &mut tool, facts);
+                edited |= rung.tool(plan, way, &mut tool, facts, losses);
             }
             changed |= edited;
             Some(if edited { tool.to_raw() } else { raw })

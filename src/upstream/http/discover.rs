@@ -7,7 +7,7 @@ use crate::{
     hub::{Description, Fault, Reason},
     jsonrpc::{ErrorObject, Message, Raw, RawObject, RequestId, code, encode_request},
     protocol::{
-        Method, Revision,
+        Method, Offer, Revision,
         headers::{METHOD, PROTOCOL_VERSION, SESSION_ID},
         meta,
     },
@@ -21,17 +21,10 @@ use super::{
 
 pub(super) const MODERN: HeaderValue = HeaderValue::from_static(Revision::NEWEST_MODERN.as_str());
 
-/// What a server says about itself.
-pub(super) struct Discovered {
-    pub(super) description: Description,
-    /// For how long, in milliseconds, where it says so.
-    pub(super) ttl_ms: Option<u64>,
-}
-
 /// What the probe brought to light.
 pub(super) enum Finding {
-    /// A modern server.
-    Modern(Discovered),
+    /// A modern server, and what it says about itself.
+    Modern(Description),
     /// Perhaps a legacy server: the handshake will tell.
     Legacy,
     /// A modern server that does not take the version, though it lists it.
@@ -121,35 +114,30 @@ fn from_refusal(server: &Server, refused: Refused) -> Finding {
 }
 
 /// Whether the status says something about the moment or the credentials, not about the era.
-fn is_no_verdict(status: StatusCode) -> bool {
+pub(super) fn is_no_verdict(status: StatusCode) -> bool {
     matches!(status.as_u16(), 401 | 403 | 407 | 408 | 425 | 429 | 502..=504)
 }
 
 fn from_result(server: &Server, result: &Raw) -> Finding {
     let object = result.to_object().unwrap_or_default();
     let versions = object.get("supportedVersions").and_then(Raw::to_array);
-    let (Some(versions), Some(capabilities)) = (versions, object.get_object("capabilities")) else {
+    let Some(versions) = versions.filter(|_| object.get_object("capabilities").is_some()) else {
         return Finding::Legacy;
     };
-    match listed(&versions) {
-        Listed::Mutual => {
-            let server_info = meta::get(&object, meta::SERVER_INFO).or_else(|| object.get("serverInfo").cloned());
-            let instructions = object.get("instructions").cloned();
-            let description = Description { server_info, capabilities, instructions, public: false };
-            Finding::Modern(Discovered { description, ttl_ms: object.get("ttlMs").and_then(|t| t.parse().ok()) })
-        }
-        Listed::Newer => Finding::Fault(no_common_revision(server)),
-        Listed::Legacy => Finding::Legacy,
+    match offer(&versions) {
+        Offer::Modern(_) => Finding::Modern(Description::of_discovery(&object)),
+        Offer::Newer => Finding::Fault(no_common_revision(server)),
+        Offer::Legacy => Finding::Legacy,
     }
 }
 
 fn from_error(server: &Server, error: &ErrorObject) -> Finding {
     let data = error.data.as_ref().and_then(Raw::to_object).unwrap_or_default();
     match error.code {
-        code::UNSUPPORTED_VERSION => match listed(&data.get("supported").and_then(Raw::to_array).unwrap_or_default()) {
-            Listed::Mutual => Finding::AskAgain,
-            Listed::Newer => Finding::Fault(no_common_revision(server)),
-            Listed::Legacy => Finding::Legacy,
+        code::UNSUPPORTED_VERSION => match offer(&data.get("supported").and_then(Raw::to_array).unwrap_or_default()) {
+            Offer::Modern(_) => Finding::AskAgain,
+            Offer::Newer => Finding::Fault(no_common_revision(server)),
+            Offer::Legacy => Finding::Legacy,
         },
         code::HEADER_MISMATCH | code::MISSING_CAPABILITY => Finding::Fault(server.fault(
             Reason::UpstreamHeaderMismatch,
@@ -164,23 +152,7 @@ pub(super) fn no_common_revision(server: &Server) -> Fault {
     server.fault(Reason::UpstreamVersion, "it speaks no protocol revision that is known here")
 }
 
-enum Listed {
-    /// A modern revision that is spoken here.
-    Mutual,
-    /// Modern revisions, but only others.
-    Newer,
-    /// None of them.
-    Legacy,
-}
-
-fn listed(versions: &[Raw]) -> Listed {
-    let is_date = |v: &str| v.len() == 10 && v.as_bytes()[0].is_ascii_digit();
+fn offer(versions: &[Raw]) -> Offer {
     let texts: Vec<_> = versions.iter().filter_map(Raw::as_text).collect();
-    if texts.iter().any(|v| Revision::parse(v).is_some_and(Revision::is_modern)) {
-        Listed::Mutual
-    } else if texts.iter().any(|v| is_date(v) && **v > *Revision::NEWEST_LEGACY.as_str()) {
-        Listed::Newer
-    } else {
-        Listed::Legacy
-    }
+    Offer::of(texts.iter().map(AsRef::as_ref))
 }

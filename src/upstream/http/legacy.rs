@@ -21,7 +21,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
-    hub::{BoxFuture, Description, Fault, Listening, Peer, Reason},
+    hub::{BoxFuture, Counts, Description, Fault, Listening, Peer, Reason},
     jsonrpc::{Message, Notification, Raw, RawObject, RequestId, encode_request},
     protocol::{ClientCapabilities, Method, Revision, headers::PROTOCOL_VERSION, method::notification},
     upstream::{Opening, Outgoing, Session, pending::Pending},
@@ -78,6 +78,7 @@ struct Core {
     outside: Arc<dyn Peer>,
     /// Whether several principals use the session, one at a time.
     lent: bool,
+    counts: Arc<Counts>,
     epoch: ArcSwap<Epoch>,
     renewing: Flight<Result<(), Fault>>,
     /// Cancelled when the session cannot be used any more.
@@ -121,13 +122,13 @@ impl LegacySession {
         detector: Arc<Detector>,
         opening: Opening,
     ) -> Result<Self, NoSession> {
-        let Opening { caller, outside, alone: _, lent } = opening;
+        let Opening { caller, outside, counts, alone: _, lent } = opening;
         let identity = Identity::of(&caller);
         let capabilities = caller.capabilities.clone();
         // The caller holds its scope, and the end of the scope closes this session.
         drop(caller);
         let closing = CancellationToken::new();
-        let epoch = Epoch::begin(&server, &identity, &outside, &closing, (0, lent)).await?;
+        let epoch = Epoch::begin(&server, &identity, (&outside, &counts), &closing, (0, lent)).await?;
         let (commands, queue) = mpsc::channel(COMMANDS);
         let core = Arc::new(Core {
             server,
@@ -136,6 +137,7 @@ impl LegacySession {
             capabilities,
             outside,
             lent,
+            counts,
             epoch: ArcSwap::new(epoch.clone()),
             renewing: Flight::default(),
             over: CancellationToken::new(),
@@ -158,10 +160,6 @@ impl Session for LegacySession {
 
     fn description(&self) -> Arc<Description> {
         self.0.core.epoch.load().description.clone()
-    }
-
-    fn description_ttl_ms(&self) -> Option<u64> {
-        None
     }
 
     fn mirrors_headers(&self) -> bool {
@@ -271,8 +269,8 @@ impl Core {
         if before.number != number {
             return Ok(());
         }
-        let next = (number + 1, self.lent);
-        let epoch = match Epoch::begin(&self.server, &self.identity, &self.outside, &self.closing, next).await {
+        let (outside, next) = ((&self.outside, &*self.counts), (number + 1, self.lent));
+        let epoch = match Epoch::begin(&self.server, &self.identity, outside, &self.closing, next).await {
             Ok(epoch) => epoch,
             Err(NoSession::Unreachable(fault)) => return Err(fault),
             Err(NoSession::Refused(fault)) => {
@@ -400,7 +398,7 @@ impl Epoch {
     async fn begin(
         server: &Server,
         identity: &Identity,
-        outside: &Arc<dyn Peer>,
+        outside: (&Arc<dyn Peer>, &Counts),
         closing: &CancellationToken,
         (number, lent): (u64, bool),
     ) -> Result<Arc<Self>, NoSession> {

@@ -6,11 +6,12 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
+use arc_swap::ArcSwap;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::mpsc;
 
 use crate::{
-    hub::{BoxFuture, Description, Fault, Listening, Oddity, Reason},
+    hub::{BoxFuture, Counts, Description, Fault, Listening, Oddity, Reason},
     jsonrpc::{Message, Notification, Raw, RawObject, RequestId, Response, code, encode_request},
     protocol::{
         Method, Revision,
@@ -24,7 +25,7 @@ use crate::{
 use super::{
     answer::{Messages, Refused, Reply, Stopped, unreadable},
     client::Purpose,
-    discover::modern_headers,
+    discover::{is_no_verdict, modern_headers},
     probe::{Detector, Modern, Verdict},
     server::Server,
 };
@@ -33,16 +34,15 @@ use super::{
 const EVENTS: usize = 256;
 
 /// The session of a modern server, which is none: it is open as long as the server stays modern.
-pub(super) struct ModernSession {
-    inner: Arc<Inner>,
-    facts: Arc<Modern>,
-}
+pub(super) struct ModernSession(Arc<Inner>);
 
 struct Inner {
     server: Arc<Server>,
     detector: Arc<Detector>,
+    counts: Arc<Counts>,
     headers: HeaderMap,
     next_id: AtomicU64,
+    facts: ArcSwap<Modern>,
 }
 
 /// Why a request has no result.
@@ -58,9 +58,10 @@ enum Failed {
 }
 
 impl ModernSession {
-    pub(super) fn new(server: Arc<Server>, detector: Arc<Detector>, facts: Arc<Modern>) -> Self {
+    pub(super) fn new(server: Arc<Server>, detector: Arc<Detector>, facts: Arc<Modern>, counts: Arc<Counts>) -> Self {
         let headers = modern_headers(&server);
-        Self { inner: Arc::new(Inner { server, detector, headers, next_id: AtomicU64::new(1) }), facts }
+        let (next_id, facts) = (AtomicU64::new(1), ArcSwap::new(facts));
+        Self(Arc::new(Inner { server, detector, counts, headers, next_id, facts }))
     }
 }
 
@@ -70,11 +71,12 @@ impl Session for ModernSession {
     }
 
     fn description(&self) -> Arc<Description> {
-        self.facts.description.clone()
+        self.0.facts.load().description.clone()
     }
 
-    fn description_ttl_ms(&self) -> Option<u64> {
-        self.facts.ttl_ms
+    fn describe(&self) -> BoxFuture<Result<Arc<Description>, Fault>> {
+        let inner = self.0.clone();
+        Box::pin(async move { inner.describe().await })
     }
 
     fn mirrors_headers(&self) -> bool {
@@ -82,7 +84,7 @@ impl Session for ModernSession {
     }
 
     fn call(&self, outgoing: Outgoing) -> BoxFuture<Result<Raw, Fault>> {
-        let inner = self.inner.clone();
+        let inner = self.0.clone();
         Box::pin(async move { inner.call(outgoing).await })
     }
 
@@ -92,12 +94,12 @@ impl Session for ModernSession {
     }
 
     fn listen(&self, params: RawObject) -> BoxFuture<Result<Listening, Fault>> {
-        let inner = self.inner.clone();
+        let inner = self.0.clone();
         Box::pin(async move { inner.listen(params).await })
     }
 
     fn is_open(&self) -> bool {
-        self.facts.valid.load(Ordering::Acquire)
+        self.0.facts.load().valid.load(Ordering::Acquire)
     }
 
     fn over(&self) -> BoxFuture<()> {
@@ -106,6 +108,21 @@ impl Session for ModernSession {
 }
 
 impl Inner {
+    async fn describe(&self) -> Result<Arc<Description>, Fault> {
+        match self.detector.refreshed(self.facts.load_full()).await? {
+            Verdict::Modern(modern) => {
+                let description = modern.description.clone();
+                self.facts.store(modern);
+                Ok(description)
+            }
+            Verdict::Legacy => Err(self.changed()),
+        }
+    }
+
+    fn changed(&self) -> Fault {
+        self.server.fault(Reason::UpstreamVersion, "it has changed to an older protocol revision; try again")
+    }
+
     async fn call(&self, mut outgoing: Outgoing) -> Result<Raw, Fault> {
         let mut again = outgoing.method.is_safe();
         let mut agreed = false;
@@ -128,10 +145,7 @@ impl Inner {
     /// or it is not, then a new session has to be opened.
     async fn doubt(&self, fault: Fault) -> (bool, Fault) {
         match self.detector.doubt().await {
-            Ok(Verdict::Legacy) => {
-                let changed = "it has changed to an older protocol revision; try again";
-                (false, self.server.fault(Reason::UpstreamVersion, changed))
-            }
+            Ok(Verdict::Legacy) => (false, self.changed()),
             Ok(Verdict::Modern(_)) => (true, fault),
             Err(_) => (false, fault),
         }
@@ -228,14 +242,15 @@ impl Inner {
             match messages.next().await.map_err(|stopped| stopped.into_fault(&self.server))? {
                 Some(Message::Notification(said)) if said.method == notification::ACKNOWLEDGED => {
                     let (events, receiver) = mpsc::channel(EVENTS);
-                    tokio::spawn(forward(messages, id, events));
+                    tokio::spawn(forward(messages, id, events, self.counts.clone()));
                     return Ok(Listening { honoured: honoured(&said), events: receiver });
                 }
                 Some(Message::Response(response)) if answers(&response, id) => {
                     let fault = response.outcome.err().map(Fault::Answered);
                     return Err(fault.unwrap_or_else(|| unreadable(&self.server)));
                 }
-                Some(_) => {}
+                Some(Message::Notification(_)) => {}
+                Some(Message::Response(_) | Message::Request(_)) => self.counts.odd(Oddity::StrayMessage),
                 None => return Err(messages.without_answer(&self.server)),
             }
         }
@@ -243,13 +258,20 @@ impl Inner {
 }
 
 /// Hands on what a listen brings until either end has enough. Dropping the messages closes the stream.
-async fn forward(mut messages: Messages, id: u64, events: mpsc::Sender<Notification>) {
+async fn forward(mut messages: Messages, id: u64, events: mpsc::Sender<Notification>, counts: Arc<Counts>) {
     loop {
         let next = tokio::select! {
             next = messages.next() => next,
             () = events.closed() => return,
         };
         match next {
+            // The other way in which a server ends a listen; another id on its stream is nobody's.
+            Ok(Some(Message::Notification(said))) if said.method == notification::CANCELLED => {
+                let named = said.params.as_ref().and_then(|params| RequestId::new(params.get("requestId")?).ok());
+                if named.and_then(|named| named.as_u64_lenient()) == Some(id) {
+                    return;
+                }
+            }
             Ok(Some(Message::Notification(mut said))) => {
                 if let Some(params) = &mut said.params {
                     meta::edit(params, |meta| {
@@ -261,7 +283,7 @@ async fn forward(mut messages: Messages, id: u64, events: mpsc::Sender<Notificat
                 }
             }
             Ok(Some(Message::Response(response))) if answers(&response, id) => return messages.finish(),
-            Ok(Some(_)) => {}
+            Ok(Some(Message::Response(_) | Message::Request(_))) => counts.odd(Oddity::StrayMessage),
             Ok(None) | Err(_) => return,
         }
     }
@@ -283,7 +305,7 @@ fn failed(fault: Fault) -> Failed {
 
 /// Whether a refusal looks like one of a legacy server, which has run nothing.
 fn is_doubtful(refused: &Refused) -> bool {
-    if !matches!(refused.status.as_u16(), 400 | 404 | 405 | 406 | 415) {
+    if !refused.status.is_client_error() || is_no_verdict(refused.status) {
         return false;
     }
     match &refused.error {

@@ -17,7 +17,7 @@ use crate::hub::{Description, Fault, Reason};
 
 use super::{
     EraChoice,
-    discover::{Discovered, Finding, discover, no_common_revision},
+    discover::{Finding, discover, no_common_revision},
     flight::Flight,
     server::Server,
 };
@@ -41,7 +41,6 @@ pub(super) enum Verdict {
 /// A modern server.
 pub(super) struct Modern {
     pub(super) description: Arc<Description>,
-    pub(super) ttl_ms: Option<u64>,
     fresh_until: Instant,
     /// Whether it still is what it said, shared by all that was found out about it while it was modern.
     pub(super) valid: Arc<AtomicBool>,
@@ -100,9 +99,18 @@ impl Detector {
         }
     }
 
-    /// The description of a modern server, asked for again when it has grown old.
+    /// The description of a modern server, asked for again when it has grown old, and not again at once where that fails.
     pub(super) async fn refreshed(&self, modern: Arc<Modern>) -> Result<Verdict, Fault> {
-        if Instant::now() < modern.fresh_until {
+        let (modern, is_recent) = {
+            let known = self.lock();
+            let is_recent = known.probed.is_some_and(|at| at.elapsed() < SHORTEST);
+            match &known.verdict {
+                Some(Verdict::Modern(latest)) => (latest.clone(), is_recent),
+                Some(Verdict::Legacy) => return Ok(Verdict::Legacy),
+                None => (modern, is_recent),
+            }
+        };
+        if is_recent || Instant::now() < modern.fresh_until {
             return Ok(Verdict::Modern(modern));
         }
         match self.probe().await {
@@ -153,13 +161,13 @@ impl Detector {
     }
 }
 
-async fn find(server: &Server) -> Result<Option<Discovered>, Fault> {
+async fn find(server: &Server) -> Result<Option<Description>, Fault> {
     let mut finding = discover(server).await;
     if matches!(finding, Finding::AskAgain) {
         finding = discover(server).await;
     }
     match finding {
-        Finding::Modern(discovered) => Ok(Some(discovered)),
+        Finding::Modern(description) => Ok(Some(description)),
         Finding::Legacy if server.settings.era == EraChoice::Modern => Err(server.fault(
             Reason::UpstreamVersion,
             "it does not answer `server/discover` as a server of the modern era does, which the configuration says it is",
@@ -172,7 +180,7 @@ async fn find(server: &Server) -> Result<Option<Discovered>, Fault> {
 
 impl Known {
     /// Keeps what was found. An outage settles nothing and leaves an older verdict as it was.
-    fn settle(&mut self, server: &Server, found: Result<Option<Discovered>, Fault>) -> Result<Verdict, Fault> {
+    fn settle(&mut self, server: &Server, found: Result<Option<Description>, Fault>) -> Result<Verdict, Fault> {
         let now = Instant::now();
         self.probed = Some(now);
         let found = match found {
@@ -190,14 +198,13 @@ impl Known {
             _ => None,
         };
         let verdict = match found {
-            Some(Discovered { description, ttl_ms }) => {
+            Some(description) => {
                 server.works();
-                let keep = ttl_ms.map_or(USUAL, Duration::from_millis).clamp(SHORTEST, Duration::from_secs(86_400));
+                let keep = description.until.map_or(USUAL, |until| until.saturating_duration_since(now));
                 self.until = None;
                 Verdict::Modern(Arc::new(Modern {
                     description: Arc::new(description),
-                    ttl_ms,
-                    fresh_until: now + keep,
+                    fresh_until: now + keep.max(SHORTEST),
                     valid: before.unwrap_or_else(|| Arc::new(AtomicBool::new(true))),
                 }))
             }

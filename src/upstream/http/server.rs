@@ -38,8 +38,6 @@ pub(super) struct Server {
     pub(super) settings: HttpSettings,
     /// Whether the server was last seen to work without sessions, in the legacy era.
     pub(super) stateless: Arc<AtomicBool>,
-    /// Whether it was said that its questions may be lost.
-    pub(super) loses_questions: Arc<AtomicBool>,
     client: Client,
     uri: Uri,
     /// What the operator has every request carry.
@@ -76,9 +74,9 @@ impl Server {
             connect: settings.connect,
         };
         let client = Client::new(place, bounds);
-        let (stateless, loses_questions, health) = <(Arc<AtomicBool>, Arc<AtomicBool>, Arc<HealthCell>)>::default();
+        let (stateless, health) = <(Arc<AtomicBool>, Arc<HealthCell>)>::default();
         let given = Arc::new(common.clone());
-        Ok(Self { name, settings, stateless, loses_questions, client, uri, given, common, health })
+        Ok(Self { name, settings, stateless, client, uri, given, common, health })
     }
 
     /// The same server for those who send these headers along.
@@ -89,7 +87,6 @@ impl Server {
             name: self.name.clone(),
             settings: self.settings.clone(),
             stateless: self.stateless.clone(),
-            loses_questions: self.loses_questions.clone(),
             client: self.client.clone(),
             uri: self.uri.clone(),
             given: self.given.clone(),
@@ -208,6 +205,8 @@ impl Server {
             upstream: Some(self.name.clone()),
             status: Some(status),
             retry_after: after,
+            // Any other says that something is wrong with the request or the address, which will be so the next time.
+            retryable: matches!(status, 408 | 425 | 429 | 500..),
             ..GatewayFault::new(Reason::UpstreamHttp, message)
         })
     }

@@ -1,7 +1,7 @@
 //! The one task of a session: it reads, it writes, and it knows which questions are open.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, VecDeque},
     pin::Pin,
     sync::Arc,
     time::Duration,
@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use crate::{
-    hub::{Fault, Life, Peer, Reason, Refusal},
+    hub::{Counts, Fault, Peer, Reason, Refusal},
     jsonrpc::{Message, Raw, RawObject, Request, RequestId, encode_error, encode_notification, encode_result},
     protocol::{ClientCapabilities, method::notification},
     upstream::conversation::{Conversation, Reply, Word, reply_to},
@@ -31,6 +31,8 @@ use super::{
 
 mod routing;
 
+/// How many abandoned requests are remembered: as many as may run.
+const LATE: usize = 1024;
 /// How long the last cancellations may take to be written when a session is closed.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -41,6 +43,12 @@ pub(super) enum Ending {
     Closed,
     /// The server is gone or of no use; what the calls were told.
     Lost(Fault),
+}
+
+/// What hears the server outside every call.
+pub(super) struct Outside {
+    pub(super) peer: Arc<dyn Peer>,
+    pub(super) counts: Arc<Counts>,
 }
 
 /// A question of the server that has no answer yet.
@@ -66,6 +74,9 @@ pub(super) struct Actor {
     /// Questions and notifications that belong to no call.
     outside: Conversation,
     outside_peer: Arc<dyn Peer>,
+    counts: Arc<Counts>,
+    /// Calls and listens that were abandoned, the latest of them: the server may have answered before it heard so.
+    late: VecDeque<u64>,
     /// What the session declared that its clients can do.
     declared: ClientCapabilities,
     write_timeout: Duration,
@@ -77,7 +88,7 @@ impl Actor {
         wire: Wire,
         tables: Arc<Tables>,
         (data, urgent): (mpsc::Receiver<Out>, mpsc::Receiver<Abandon>),
-        outside: Arc<dyn Peer>,
+        Outside { peer: outside, counts }: Outside,
         declared: RawObject,
         write_timeout: Duration,
     ) -> Self {
@@ -95,8 +106,10 @@ impl Actor {
             outbound: Outbound::default(),
             running: HashSet::new(),
             asked: HashMap::new(),
-            outside: Conversation::new(outside.clone(), Life::default(), declared.clone(), true),
+            outside: Conversation::new(outside.clone(), counts.life(), declared.clone(), true),
             outside_peer: outside,
+            counts,
+            late: VecDeque::new(),
             declared,
             write_timeout,
             violations: 0,
@@ -230,6 +243,10 @@ impl Actor {
     }
 
     fn cancel(&mut self, id: u64, reason: Option<&str>) {
+        if self.late.len() == LATE {
+            self.late.pop_front();
+        }
+        self.late.push_back(id);
         let mut params = RawObject::from([("requestId", Raw::of(&id))]);
         if let Some(reason) = reason {
             params.set("reason", Raw::from(reason));

@@ -15,7 +15,7 @@ use crate::{
 
 use super::{
     EraChoice, LineSettings, Pipe,
-    actor::Ending,
+    actor::{Ending, Outside},
     declare::Declaration,
     handshake::{Agreed, Finding, Wire},
     session::LineSession,
@@ -220,7 +220,7 @@ impl<L: Launch> Opener<L> {
         if self.known_sharing().is_none() {
             self.clone().sharing().await?;
         }
-        let Opening { caller, outside, alone, lent } = opening;
+        let Opening { caller, outside, counts, alone, lent } = opening;
         let declared = Declaration::of(&caller);
         // The caller holds its scope, and a session must not keep the scope it belongs to alive.
         drop(caller);
@@ -246,7 +246,7 @@ impl<L: Launch> Opener<L> {
         if alone && !agreed.revision.is_modern() {
             self.want_spare(&declared);
         }
-        Ok(self.session(wire, agreed, (outside, declared, lent), started))
+        Ok(self.session(wire, agreed, (Outside { peer: outside, counts }, declared, lent), started))
     }
 
     /// Starts a server, or takes the one whose era was found out, and shakes hands.
@@ -312,7 +312,7 @@ impl<L: Launch> Opener<L> {
         self: Arc<Self>,
         wire: Wire,
         agreed: Agreed,
-        (outside, declared, lent): (Arc<dyn crate::hub::Peer>, Declaration, bool),
+        (outside, declared, lent): (Outside, Declaration, bool),
         started: Instant,
     ) -> Arc<dyn Session> {
         self.launch.up();

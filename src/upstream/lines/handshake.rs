@@ -13,17 +13,16 @@ use tokio::{io::AsyncWriteExt, time::Instant};
 use crate::{
     hub::{Description, Fault, Reason},
     jsonrpc::{
-        ErrorObject, Message, Raw, RawObject, Request, RequestId, code, encode_notification, encode_request,
-        encode_result,
+        ErrorObject, Message, Raw, Request, RequestId, code, encode_notification, encode_request, encode_result,
+        lines::push_line,
     },
-    protocol::{Method, Revision, meta, method::notification},
+    protocol::{Method, Offer, Revision, method::notification},
 };
 
 use super::{
     EraChoice, LineSettings, Pipe, Writer,
     declare::{self, Declaration},
     inbound::{Event, Inbound},
-    outbound::push_line,
 };
 
 const PROBE: u64 = 1;
@@ -61,7 +60,6 @@ pub(super) enum Finding {
 pub(super) struct Agreed {
     pub(super) revision: Revision,
     pub(super) description: Arc<Description>,
-    pub(super) ttl_ms: Option<u64>,
 }
 
 type Answer = Result<Raw, ErrorObject>;
@@ -273,20 +271,21 @@ impl Wire {
         match answer {
             Ok(result) => {
                 let result = result.to_object().unwrap_or_default();
-                let offered = revisions(result.get("supportedVersions"));
-                match offered.mutual {
-                    Some(revision) => Ok(Judged::Modern(modern(revision, &result))),
-                    None if offered.only_newer() => Err(self.too_new()),
-                    None => Ok(Judged::Legacy),
+                match offer(result.get("supportedVersions")) {
+                    Offer::Modern(revision) => {
+                        let description = Arc::new(Description::of_discovery(&result));
+                        Ok(Judged::Modern(Agreed { revision, description }))
+                    }
+                    Offer::Newer => Err(self.too_new()),
+                    Offer::Legacy => Ok(Judged::Legacy),
                 }
             }
             Err(error) if error.code == code::UNSUPPORTED_VERSION => {
                 let data = error.data.as_ref().and_then(Raw::to_object).unwrap_or_default();
-                let offered = revisions(data.get("supported"));
-                match offered.mutual {
-                    Some(revision) => Ok(Judged::Again(revision)),
-                    None if offered.only_newer() => Err(self.too_new()),
-                    None => Ok(Judged::Legacy),
+                match offer(data.get("supported")) {
+                    Offer::Modern(revision) => Ok(Judged::Again(revision)),
+                    Offer::Newer => Err(self.too_new()),
+                    Offer::Legacy => Ok(Judged::Legacy),
                 }
             }
             Err(error) if matches!(error.code, code::MISSING_CAPABILITY | code::HEADER_MISMATCH) => Err(self.fault(
@@ -311,8 +310,7 @@ impl Wire {
         if revision.as_str() != version {
             tracing::warn!(upstream = %self.upstream, "the server speaks an unknown revision, it is taken for {revision}");
         }
-        let description = describe(&result, result.get("serverInfo").cloned());
-        Ok(Some(Agreed { revision, description: Arc::new(description), ttl_ms: None }))
+        Ok(Some(Agreed { revision, description: Arc::new(Description::of_handshake(&result)) }))
     }
 }
 
@@ -322,46 +320,9 @@ enum Judged {
     Legacy,
 }
 
-/// Which revisions a server offers.
-struct Offered {
-    /// One we speak in the modern era.
-    mutual: Option<Revision>,
-    newer: bool,
-    legacy: bool,
-}
-
-impl Offered {
-    fn only_newer(&self) -> bool {
-        self.newer && !self.legacy
-    }
-}
-
-fn revisions(list: Option<&Raw>) -> Offered {
-    let mut offered = Offered { mutual: None, newer: false, legacy: false };
-    for date in list.and_then(Raw::to_array).unwrap_or_default() {
-        let Some(date) = date.as_text() else { continue };
-        match Revision::parse(&date) {
-            Some(revision) if Revision::MODERN.contains(&revision) => {
-                offered.mutual = offered.mutual.max(Some(revision));
-            }
-            Some(_) => offered.legacy = true,
-            None => offered.newer |= *date > *Revision::NEWEST_MODERN.as_str(),
-        }
-    }
-    offered
-}
-
-fn modern(revision: Revision, result: &RawObject) -> Agreed {
-    let description = describe(result, meta::get(result, meta::SERVER_INFO));
-    let ttl_ms = result.get("ttlMs").and_then(|t| t.parse().ok());
-    Agreed { revision, description: Arc::new(description), ttl_ms }
-}
-
-fn describe(result: &RawObject, server_info: Option<Raw>) -> Description {
-    Description {
-        server_info,
-        capabilities: result.get_object("capabilities").unwrap_or_default(),
-        instructions: result.get("instructions").filter(|i| !i.is_null()).cloned(),
-        public: false,
-    }
+/// What a server offers in a list of revisions.
+fn offer(list: Option<&Raw>) -> Offer {
+    let list = list.and_then(Raw::to_array).unwrap_or_default();
+    let dates: Vec<_> = list.iter().filter_map(Raw::as_text).collect();
+    Offer::of(dates.iter().map(AsRef::as_ref))
 }

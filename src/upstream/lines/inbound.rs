@@ -7,14 +7,14 @@ use tokio::time::Instant;
 
 use crate::{
     hub::{BoxFuture, Fault, Reason},
-    jsonrpc::{Limits, Message, ParseError, Payload},
+    jsonrpc::{
+        Limits, Message, ParseError, Payload,
+        lines::{Line, LineReader},
+    },
     upstream::lines::escape::printable,
 };
 
-use super::{
-    LineSettings, Reader, id_guess,
-    reader::{Line, LineReader},
-};
+use super::{LineSettings, Reader, id_guess};
 
 /// How long what a server that is gone has written before is still read.
 const LAST_WORDS: Duration = Duration::from_millis(200);
@@ -39,7 +39,7 @@ pub(super) enum Event {
 /// Reads a server's output.
 pub(super) struct Inbound {
     upstream: Arc<str>,
-    lines: LineReader,
+    lines: LineReader<Reader>,
     queue: VecDeque<Event>,
     gone: BoxFuture<Fault>,
     bad: BadLines,
@@ -75,9 +75,13 @@ impl Inbound {
             };
             match line {
                 Ok(Some(Line::Text(line))) => self.text(line),
-                Ok(Some(Line::TooLong(id))) => {
+                Ok(Some(Line::TooLong(line))) => {
                     tracing::warn!(upstream = %self.upstream, "skipped a line of the server that is longer than the cap");
-                    self.broken(id, Reason::Limit, "the answer is longer than the cap for one message");
+                    self.broken(
+                        id_guess::in_ends(&line.head, &line.tail),
+                        Reason::Limit,
+                        "the answer is longer than the cap for one message",
+                    );
                 }
                 Ok(None) | Err(_) => {
                     let fault = match tokio::time::timeout(OBITUARY, &mut self.gone).await {

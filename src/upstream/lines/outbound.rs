@@ -4,25 +4,12 @@ use std::collections::VecDeque;
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use crate::jsonrpc::lines::push_line;
+
 /// How much is put into one write.
 const BATCH: usize = 64 * 1024;
 /// How many of our own answers may wait for a server that does not read; it gets none beyond.
 const WAITING: usize = 1024;
-
-/// Appends one message as a line. A line end inside it can only be white space between tokens, which may be any other.
-pub(super) fn push_line(out: &mut BytesMut, frame: &[u8]) {
-    let start = out.len();
-    out.reserve(frame.len() + 1);
-    out.extend_from_slice(frame);
-    if memchr::memchr2(b'\n', b'\r', frame).is_some() {
-        for byte in &mut out[start..] {
-            if matches!(byte, b'\n' | b'\r') {
-                *byte = b' ';
-            }
-        }
-    }
-    out.extend_from_slice(b"\n");
-}
 
 /// The bytes being written, and what goes before everything else.
 #[derive(Default)]

@@ -5,12 +5,13 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    hub::{BoxFuture, Description, Fault, Filter, Life, Listening, Peer, Reason},
+    hub::{BoxFuture, Description, Fault, Filter, Life, Listening, Reason, SilentPeer},
     jsonrpc::{Notification, Raw, RawObject, RequestId, encode_notification, encode_request},
     protocol::{ClientCapabilities, Method, Revision, method::notification},
     upstream::{
@@ -22,7 +23,8 @@ use crate::{
 };
 
 use super::{
-    actor::{Actor, Ending},
+    actor::{Actor, Ending, Outside},
+    declare,
     handshake::{Agreed, Wire},
 };
 
@@ -36,6 +38,10 @@ const LISTENS: usize = CALLS / 2;
 const EVENTS: usize = 256;
 /// How long a server may take to acknowledge a listen.
 const ACKNOWLEDGED: Duration = Duration::from_secs(30);
+/// How long a server may take to say again who it is.
+const DESCRIBED: Duration = Duration::from_secs(5);
+/// The shortest time between two times that it is asked, whatever it says.
+const SELDOM: Duration = Duration::from_secs(60);
 
 /// What the session's task is asked to write.
 #[derive(Debug)]
@@ -93,7 +99,21 @@ struct Line {
 /// A session over byte streams.
 pub(super) struct LineSession {
     line: Arc<Line>,
-    agreed: Agreed,
+    revision: Revision,
+    told: Arc<Told>,
+}
+
+/// What the server says about itself.
+struct Told {
+    description: ArcSwap<Description>,
+    /// When it was asked last. Held while it is asked.
+    asked: tokio::sync::Mutex<Instant>,
+}
+
+impl Told {
+    fn is_old(&self) -> bool {
+        self.description.load().until.is_some_and(|until| until <= Instant::now())
+    }
 }
 
 impl LineSession {
@@ -101,7 +121,7 @@ impl LineSession {
     pub(super) fn start(
         wire: Wire,
         agreed: Agreed,
-        (outside, declared, lent): (Arc<dyn Peer>, RawObject, bool),
+        (outside, declared, lent): (Outside, RawObject, bool),
         write_timeout: Duration,
         ended: impl FnOnce(&Ending) + Send + 'static,
     ) -> Arc<Self> {
@@ -117,21 +137,29 @@ impl LineSession {
         let (urgent, urgent_out) = mpsc::channel(CALLS);
         let actor = Actor::new(wire, tables.clone(), (data_out, urgent_out), outside, declared, write_timeout);
         tokio::spawn(actor.run(ended));
-        Arc::new(Self { line: Arc::new(Line { tables, data, urgent }), agreed })
+        let Agreed { revision, description } = agreed;
+        let told = Told { description: ArcSwap::new(description), asked: tokio::sync::Mutex::new(Instant::now()) };
+        Arc::new(Self { line: Arc::new(Line { tables, data, urgent }), revision, told: Arc::new(told) })
     }
 }
 
 impl Session for LineSession {
     fn revision(&self) -> Revision {
-        self.agreed.revision
+        self.revision
     }
 
     fn description(&self) -> Arc<Description> {
-        self.agreed.description.clone()
+        self.told.description.load_full()
     }
 
-    fn description_ttl_ms(&self) -> Option<u64> {
-        self.agreed.ttl_ms
+    fn describe(&self) -> BoxFuture<Result<Arc<Description>, Fault>> {
+        let (told, line, revision) = (self.told.clone(), self.line.clone(), self.revision);
+        Box::pin(async move {
+            if told.is_old() {
+                ask_again(&told, line, revision).await;
+            }
+            Ok(told.description.load_full())
+        })
     }
 
     fn mirrors_headers(&self) -> bool {
@@ -162,6 +190,28 @@ impl Session for LineSession {
 
     fn over(&self) -> BoxFuture<()> {
         Box::pin(self.line.tables.over.clone().cancelled_owned())
+    }
+}
+
+/// Asks a modern server again who it is, unless that was done of late. What it said last stays where it does not answer.
+async fn ask_again(told: &Told, line: Arc<Line>, revision: Revision) {
+    let mut asked = told.asked.lock().await;
+    if !told.is_old() || asked.elapsed() < SELDOM {
+        return;
+    }
+    *asked = Instant::now();
+    let outgoing = Outgoing {
+        method: Method::Discover,
+        params: declare::discover(revision),
+        headers: Vec::new(),
+        peer: Arc::new(SilentPeer),
+        capabilities: ClientCapabilities::default(),
+        life: Life::default(),
+    };
+    if let Ok(Ok(result)) = tokio::time::timeout(DESCRIBED, call(line, outgoing)).await
+        && let Some(result) = result.to_object().filter(|result| result.get_object("capabilities").is_some())
+    {
+        told.description.store(Arc::new(Description::of_discovery(&result)));
     }
 }
 

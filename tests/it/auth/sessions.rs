@@ -68,3 +68,26 @@ async fn sec_021_023_a_session_outlives_its_key_and_no_key_reaches_further_than_
         assert_eq!(post(&app, mount, &new, Some(&session), &ping).await.status, 200);
     }
 }
+
+/// REST has no sessions: one that is brought along opens nothing, closes nothing, and goes nowhere.
+#[tokio::test]
+async fn sec_020_a_session_means_nothing_to_rest() {
+    let app = App::start().await;
+    let session = initialized(&app, "docs", &app.alice).await;
+    for mount in ["docs", "finance"] {
+        for (verb, path) in [("GET", "tools"), ("POST", "tools/secret_tool"), ("GET", "resources"), ("DELETE", "tools")]
+        {
+            let path = format!("/api/mounts/{mount}/{path}");
+            let headers = format!("content-type: application/json\r\ncontent-length: 0\r\n{}", bearer(&app.alice));
+            let without = app.ask(verb, &path, &headers).await;
+            let with = app.ask(verb, &path, &format!("{headers}mcp-session-id: {session}\r\n")).await;
+            assert_eq!((with.status, with.body()), (without.status, without.body()), "{verb} {path}");
+            assert_eq!(with.header("mcp-session-id"), None);
+        }
+    }
+    for seen in [app.docs.seen(), app.finance.seen()].concat() {
+        assert_ne!(seen.header("mcp-session-id"), Some(session.as_str()), "{seen:?}");
+    }
+    let ping = post(&app, "docs", &app.alice, Some(&session), &request("ping", json!({}))).await;
+    assert_eq!(ping.status, 200, "{ping:?}");
+}

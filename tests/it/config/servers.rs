@@ -227,3 +227,63 @@ fn a_number_is_one_in_every_format() {
         assert_eq!(config.servers[0].terms.share, Share::Leased { at_most: 4.try_into().unwrap() }, "{file}");
     }
 }
+
+#[test]
+fn what_is_left_to_the_operator_is_off_unless_it_is_said() {
+    let with = |settings: &str| {
+        format!(
+            r#"{{ "mcpServers": {{ "docs": {{ "url": "http://a/" }} }}, "rialto": {{ "servers": {{ "docs": {{ {settings} }} }} }} }}"#
+        )
+    };
+    let said = |settings: &str| {
+        let terms = parse(&with(settings)).servers[0].terms.clone();
+        [terms.strict_downlevel, terms.legacy_resource_code, terms.synthetic_progress, terms.pass_request_state]
+    };
+    assert_eq!(said(""), [false; 4]);
+    assert_eq!(said(r#""strict_downlevel": true"#), [true, false, false, false]);
+    assert_eq!(said(r#""legacy_resource_code": true"#), [false, true, false, false]);
+    assert_eq!(said(r#""synthetic_progress": true"#), [false, false, true, false]);
+    // The order of the keys says nothing.
+    let passes = r#""mrtr": { "passthrough": true }"#;
+    assert_eq!(said(&format!(r#"{passes}, "forward_headers": ["x-key"]"#)), [false, false, false, true]);
+    assert_eq!(said(r#""mrtr": { "passthrough": false }"#), [false; 4]);
+    assert_eq!(said(r#""mrtr": {}"#), [false; 4]);
+    // A header that names a request tells nobody apart.
+    for headers in ["", r#", "forward_headers": []"#, r#", "forward_headers": ["traceparent", "x-request-id"]"#] {
+        let message = faults(&with(&format!("{passes}{headers}")));
+        assert!(
+            message.contains("rialto.servers.docs.mrtr.passthrough: the server cannot tell callers apart"),
+            "{message}"
+        );
+        assert!(message.contains("in `forward_headers`"), "{message}");
+    }
+    // Nor does one that everybody is given, and a command is sent none.
+    for server in [r#""url": "http://a/", "headers": { "X-Key": "ours" }"#, r#""command": "x""#] {
+        let forwards = format!(r#"{{ "docs": {{ {passes}, "forward_headers": ["x-key"] }} }}"#);
+        let text =
+            format!(r#"{{ "mcpServers": {{ "docs": {{ {server} }} }}, "rialto": {{ "servers": {forwards} }} }}"#);
+        let message = faults(&text);
+        assert!(message.contains("the server cannot tell callers apart"), "{message}");
+    }
+    let message = faults(&with(r#""mrtr": { "pass_through": true }"#));
+    assert!(message.contains("did you mean `passthrough`?"), "{message}");
+    let message = faults(&with(r#""strict_downlevel": "yes""#));
+    assert!(message.contains("rialto.servers.docs.strict_downlevel"), "{message}");
+}
+
+#[test]
+fn sessions_of_legacy_clients_may_be_insisted_on() {
+    let with = |settings: &str| {
+        format!(r#"{{ "mcpServers": {{ "docs": {{ "url": "http://a/" }} }}, "rialto": {{ {settings} }} }}"#)
+    };
+    for (settings, expected) in [
+        ("", true),
+        (r#""legacy": {}"#, true),
+        (r#""legacy": { "tolerate_sessionless": true }"#, true),
+        (r#""legacy": { "tolerate_sessionless": false }"#, false),
+    ] {
+        assert_eq!(parse(&with(settings)).tolerate_sessionless, expected, "{settings}");
+    }
+    let message = faults(&with(r#""legacy": { "tolerate_sesionless": false }"#));
+    assert!(message.contains("did you mean `tolerate_sessionless`?"), "{message}");
+}

@@ -272,3 +272,18 @@ async fn era_169_170_a_session_that_the_server_forgot_is_opened_again_unseen() {
         }
     }
 }
+
+#[tokio::test]
+async fn era_119_120_a_config_says_whether_legacy_clients_may_ignore_their_sessions() {
+    let server = server(Speaks::Legacy, json!([]), |seen| async move { says(&seen, "ran") }).await;
+    for (legacy, status) in [(json!({}), 200), (json!({"tolerate_sessionless": false}), 400)] {
+        let config = json!({"mcpServers": {"docs": {"url": server.url()}}, "rialto": {"legacy": legacy}});
+        let rialto = Rialto::start_file("mcp.json", &config.to_string()).await;
+        let list = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"});
+        assert_eq!(answered(legacy_call(&rialto.mount("docs")), list).await.0, status);
+        // Those who keep to their session are served either way.
+        let client = client(&rialto, LEGACY).await;
+        assert_eq!(client.call("t", json!({})).await.said(), "ran");
+        client.close().await;
+    }
+}

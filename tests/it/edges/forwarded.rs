@@ -108,6 +108,29 @@ async fn a_client_cannot_stand_in_for_what_the_operator_gave_the_server() {
 }
 
 #[tokio::test]
+async fn sec_030_a_header_that_everybody_is_given_tells_nobody_apart() {
+    let server = server(Speaks::Modern, json!([]), |seen| async move {
+        let asked = json!({"resultType": "input_required", "requestState": "bare"});
+        Reply::json(200, &seen.result(asked))
+    })
+    .await;
+    let config = json!({
+        "mcpServers": {"docs": {"url": server.url(), "headers": {"x-tenant": "ours"}}},
+        "rialto": {"servers": {"docs": {
+            "forward_headers": ["x-tenant", "x-key"], "mrtr": {"passthrough": true}}}},
+    });
+    let rialto = Rialto::start_file("mcp.json", &config.to_string()).await;
+    for (header, is_bare) in [("x-tenant", false), ("x-key", true)] {
+        let params = json!({"name": "t", "arguments": {}, "_meta": envelope()});
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
+        let request = modern_call(&rialto.mount("docs"), "t").header(header, "theirs");
+        let (_, answer) = answered(request, body).await;
+        assert_eq!(answer["result"]["requestState"] == "bare", is_bare, "{header}: {answer}");
+        assert!(answer["result"]["requestState"].is_string(), "{header}: {answer}");
+    }
+}
+
+#[tokio::test]
 async fn sec_017_a_cursor_opens_no_page_of_another_tenant() {
     let many: Vec<_> = (0..1001).map(|n| plain_tool(&format!("t{n}"))).collect();
     let server = server(Speaks::Modern, json!(many), |seen| async move { says(&seen, "ran") }).await;

@@ -252,10 +252,14 @@ async fn notifications_reach_the_server() {
     let (gateway, mount) = Gateway::start().await;
     let client = gateway.session(NEWEST).await;
     for method in ["notifications/roots/list_changed", "notifications/x-mine"] {
-        let reply = client.tell(method, json!({"a": 1})).await;
+        let meta =
+            json!({"own": 1, "io.modelcontextprotocol/logLevel": "debug", "io.modelcontextprotocol/clientInfo": {}});
+        let reply = client.tell(method, json!({"a": 1, "_meta": meta})).await;
         assert_eq!((reply.status, reply.text()), (StatusCode::ACCEPTED, ""));
         let (caller, notification) = mount.notified().await;
         assert_eq!(notification.method, method);
+        let params = crate::support::json::value(&notification.params.unwrap().to_raw());
+        assert_eq!(params, json!({"a": 1, "_meta": {"own": 1}}), "what belongs to modern hops stays behind");
         assert_eq!(caller.revision.as_str(), NEWEST);
     }
 }

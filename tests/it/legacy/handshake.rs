@@ -88,9 +88,20 @@ async fn era_119_sessions_may_be_required() {
     let settings = Settings { tolerate_sessionless: false, ..Settings::default() };
     let (gateway, mount) = Gateway::start_with(settings).await;
     let client = gateway.client();
-    assert_eq!(client.ask(1, "tools/list", json!({})).await.fault(), (400, -32600));
-    assert_eq!(client.tell("notifications/initialized", json!({})).await.fault(), (400, -32600));
-    assert_eq!(client.post(&json!({"jsonrpc": "2.0", "id": 1, "result": {}})).await.fault(), (400, -32600));
+    let missing = "`Mcp-Session-Id` is missing: send `initialize` first and repeat the id of its answer";
+    let response = json!({"jsonrpc": "2.0", "id": 1, "result": {}});
+    for reply in [
+        client.ask(1, "tools/list", json!({})).await,
+        client.tell("notifications/initialized", json!({})).await,
+        client.post(&response).await,
+    ] {
+        let error = json!({"jsonrpc": "2.0", "error": {"code": -32600, "message": missing}});
+        assert_eq!((reply.status, reply.json()), (StatusCode::BAD_REQUEST, error));
+    }
+    let orphan = client.get(Some("x-1")).await;
+    assert_eq!(orphan.fault(), (400, -32600));
+    assert_eq!(client.get(None).await.status, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(client.delete().await.status, StatusCode::METHOD_NOT_ALLOWED);
     assert!(mount.seen().is_empty());
 }
 
@@ -143,12 +154,15 @@ async fn era_122_the_version_header_names_a_known_revision_or_is_absent() {
 }
 
 #[tokio::test]
-async fn era_123_a_session_begins_once() {
+async fn era_123_sec_026_a_session_begins_once() {
     let (gateway, mount) = Gateway::start().await;
     let client = gateway.session(NEWEST).await;
     let again = client.initialize("2024-11-05", json!({})).await;
     assert!(!again.headers.contains_key("mcp-session-id"));
-    assert_eq!(again.fault(), (400, -32600));
+    let error = json!({"code": -32600, "message": "this session is initialized already"});
+    assert_eq!((again.status.as_u16(), again.json()), (400, json!({"jsonrpc": "2.0", "id": 0, "error": error})));
+    let foreign = client.named("bob").initialize(NEWEST, json!({})).await;
+    assert_ne!(foreign.session(), client.session.clone().unwrap(), "he hears nothing of hers, and gets his own");
     let fresh = client.with_session(None).initialize(NEWEST, able()).await;
     assert_ne!(Some(fresh.session()), client.session);
     let reply = client.call(1, "hold");
@@ -187,7 +201,7 @@ async fn era_126_what_a_get_and_a_delete_need() {
 }
 
 #[tokio::test]
-async fn era_140_requests_need_not_wait_for_initialized() {
+async fn era_140_sec_026_requests_need_not_wait_for_initialized() {
     let (gateway, _mount) = Gateway::start().await;
     for revision in REVISIONS {
         let mut client = gateway.client();

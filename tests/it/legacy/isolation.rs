@@ -1,63 +1,119 @@
 //! What nobody can do to somebody else's session, and what nobody can smuggle in.
 
-use std::collections::HashSet;
+use std::{
+    collections::HashSet,
+    io,
+    sync::{Arc, Mutex},
+};
 
 use reqwest::{Method, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use rialto::downstream::Settings;
 
-use crate::legacy_support::{Gateway, NEWEST, Scripted};
+use crate::legacy_support::{Client, Gateway, NEWEST, REVISIONS, Scripted};
+
+/// What everybody hears of a session that is not theirs, or not there, or over.
+const ABSENT: &str = r#"{"jsonrpc":"2.0","error":{"code":-32600,"message":"no such session: send `initialize` without `Mcp-Session-Id`"}}"#;
+
+/// Uses the session of a client in every way there is; fails unless each is answered as if there were none. `question` is one
+/// that its owner is asked, and `event` one that its owner saw.
+async fn assert_absent(client: &Client, question: &Value, event: &str) {
+    for reply in [
+        client.ask(1, "tools/list", json!({})).await,
+        client.ask(1, "tools/call", json!({"name": "hold"})).await,
+        client.tell("notifications/initialized", json!({})).await,
+        client.tell("notifications/cancelled", json!({"requestId": 1})).await,
+        client.post(&json!({"jsonrpc": "2.0", "id": question, "result": {"action": "accept"}})).await,
+        client.post(&json!({"jsonrpc": "2.0", "id": question, "error": {"code": 1, "message": ""}})).await,
+        client.get(None).await,
+        client.get(Some(event)).await,
+        client.delete().await,
+    ] {
+        assert_eq!((reply.status, reply.text()), (StatusCode::NOT_FOUND, ABSENT));
+        let mut headers: Vec<_> = reply.headers.keys().map(|name| name.as_str()).collect();
+        headers.sort_unstable();
+        assert_eq!(headers, ["content-length", "content-type", "date"]);
+        assert_eq!(reply.headers["content-type"], "application/json");
+    }
+}
 
 #[tokio::test]
 async fn sec_020_a_session_is_of_one_mount() {
     let (docs, finance) = (Scripted::new("docs"), Scripted::new("finance"));
     let gateway = Gateway::serve(Settings::default(), &[docs, finance.clone()]).await;
-    let client = gateway.session(NEWEST).await;
-    let stranger = client.at(gateway.url("finance"));
-    let known = stranger.ask(1, "tools/list", json!({})).await;
-    assert_eq!(known.status, StatusCode::NOT_FOUND);
-    let unknown = stranger.with_session(Some("unknown")).ask(1, "tools/list", json!({})).await;
-    assert_eq!(known.text(), unknown.text());
-    assert_eq!(stranger.get(None).await.status, StatusCode::NOT_FOUND);
-    assert_eq!(stranger.delete().await.status, StatusCode::NOT_FOUND);
-    assert!(finance.seen().is_empty());
-    assert_eq!(client.ask(1, "ping", json!({})).await.status, StatusCode::OK);
+    for revision in REVISIONS {
+        let client = gateway.session(revision).await;
+        let stranger = client.at(gateway.url("finance"));
+        for stranger in [stranger.clone(), stranger.with_session(Some("unknown"))] {
+            assert_absent(&stranger, &json!(1), "x-1").await;
+        }
+        assert!(finance.seen().is_empty() && finance.described() == 0);
+        assert_eq!(client.ask(1, "ping", json!({})).await.status, StatusCode::OK);
+    }
 }
 
 #[tokio::test]
 async fn sec_021_022_023_a_session_is_of_one_principal() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
+    let _logging = crate::support::log::listen(subscriber);
     let (gateway, mount) = Gateway::start().await;
-    let alice = gateway.session(NEWEST).await;
-    let mut listening = alice.get(None).await.events();
-    let reply = alice.call_with_token(1, json!(1));
-    let arrived = mount.next().await;
-    let asked = arrived.elicit("secret?");
-    let mut stream = reply.await.unwrap().events();
-    let question = stream.expect().await;
-    let last = stream.last_id.clone().unwrap();
-    let absent = alice.with_session(Some("absent")).ask(1, "ping", json!({})).await.text().to_owned();
-    for who in ["bob", "alicE", "anonymous", ""] {
-        let bob = alice.named(who);
-        let replies = [
-            bob.ask(1, "ping", json!({})).await,
-            bob.tell("notifications/cancelled", json!({"requestId": 1})).await,
-            bob.post(&json!({"jsonrpc": "2.0", "id": question["id"], "result": {"action": "accept"}})).await,
-            bob.get(None).await,
-            bob.get(Some(&last)).await,
-            bob.delete().await,
-        ];
-        for reply in replies {
-            assert_eq!(reply.status, StatusCode::NOT_FOUND);
-            assert_eq!(reply.text(), absent);
+    for revision in ["2025-06-18", NEWEST] {
+        let alice = gateway.session(revision).await;
+        let mut listening = alice.get(None).await.events();
+        let reply = alice.call_with_token(1, json!(1));
+        let arrived = mount.next().await;
+        let asked = arrived.elicit("secret?");
+        let mut stream = reply.await.unwrap().events();
+        let question = stream.expect().await;
+        let last = stream.last_id.clone().unwrap();
+        assert!(!log.text().contains("session_owner_mismatch"), "her own use is nothing to write down");
+        assert_absent(&alice.with_session(Some("absent")), &question["id"], &last).await;
+        assert!(!log.text().contains("session_owner_mismatch"), "nor is an id that nobody has");
+        for who in ["bob", "alicE", "anonymous", ""] {
+            assert_absent(&alice.named(who), &question["id"], &last).await;
         }
+        // Who it was, where, and not with what.
+        let written = log.take();
+        let found = written.matches("session_owner_mismatch").count();
+        assert_eq!(found, 4 * 9, "{written}");
+        assert!(written.contains("mount=docs") && written.contains("principal=\"bob\""), "{written}");
+        assert!(!written.contains(alice.session.as_deref().unwrap()), "{written}");
+        assert!(!arrived.is_dropped() && !asked.is_finished());
+        alice.answer(&question, json!({"action": "decline"})).await;
+        asked.await.unwrap().unwrap();
+        arrived.say("done");
+        assert_eq!(stream.expect().await["id"], 1);
+        listening.silent().await;
     }
-    assert!(!arrived.is_dropped() && !asked.is_finished());
-    alice.answer(&question, json!({"action": "decline"})).await;
-    asked.await.unwrap().unwrap();
-    arrived.say("done");
-    assert_eq!(stream.expect().await["id"], 1);
-    listening.silent().await;
+}
+
+/// What was logged.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+
+    fn take(&self) -> String {
+        String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap()
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(text);
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 #[tokio::test]
@@ -78,28 +134,58 @@ async fn sec_022_a_session_of_nobody_is_not_taken_over() {
 async fn sec_024_ids_are_ours_sealed_and_never_repeated() {
     let (gateway, mount) = Gateway::start().await;
     let mut ids = HashSet::new();
+    let client = gateway.client();
     for _ in 0..200 {
-        let reply = gateway.client().initialize(NEWEST, json!({})).await;
+        let reply = client.initialize(NEWEST, json!({})).await;
         let id = reply.session();
         assert!(id.len() >= 32 && id.bytes().all(|b| (0x21..=0x7e).contains(&b)));
         assert!(ids.insert(id));
     }
-    let fixed = gateway.client().with_session(Some("attacker")).initialize(NEWEST, json!({})).await;
+    let fixed = client.with_session(Some("attacker")).initialize(NEWEST, json!({})).await;
     assert_ne!(fixed.session(), "attacker");
-    let client = gateway.client();
     for id in ["x".repeat(10 << 10), "a b".into(), "{}".into(), "%0d%0a".into()] {
         let reply = client.with_session(Some(&id)).ask(1, "tools/list", json!({})).await;
         assert_eq!(reply.status, StatusCode::NOT_FOUND);
+    }
+    // Two of them are none, whatever they are.
+    let one = ids.iter().next().unwrap();
+    for second in [one.as_str(), "other", ""] {
+        for verb in [Method::GET, Method::POST, Method::DELETE] {
+            let body = json!({"jsonrpc": "2.0", "id": 1, "method": "ping"}).to_string();
+            let request = client.with_session(Some(one)).request(verb).header("mcp-session-id", second);
+            let reply = client.send(request.header("content-type", "application/json").body(body)).await;
+            assert_eq!((reply.status, reply.text()), (StatusCode::NOT_FOUND, ABSENT));
+        }
+    }
+    // Bytes that no client library sends: those that break the framing never arrive as a header at all.
+    for (bytes, status) in [
+        (&b"a\rb"[..], 400),
+        (b"a\nb", 400),
+        (b"a\r\nb", 400),
+        (b"a\0b", 400),
+        (b"a\x7fb", 400),
+        (b"a\x1bb", 400),
+        (b"a\tb", 404),
+        (b"a b", 404),
+        (b"\xff", 404),
+        (b"", 404),
+    ] {
+        let mut text = b"GET /mcp/docs HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\naccept: text/event-stream\r\nmcp-session-id: ".to_vec();
+        text.extend_from_slice(bytes);
+        text.extend_from_slice(b"\r\n\r\n");
+        let mut stream = tokio::net::TcpStream::connect(gateway.address()).await.unwrap();
+        stream.write_all(&text).await.unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.unwrap();
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{}: {answer}", bytes.escape_ascii());
+        assert_eq!(answer.ends_with(ABSENT), status == 404, "{answer}");
     }
     let bytes = reqwest::header::HeaderValue::from_bytes(b"\xc3\xbc").unwrap();
     let request = client.request(Method::POST).header("mcp-session-id", bytes);
     let request =
         request.header("content-type", "application/json").body(r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#);
     assert_eq!(client.send(request).await.status, StatusCode::NOT_FOUND);
-    let one = ids.iter().next().unwrap();
-    let request = client.with_session(Some(one)).request(Method::GET);
-    let two = request.header("mcp-session-id", one.as_str()).header("accept", "text/event-stream");
-    assert_eq!(client.send(two).await.status, StatusCode::NOT_FOUND);
     assert!(mount.seen().is_empty());
 }
 
@@ -112,7 +198,23 @@ async fn sec_033_ids_of_requests_are_of_one_session() {
     foreign.handshake(NEWEST).await;
     let replies = [mine.call(7, "hold"), twin.call(7, "hold")];
     let mut calls = [mount.next().await, mount.next().await];
-    foreign.tell("notifications/cancelled", json!({"requestId": 7})).await;
+    // What is somebody else's, what nobody has, and what is no id: taken, and without any effect.
+    for id in [json!(7), json!("7"), json!(8), json!("x"), json!(7.5), Value::Null, json!({}), json!([7])] {
+        let mut cancelling = vec![&foreign];
+        if id != 7 {
+            cancelling.push(&twin);
+        }
+        for client in cancelling {
+            let reply = client.tell("notifications/cancelled", json!({"requestId": id})).await;
+            assert_eq!((reply.status, reply.text()), (StatusCode::ACCEPTED, ""), "{id}");
+        }
+    }
+    for params in [json!({}), json!({"reason": "no id"})] {
+        assert_eq!(twin.tell("notifications/cancelled", params).await.status, StatusCode::ACCEPTED);
+    }
+    // Without a session there is nothing to be cancelled.
+    let nobody = twin.with_session(None);
+    assert_eq!(nobody.tell("notifications/cancelled", json!({"requestId": 7})).await.status, StatusCode::ACCEPTED);
     assert!(calls.iter().all(|c| !c.is_dropped()));
     twin.tell("notifications/cancelled", json!({"requestId": 7})).await;
     let [one, other] = &mut calls;

@@ -93,14 +93,48 @@ async fn sec_026_sessions_are_counted_before_anything_upstream_is_touched() {
     let first = initialize("alice").await;
     assert_eq!(initialize("alice").await.status, StatusCode::OK);
     let refused = initialize("alice").await;
+    let data = json!({"source": "gateway", "reason": "busy", "retryable": true, "retryAfterMs": 30_000});
+    let message = "too many sessions: end those that are not needed with DELETE, or try again later";
+    let error = json!({"code": -32603, "message": message, "data": data});
+    assert_eq!((refused.status.as_u16(), refused.json()), (503, json!({"jsonrpc": "2.0", "id": 0, "error": error})));
     assert_eq!(refused.headers["retry-after"], "30");
-    assert_eq!(refused.fault(), (503, -32603));
+    assert!(!refused.headers.contains_key("mcp-session-id"));
     assert_eq!(initialize("bob").await.status, StatusCode::OK);
     assert_eq!(initialize("carol").await.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(mount.described(), 3);
     let ended = gateway.client().with_session(Some(&first.session()));
     assert_eq!(ended.delete().await.status, StatusCode::OK);
     assert_eq!(initialize("carol").await.status, StatusCode::OK);
+}
+
+/// Far more sessions than there may be, of somebody who never comes back for them.
+#[tokio::test]
+async fn sec_026_a_flood_of_sessions_stops_at_the_bound_and_is_swept_away() {
+    let (gateway, mount) = Gateway::start().await;
+    let most = SessionLimits::default().per_principal;
+    let flood = async |who: &str, count: usize| {
+        let client = gateway.client().named(who);
+        let mut begun = 0;
+        for _ in 0..count {
+            let reply = client.initialize(NEWEST, json!({})).await;
+            begun += usize::from(reply.status == StatusCode::OK);
+            assert!(matches!(reply.status.as_u16(), 200 | 503));
+        }
+        begun
+    };
+    assert_eq!(flood("mallory", 2 * most).await, most);
+    assert_eq!((gateway.settings.sessions.len(), mount.described()), (most, most), "the others touched nothing");
+    // That is nobody else's trouble.
+    let alice = gateway.session(NEWEST).await;
+    assert!(is_served(&alice).await);
+    // What nobody ever used goes first.
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(6 * 60)).await;
+    mount.closed(most).await;
+    assert_eq!(gateway.settings.sessions.len(), 1);
+    assert!(is_served(&alice).await);
+    tokio::time::resume();
+    assert_eq!(flood("mallory", 1).await, 1);
 }
 
 #[tokio::test]

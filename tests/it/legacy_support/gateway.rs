@@ -33,6 +33,11 @@ impl Gateway {
         Self { address, settings, _tasks: tasks }
     }
 
+    /// Where the socket is.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Where a mount is.
     pub(crate) fn url(&self, mount: &str) -> String {
         format!("http://{}/mcp/{mount}", self.address)

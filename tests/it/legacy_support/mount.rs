@@ -215,7 +215,7 @@ impl Mount for Scripted {
                 server_info: self.server_info.as_ref().map(raw),
                 capabilities: object(&self.capabilities),
                 instructions: Some(raw(&json!("be kind"))),
-                public: false,
+                ..Description::default()
             }))
         };
         Box::pin(std::future::ready(described))

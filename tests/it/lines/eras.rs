@@ -21,7 +21,8 @@ async fn a_modern_server_is_only_discovered() {
     .await;
     assert_eq!(connector.known_sharing(), Some(Sharing::Everybody));
     assert_eq!(connector.health(), Health::Up);
-    assert_eq!((session.revision(), session.description_ttl_ms()), (Revision::R2026_07_28, Some(5000)));
+    assert_eq!(session.revision(), Revision::R2026_07_28);
+    assert!(session.description().until.is_some());
     assert_eq!(value(session.description().server_info.as_ref().expect("named"))["name"], "played");
     let call = tokio::spawn(session.call(tool("x", Arc::new(SilentPeer))));
     let sent = server.expect("tools/call").await;
@@ -54,7 +55,7 @@ async fn a_clients_own_session_is_opened_as_the_client_opened_its_own() {
     let capabilities = json!({"elicitation": {}, "tasks": {"list": {}}, "experimental": {"y": {}, "x": {}}});
     let scope = Scope::session(Arc::new(SilentPeer));
     let caller = caller_in(scope, Revision::R2025_06_18, &capabilities);
-    let opening = Opening { caller, outside: Arc::new(SilentPeer), alone: false, lent: false };
+    let opening = Opening { caller, outside: Arc::new(SilentPeer), counts: Arc::default(), alone: false, lent: false };
     let mut told = Value::Null;
     let (session, _server) = shake_hands(&connector, opening, &mut started, async |server| {
         let probe = server.expect("server/discover").await;
@@ -87,14 +88,25 @@ async fn era_146_any_refusal_of_the_probe_leads_to_initialize() {
 
 #[tokio::test]
 async fn era_148_a_server_that_discovers_only_legacy_revisions_is_legacy() {
-    let (connector, mut started) = played(LineSettings::default());
-    let (session, _server) = shake_hands(&connector, quiet_opening(), &mut started, async |server| {
-        let probe = server.expect("server/discover").await;
-        server.result(&probe, json!({"supportedVersions": ["2025-11-25"], "capabilities": {}})).await;
-        server.initialize("2025-11-25").await;
-    })
-    .await;
-    assert!(!session.revision().is_modern());
+    for versions in [json!(["2025-11-25"]), json!(["2027-01-01", "2025-11-25"]), json!(["DRAFT-2027-v1"]), json!("x")] {
+        for refuses in [false, true] {
+            let (connector, mut started) = played(LineSettings::default());
+            let (session, _server) = shake_hands(&connector, quiet_opening(), &mut started, async |server| {
+                let probe = server.expect("server/discover").await;
+                let data = json!({"supported": versions, "requested": "2026-07-28"});
+                let error = json!({"code": -32022, "message": "Unsupported protocol version", "data": data});
+                match refuses {
+                    true => server.send(json!({"jsonrpc": "2.0", "id": probe["id"], "error": error})).await,
+                    false => {
+                        server.result(&probe, json!({"supportedVersions": versions, "capabilities": {}})).await;
+                    }
+                }
+                server.initialize("2025-11-25").await;
+            })
+            .await;
+            assert!(!session.revision().is_modern(), "{versions}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -256,6 +268,9 @@ async fn listens_share_the_pipe_and_are_told_apart() {
     let cancelled = server.expect("notifications/cancelled").await;
     assert_eq!(cancelled["params"]["requestId"], first);
     let (second, mut subscription) = listening.remove(0);
+    // The id of another request, though it comes in the name of this listen.
+    let params = json!({"requestId": 4711, "_meta": {"io.modelcontextprotocol/subscriptionId": second}});
+    server.send(json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params})).await;
     server.send(json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": second}})).await;
     assert!(soon("the end", subscription.events.recv()).await.is_none());
 
@@ -272,6 +287,7 @@ async fn calls_and_capabilities_of_others_do_not_matter_to_a_session_of_its_own(
     let nobody = Opening {
         caller: caller_in(Scope::shared(Arc::new(SilentPeer)), Revision::R2026_07_28, &json!({})),
         outside: Arc::new(SilentPeer),
+        counts: Arc::default(),
         alone: false,
         lent: false,
     };

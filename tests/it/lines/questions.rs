@@ -48,6 +48,7 @@ async fn a_question_that_was_not_declared_is_refused_and_the_call_says_so() {
     let opening = Opening {
         caller: caller_in(Scope::shared(Arc::new(SilentPeer)), Revision::R2026_07_28, &json!({})),
         outside: Arc::new(SilentPeer),
+        counts: Arc::default(),
         alone: false,
         lent: false,
     };

@@ -403,7 +403,11 @@ impl Client {
                     reply.asked += 1;
                     let whole: Value = serde_json::from_str(&message).unwrap();
                     let answer = (self.answerer)(&question, &whole["params"]);
-                    let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{answer}}}"#);
+                    // An answer that is nothing but an error is one.
+                    let body = match answer.get("error") {
+                        Some(error) => format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{error}}}"#),
+                        None => format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{answer}}}"#),
+                    };
                     let response = self.post(body).send().await.unwrap();
                     assert_eq!(response.status(), StatusCode::ACCEPTED, "the answer to {question}");
                 }

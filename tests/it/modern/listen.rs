@@ -116,7 +116,17 @@ async fn era_299_calls_say_nothing_on_a_subscription() {
     stream.next().await.unwrap();
     let events = opens.recv().await.unwrap();
     tool("x", json!({})).token("t").level("debug").send(&gateway).await;
-    for method in ["notifications/progress", "notifications/message", "notifications/tools/list_changed"] {
+    for method in [
+        "notifications/progress",
+        "notifications/message",
+        "notifications/cancelled",
+        "notifications/initialized",
+        "notifications/roots/list_changed",
+        "notifications/elicitation/complete",
+        "notifications/tasks/status",
+        "notifications/subscriptions/acknowledged",
+        "notifications/tools/list_changed",
+    ] {
         events.send(notification(method, json!({"progressToken": "t", "progress": 1}))).await.unwrap();
     }
     assert_eq!(stream.next().await.unwrap()["method"], "notifications/tools/list_changed");
@@ -156,7 +166,7 @@ async fn era_306_there_is_a_bound_on_subscriptions() {
         open.push(listen(json!({})).open(&gateway).await);
     }
     let error = listen(json!({})).error(&gateway, 200, -32603).await;
-    assert_eq!((&error["data"]["reason"], &error["data"]["source"]), (&json!("limit"), &json!("gateway")));
+    assert_eq!((&error["data"]["reason"], &error["data"]["source"]), (&json!("busy"), &json!("gateway")));
     assert!(listen(json!({})).principal("bob").open(&gateway).await.is_stream());
     open.pop();
     assert!(listen(json!({})).open(&gateway).await.is_stream());

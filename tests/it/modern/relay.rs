@@ -25,10 +25,10 @@ fn asks(state: Option<Value>) -> Scripted {
             match &call.attempt {
                 Attempt::First => Ok(Outcome::NeedsInput {
                     requests: Raw::constant(FORM).to_object().unwrap(),
-                    state: state.map(|state| RequestState(raw(&state))),
+                    state: state.map(|state| RequestState::Sealed(raw(&state))),
                 }),
                 Attempt::Answers { responses, state } => {
-                    let state = state.as_ref().map(|s| String::from_utf8_lossy(s.0.as_bytes()).into_owned());
+                    let state = state.as_ref().map(|s| String::from_utf8_lossy(s.value().as_bytes()).into_owned());
                     says(format!("{} {state:?}", value(&responses.to_raw())))
                 }
             }
@@ -125,7 +125,7 @@ async fn a_state_alone_is_passed_on_and_a_huge_one_is_refused() {
     for (length, fits) in [(10, true), (8 << 10, true), (16 << 10, false)] {
         let state = "x".repeat(length);
         let mount = Arc::new(Scripted::new(move |_| {
-            let state = Some(RequestState(raw(&json!(state))));
+            let state = Some(RequestState::Sealed(raw(&json!(state))));
             async move { Ok(Outcome::NeedsInput { requests: object(&json!({})), state }) }
         }));
         let gateway = Gateway::in_memory(&[&mount]);

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use futures_util::future::join_all;
 use rialto::{
     downstream::Settings,
-    hub::{Call, Fault, Outcome},
+    hub::{Attempt, Call, Fault, Outcome, RequestState},
     seal::{Purpose, Sealer},
 };
 use serde_json::{Value, json};
@@ -14,6 +14,7 @@ use tokio::sync::{Notify, watch};
 use crate::support::{
     client::{Sent, modern, tool},
     gateway::Gateway,
+    json::{object, raw},
     mount::{Scripted, elicit, marked, says, told},
 };
 
@@ -114,6 +115,110 @@ async fn era_208_sec_029_a_state_serves_its_call_only() {
     let text = call().token("t").retry(&asked, accept()).body().to_string().replace("{\"a\":1}", "{ \"a\" : 1.0 }");
     let done = call().text(text).response(&gateway, 200).await;
     assert_eq!(done["result"]["resultType"], "complete", "{done}");
+}
+
+/// A client that writes its request anew may write another text for the same thing, however large; and one byte of another
+/// thing is too much.
+#[tokio::test]
+async fn era_244_a_large_call_is_the_same_however_it_is_spelled() {
+    // Each of these is of 256 KiB and more: long texts of several alphabets, many members, and deep values.
+    let long = "\u{e9}\u{4e2d}\u{1f980}\"\\\n\u{7f}/ ".repeat(16_000);
+    let member = |n: usize| format!("\u{e9}\u{1f980}{n}");
+    let many: serde_json::Map<_, _> = (0..9_000).map(|n| (member(n), json!([n, {"z": 1.0, "a": null}]))).collect();
+    let deep = (0..40).fold(json!("x".repeat(300_000)), |inner, n| json!({"b": inner, "a": n}));
+    for arguments in [json!({"text": long, "n": 1.0}), json!({"many": many}), json!({"deep": deep, "list": [1.0, 2e3]})]
+    {
+        let sent = tool("asks", arguments.clone()).answering();
+        assert!(sent.body().to_string().len() > 256 << 10);
+        // What waits here, and what the server keeps in a state of its own.
+        let relayed = Arc::new(Scripted::new(|call: Call| async move {
+            match &call.attempt {
+                Attempt::First => Ok(Outcome::NeedsInput {
+                    requests: object(&json!({"i1": {"method": "elicitation/create", "params": {"mode": "form",
+                        "message": "Who?", "requestedSchema": {"type": "object", "properties": {}}}}})),
+                    state: Some(RequestState::Sealed(raw(&json!("step=2")))),
+                }),
+                Attempt::Answers { .. } => says("done"),
+            }
+        }));
+        for mount in [Arc::new(Scripted::new(one_form)), relayed] {
+            let gateway = Gateway::start(&[&mount]).await;
+            let asked = sent.response(&gateway, 200).await;
+            assert_eq!(asked["result"]["resultType"], "input_required", "{}", mount.counts().begun);
+            assert!(
+                asked["result"]["requestState"].as_str().unwrap().len() < 2048,
+                "a state does not grow with its call"
+            );
+            let retry = sent.clone().retry(&asked, accept());
+            let mut other = arguments.clone();
+            change(&mut other);
+            assert_refused(&gateway, retry.clone().param("arguments", other)).await;
+            let text = respelled(retry.body());
+            assert_ne!(text, retry.body().to_string());
+            assert_eq!(value_of(&text), value_of(&retry.body().to_string()));
+            let done = retry.text(text).response(&gateway, 200).await;
+            assert_eq!(done["result"]["resultType"], "complete", "{}", mount.counts().begun);
+        }
+    }
+}
+
+/// The same value with every member in the opposite order, every text escaped and every whole number spelled otherwise.
+fn respelled(value: &Value) -> String {
+    match value {
+        Value::Object(members) => {
+            let mut members: Vec<_> = members.iter().collect();
+            members.sort_by(|one, other| other.0.cmp(one.0));
+            let members: Vec<_> = members
+                .into_iter()
+                .map(|(name, value)| match name.as_str() {
+                    // Ids and tokens are what they are.
+                    "id" | "jsonrpc" => format!("{}: {value}", json!(name)),
+                    _ => format!("{} :\t{}", escaped(name), respelled(value)),
+                })
+                .collect();
+            format!("{{ {} }}", members.join(" ,\n"))
+        }
+        Value::Array(items) => format!("[ {} ]", items.iter().map(respelled).collect::<Vec<_>>().join(" , ")),
+        Value::String(text) => escaped(text),
+        // `1.0` becomes `1`, and `1` becomes `1.0`.
+        Value::Number(number) => match number.as_i64() {
+            Some(whole) => format!("{whole}.0"),
+            None => format!("{}", number.as_f64().unwrap()),
+        },
+        other => other.to_string(),
+    }
+}
+
+fn escaped(text: &str) -> String {
+    let units: Vec<_> = text.encode_utf16().map(|unit| format!("\\u{unit:04X}")).collect();
+    format!("\"{}\"", units.concat())
+}
+
+/// What a text says, all numbers as doubles.
+fn value_of(text: &str) -> Value {
+    fn even(value: Value) -> Value {
+        match value {
+            Value::Object(members) => members.into_iter().map(|(name, value)| (name, even(value))).collect(),
+            Value::Array(items) => items.into_iter().map(even).collect(),
+            Value::Number(number) => json!(number.as_f64().unwrap()),
+            other => other,
+        }
+    }
+    even(serde_json::from_str(text).unwrap())
+}
+
+/// Changes one letter of the innermost text, or one number.
+fn change(value: &mut Value) {
+    match value {
+        Value::Object(members) => change(members.values_mut().next_back().unwrap()),
+        Value::Array(items) => change(&mut items[0]),
+        Value::String(text) => {
+            text.pop();
+            text.push('~');
+        }
+        Value::Number(number) => *value = json!(number.as_f64().unwrap() + 1.0),
+        other => *other = json!(false),
+    }
 }
 
 #[tokio::test(start_paused = true)]

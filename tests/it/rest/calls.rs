@@ -160,11 +160,12 @@ async fn questions_cannot_be_asked_and_that_is_said() {
             "missing" => Err(Fault::error(-32021, "elicitation is required")),
             // Not now, says the server; it wants the call again.
             "later" => match &call.attempt {
-                Attempt::First => {
-                    Ok(Outcome::NeedsInput { requests: RawObject::new(), state: Some(RequestState(Raw::from("s"))) })
-                }
+                Attempt::First => Ok(Outcome::NeedsInput {
+                    requests: RawObject::new(),
+                    state: Some(RequestState::Sealed(Raw::from("s"))),
+                }),
                 Attempt::Answers { responses, state } => {
-                    mount::says(format!("{} {}", responses.len(), value(&state.as_ref().unwrap().0)))
+                    mount::says(format!("{} {}", responses.len(), value(state.as_ref().unwrap().value())))
                 }
             },
             _ => Ok(Outcome::NeedsInput { requests: RawObject::new(), state: None }),

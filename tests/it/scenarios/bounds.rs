@@ -86,10 +86,6 @@ impl Session for Talk {
         Arc::default()
     }
 
-    fn description_ttl_ms(&self) -> Option<u64> {
-        None
-    }
-
     fn mirrors_headers(&self) -> bool {
         false
     }

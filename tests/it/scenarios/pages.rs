@@ -153,3 +153,32 @@ async fn a_refusal_that_names_no_page_is_an_error() {
         assert_eq!(server.calls().len(), 1);
     }
 }
+
+#[tokio::test]
+async fn era_414_clients_of_older_revisions_are_told_in_words_what_the_newest_have_a_code_for() {
+    let server = Old::start(Like::default(), |_| async { wants("e-0") }).await;
+    let gateway = gateway_at(&server.scripted).await;
+    for revision in ["2024-11-05", "2025-03-26", "2025-06-18", LEGACY] {
+        let client = legacy(&gateway, revision, able()).await;
+        let before = server.scripted.seen().len();
+        let called = client.call(1, "t").await.unwrap();
+        let got = client.ask(2, "prompts/get", json!({"name": "p"})).await;
+        assert_eq!((called.status.as_u16(), got.status.as_u16()), (200, 200));
+        let (called, got) = (called.json(), got.json());
+        let asked = server.scripted.seen().split_off(before);
+        let asked = asked.iter().filter(|seen| matches!(seen.method(), "tools/call" | "prompts/get"));
+        assert_eq!(asked.count(), 2, "{revision}: nothing is sent again");
+        if revision == LEGACY {
+            let error = wants("e-0").unwrap_err();
+            assert_eq!((&called["error"], &got["error"]), (&error, &error));
+            continue;
+        }
+        assert_eq!(called["result"]["isError"], true, "{revision}: {called}");
+        assert_eq!(got["error"]["code"], -32603, "{revision}: {got}");
+        for text in [&said(&called), got["error"]["message"].as_str().unwrap()] {
+            for part in ["A page has to be visited", "Pay first", "https://pay.example/e-0"] {
+                assert!(text.contains(part), "{revision}: {text}");
+            }
+        }
+    }
+}

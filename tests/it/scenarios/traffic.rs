@@ -261,34 +261,77 @@ async fn era_451_a_call_that_is_sent_again_finds_the_first_one_cancelled() {
 #[tokio::test]
 async fn sec_032_progress_and_cursors_are_of_who_asked() {
     let gate = Arc::new(Mutex::new(Vec::new()));
-    let own = gate.clone();
+    let (own, meeting) = (gate.clone(), Arc::new(tokio::sync::Barrier::new(4)));
     let tools: Vec<_> = (0..1500).map(|n| plain(&format!("t{n}"))).collect();
     let server = Old::start(Like { tools: json!(tools), ..Like::default() }, move |call: Arrived| {
-        let gate = own.clone();
+        let (gate, meeting) = (own.clone(), meeting.clone());
         async move {
             let token = call.seen.body["params"]["_meta"]["progressToken"].clone();
             gate.lock().unwrap().push(token.clone());
+            // All of them run at the same time.
+            meeting.wait().await;
             let progress = call.argument("n").clone();
             call.say("notifications/progress", json!({"progressToken": token, "progress": progress})).await;
             text("done")
         }
     })
     .await;
-    let gateway = gateway_at(&server.scripted).await;
-    let call = |who: &str, n: u64| tool("t", json!({"n": n})).principal(who).token(1);
-    let (alice, bob) = (call("alice", 10), call("bob", 20));
-    let (of_alice, of_bob) = tokio::join!(alice.send(&gateway), bob.send(&gateway));
-    for (whole, n) in [(of_alice, 10), (of_bob, 20)] {
-        let told: Vec<_> = whole.notifications().iter().map(|p| p["params"].clone()).collect();
+    let settings = Settings::default();
+    let connector = || at(&server.scripted.url(), quick());
+    let gateway = gateway_with(connector(), Share::Principal, settings.clone()).await;
+    let modern_call = |who: &str, n: u64| tool("t", json!({"n": n})).principal(who).token(1);
+    let (alice, bob) = (modern_call("alice", 10), modern_call("bob", 20));
+    let [of_hers, of_his] = ["alice", "bob"].map(|who| Client::new(gateway.url("docs")).named(who));
+    let (of_hers, of_his) = (shaken(of_hers).await, shaken(of_his).await);
+    let legacy_call = async |client: &Client, n: u64| {
+        let params = json!({"name": "t", "arguments": {"n": n}, "_meta": {"progressToken": 1}});
+        let reply = client.ask(1, "tools/call", params).await;
+        converse(client, reply, |question| panic!("asked {question}")).await.notifications
+    };
+    let (of_alice, of_bob, hers, his) =
+        tokio::join!(alice.send(&gateway), bob.send(&gateway), legacy_call(&of_hers, 30), legacy_call(&of_his, 40));
+    let (of_alice, of_bob) = (of_alice.notifications().to_vec(), of_bob.notifications().to_vec());
+    for (told, n) in [(of_alice, 10), (of_bob, 20), (hers, 30), (his, 40)] {
+        let told: Vec<_> = told.iter().map(|p| p["params"].clone()).collect();
         assert_eq!(told, [json!({"progressToken": 1, "progress": n})]);
     }
-    let tokens = gate.lock().unwrap().clone();
-    assert_ne!(tokens[0], tokens[1], "the server tells them apart");
+    let tokens: std::collections::BTreeSet<_> = gate.lock().unwrap().iter().map(Value::to_string).collect();
+    // Those of one session are told apart by their tokens, those of several by the session.
+    assert!(tokens.len() >= 2, "{tokens:?}");
 
+    let list = |cursor: &Value| modern("tools/list", json!({"cursor": cursor}));
+    let elsewhere = Single::new("finance", connector(), Share::Principal, settings.sealer.clone());
+    let elsewhere = Gateway::around(Arc::new(elsewhere), settings);
+    let invalid = json!({"code": -32602, "message": "invalid or expired cursor"});
     let first = modern("tools/list", json!({})).principal("alice").response(&gateway, 200).await;
-    let page = modern("tools/list", json!({"cursor": first["result"]["nextCursor"]}));
-    for other in ["bob", ""] {
-        page.clone().principal(other).error(&gateway, 200, -32602).await;
+    let cursor = first["result"]["nextCursor"].clone();
+    let mut touched = cursor.as_str().unwrap().to_owned().into_bytes();
+    touched[20] ^= 1;
+    let touched = json!(String::from_utf8(touched).unwrap());
+    for sent in [
+        list(&cursor).principal("bob"),
+        list(&cursor).principal(""),
+        list(&touched),
+        list(&json!("")),
+        list(&json!("1")),
+        list(&json!(1)),
+    ] {
+        assert_eq!(sent.error(&gateway, 200, -32602).await, invalid, "{sent:?}");
     }
-    page.principal("alice").response(&gateway, 200).await;
+    let sent = list(&cursor).mount("finance").principal("alice");
+    assert_eq!(sent.error(&elsewhere, 200, -32602).await, invalid);
+    assert!(list(&cursor).principal("alice").response(&gateway, 200).await["result"]["tools"].is_array());
+    let page = of_hers.ask(2, "tools/list", json!({})).await.json();
+    let cursor = json!({"cursor": page["result"]["nextCursor"]});
+    for client in [&of_his, &of_hers.named("bob").with_session(None), &of_hers.named("").with_session(None)] {
+        let reply = client.ask(3, "tools/list", cursor.clone()).await;
+        assert_eq!((reply.status.as_u16(), &reply.json()["error"]), (200, &invalid));
+    }
+    assert!(of_hers.ask(4, "tools/list", cursor).await.json()["result"]["tools"].is_array());
+}
+
+/// A client that has shaken hands.
+async fn shaken(mut client: Client) -> Client {
+    client.handshake(LEGACY).await;
+    client
 }

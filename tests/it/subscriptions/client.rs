@@ -122,6 +122,14 @@ impl<'a> Legacy<'a> {
         assert_eq!(response.status(), StatusCode::ACCEPTED);
     }
 
+    /// Cancels a request by its id.
+    pub(super) async fn cancel(&self, id: u64) {
+        let params = json!({"requestId": id});
+        let response =
+            self.post(json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params})).await;
+        assert_eq!(response.status(), StatusCode::ACCEPTED);
+    }
+
     /// What the one tool says.
     pub(super) async fn calls(&self) -> String {
         let answer = self.request("tools/call", json!({"name": "t", "arguments": {}})).await;

@@ -49,6 +49,42 @@ async fn sec_031_era_300_each_hears_of_what_they_named_and_of_nothing_else() {
     }
 }
 
+/// Ids are a client's own, however many somebody else tries; and nobody is told what they did not ask for.
+#[tokio::test]
+async fn sec_031_nobody_guesses_a_subscription_away() {
+    let cancel = |id: Value| {
+        let meta = modern("x", json!({})).body()["params"]["_meta"].clone();
+        json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id, "_meta": meta}})
+    };
+    for (speaks, share) in
+        [(Speaks::Legacy, Share::Everybody), (Speaks::Legacy, Share::Principal), (Speaks::Modern, Share::Principal)]
+    {
+        let case = format!("{speaks:?} {share:?}");
+        let server = Server::new(speaks);
+        let gateway = shared_gateway(&server, Through::Pipe, share).await;
+        let (mut alice, _) = listen_to(&gateway, to(&["a:x"]).id(17)).await;
+        let (mut bob, honoured) =
+            listen_to(&gateway, listen(json!({"toolsListChanged": true})).id(17).principal("bob")).await;
+        assert_eq!(honoured, json!({"toolsListChanged": true}), "{case}");
+        let client = Legacy::connect_as(&gateway, "bob").await;
+        for id in (0..10_000).map(|id| json!(id)).chain([json!("17"), json!("1"), Value::Null]) {
+            let sent = modern("notifications/cancelled", json!({})).principal("bob").text(cancel(id).to_string());
+            let answer = sent.send(&gateway).await;
+            assert_eq!((answer.status, answer.text.as_str()), (202, ""), "{case}");
+        }
+        for id in 0..100 {
+            client.cancel(id).await;
+        }
+        for _ in 0..2 {
+            server.updates("a:x");
+            assert_eq!(next(&mut alice).await, updated("a:x", 17), "{case}: and nothing else");
+            server.says(TOOLS, Value::Null);
+            assert_eq!(next(&mut bob).await, (TOOLS.into(), Value::Null, json!(17)), "{case}: and nothing else");
+        }
+        assert!(server.seen("notifications/cancelled").is_empty(), "{case}");
+    }
+}
+
 /// The same for people who come with sessions.
 #[tokio::test]
 async fn sec_031_sessions_hear_of_what_they_named_and_of_nothing_else() {

@@ -210,7 +210,7 @@ impl Mount for Scripted {
         let answers = match &call.attempt {
             Attempt::First => None,
             Attempt::Answers { responses, state } => {
-                Some((value(&responses.to_raw()), state.as_ref().map(|state| value(&state.0))))
+                Some((value(&responses.to_raw()), state.as_ref().map(|state| value(state.value()))))
             }
         };
         self.seen.lock().unwrap().push(Seen {
@@ -235,7 +235,7 @@ impl Mount for Scripted {
             server_info: Some(raw(&self.server_info)),
             capabilities: object(&self.capabilities),
             instructions: Some(Raw::from("Ask it nicely.")),
-            public: false,
+            ..Description::default()
         }))))
     }
 

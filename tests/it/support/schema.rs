@@ -5,7 +5,7 @@ use serde_json::Value;
 #[path = "../../support/schema.rs"]
 mod official;
 
-pub(crate) use official::assert_valid;
+pub(crate) use official::{assert_valid, defined};
 
 /// Fails unless a message may be sent to a modern client that called `method`.
 #[track_caller]

@@ -41,6 +41,106 @@ async fn results_are_kept_while_there_is_room_for_them() {
     }
     let task = stage.get(&ids[2]).await;
     assert_eq!(task["error"]["data"]["reason"], "limit", "{task}");
+    // What is not kept takes the room of nothing.
+    assert_eq!(stage.get(&ids[1]).await["status"], "completed");
+}
+
+/// Begins a task of somebody.
+async fn begun_by(stage: &Stage, who: &str) -> String {
+    stage.result(call("must").principal(who)).await["taskId"].as_str().unwrap().to_owned()
+}
+
+/// How the task of somebody is, or nothing where it is not known.
+async fn status_of(stage: &Stage, who: &str, id: &str) -> Option<String> {
+    let response = stage.response(&about("get", id).principal(who)).await;
+    match response["result"]["status"].as_str() {
+        Some(status) => Some(status.to_owned()),
+        None => {
+            assert_unknown(&response["error"]);
+            None
+        }
+    }
+}
+
+/// A task of somebody whose result has about so many bytes. It has ended when this returns.
+async fn ended_by(stage: &Stage, nth: &mut usize, who: &str, bytes: usize) -> String {
+    let id = begun_by(stage, who).await;
+    *nth += 1;
+    stage.server.complete(&stage.server.task(*nth).await, &"x".repeat(bytes));
+    soon("its end", async {
+        while status_of(stage, who, &id).await.as_deref() == Some("working") {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    id
+}
+
+/// Nobody can fill the whole so that there is no room for the results of others.
+#[tokio::test]
+async fn whoever_holds_the_most_makes_room_for_the_results_of_others() {
+    // Two results of a thousand bytes for each, and a little more than six altogether.
+    let stage = bounded(Speaks::Legacy, Tasking { kept_each: 2400, kept_all: 7200, ..Tasking::default() }).await;
+    let nth = &mut 0;
+    let small = ended_by(&stage, nth, "small", 10).await;
+    let mut held = Vec::new();
+    for who in ["a", "b", "c"] {
+        for _ in 0..2 {
+            held.push((who, ended_by(&stage, nth, who, 1000).await));
+        }
+    }
+    // Two more come, each with as much as the others: of each that holds more than they do the oldest is forgotten.
+    for _ in 0..2 {
+        for who in ["d", "e"] {
+            held.push((who, ended_by(&stage, nth, who, 1000).await));
+        }
+    }
+    let mut left = std::collections::BTreeMap::new();
+    for (who, id) in &held {
+        if let Some(status) = status_of(&stage, who, id).await {
+            assert_eq!(status, "completed", "{who}");
+            *left.entry(*who).or_insert(0) += 1;
+        }
+    }
+    assert_eq!(left.values().sum::<usize>(), 6, "{left:?}");
+    assert_eq!(left.len(), 5, "everybody has at least one: {left:?}");
+    for (who, id) in held.iter().rev().take(2) {
+        assert_eq!(status_of(&stage, who, id).await.as_deref(), Some("completed"), "the newest of {who}");
+    }
+    // One that holds as much as it may forgets its own, and what is too large for anybody costs nobody anything.
+    let own = ended_by(&stage, nth, "e", 1000).await;
+    assert_eq!(status_of(&stage, "e", &own).await.as_deref(), Some("completed"));
+    let huge = ended_by(&stage, nth, "e", 2400).await;
+    let task = stage.response(&about("get", &huge).principal("e")).await;
+    assert_eq!(task["result"]["error"]["data"]["reason"], "limit", "{task}");
+    assert_eq!(status_of(&stage, "e", &own).await.as_deref(), Some("completed"));
+    // Who held less than an equal part of it all lost nothing to all this.
+    assert_eq!(status_of(&stage, "small", &small).await.as_deref(), Some("completed"));
+}
+
+/// What is over of one that has many tasks is forgotten for the task of another.
+#[tokio::test]
+async fn whoever_has_the_most_tasks_makes_room_for_those_of_others() {
+    let stage = bounded(Speaks::Legacy, Tasking { each: 3, all: 4, ..Tasking::default() }).await;
+    let nth = &mut 0;
+    let mut over = Vec::new();
+    for _ in 0..3 {
+        over.push(ended_by(&stage, nth, "alice", 10).await);
+    }
+    let first = begun_by(&stage, "bob").await;
+    begun_by(&stage, "bob").await;
+    assert_eq!(status_of(&stage, "alice", &over[0]).await, None);
+    begun_by(&stage, "carol").await;
+    assert_eq!(status_of(&stage, "alice", &over[1]).await, None);
+    // She has her equal part and no more, and what runs is nobody's to end.
+    let error = call("must").principal("dave").error(&stage.gateway, 200, -32603).await;
+    let busy = json!({"source": "gateway", "reason": "busy", "retryable": true, "retryAfterMs": 1000});
+    assert_eq!(error["data"], busy, "{error}");
+    assert_eq!(status_of(&stage, "alice", &over[2]).await.as_deref(), Some("completed"));
+    assert_eq!(status_of(&stage, "bob", &first).await.as_deref(), Some("working"));
+    // Her own she may forget.
+    begun_by(&stage, "alice").await;
+    assert_eq!(status_of(&stage, "alice", &over[2]).await, None);
 }
 
 #[tokio::test]

@@ -21,7 +21,8 @@ async fn a_request_carries_its_headers_and_one_connection_serves_many() {
     assert!(session.mirrors_headers());
     assert_eq!(session.revision(), Revision::R2026_07_28);
     assert_eq!(value(session.description().server_info.as_ref().unwrap()), json!({"name": "s", "version": "1"}));
-    assert_eq!(session.description_ttl_ms(), Some(60_000));
+    let left = session.description().until.unwrap().saturating_duration_since(tokio::time::Instant::now());
+    assert!(left > Duration::from_secs(50) && left <= Duration::from_secs(60), "{left:?}");
 
     for (name, header) in [
         ("get", "get"),
@@ -408,6 +409,63 @@ async fn a_listen_delivers_what_changes_until_it_is_dropped() {
     assert!(event.params.is_none_or(|p| p.is_empty()));
     drop(listening);
     within(pieces.closed()).await;
+}
+
+/// A server may end a listen by cancelling it (2026-07-28, basic/utilities/cancellation); other ids on its stream are nobody's.
+#[tokio::test]
+async fn a_listen_that_its_server_cancels_is_over_and_no_foreign_id_passes() {
+    let server = modern(|seen| async move {
+        let note = |method: &str, params: Value| json!({"jsonrpc": "2.0", "method": method, "params": params});
+        let about = json!({"io.modelcontextprotocol/subscriptionId": seen.body["id"]});
+        let (reply, pieces) = Reply::events();
+        for said in [
+            note("notifications/subscriptions/acknowledged", json!({"_meta": about, "notifications": {"acme": true}})),
+            note("notifications/cancelled", json!({"requestId": 4711})),
+            note("notifications/cancelled", json!({"requestId": null, "_meta": about})),
+            note("notifications/acme", json!({"_meta": about, "n": 1})),
+            note("notifications/cancelled", json!({"requestId": seen.body["id"], "_meta": about})),
+            note("notifications/acme", json!({"_meta": about, "n": 2})),
+        ] {
+            scripted::send(&pieces, &said).await;
+        }
+        tokio::spawn(async move { pieces.closed().await });
+        reply
+    })
+    .await;
+    let connector = connector(&server.url(), settings());
+    let session = open(&connector).await.unwrap();
+    let listening = session.listen(object(&json!({"notifications": {"acme": true}, "_meta": {}})));
+    let mut listening = within(listening).await.unwrap();
+    let event = within(listening.events.recv()).await.unwrap();
+    assert_eq!(
+        (event.method.as_str(), value(&event.params.unwrap().to_raw())),
+        ("notifications/acme", json!({"n": 1}))
+    );
+    assert!(within(listening.events.recv()).await.is_none());
+}
+
+/// What is wrong with the request or the address will be so the next time.
+#[tokio::test]
+async fn only_what_may_pass_is_worth_another_try() {
+    for (status, retryable) in [
+        (307, false),
+        (404, false),
+        (405, false),
+        (410, false),
+        (413, false),
+        (408, true),
+        (425, true),
+        (429, true),
+        (500, true),
+        (502, true),
+        (503, true),
+    ] {
+        let server = modern(move |_| async move { Reply::empty(status) }).await;
+        let connector = connector(&server.url(), settings());
+        let session = open(&connector).await.unwrap();
+        let Err(Fault::Gateway(fault)) = call(&session, tool("t")).await else { panic!("{status} is no answer") };
+        assert_eq!((fault.reason, fault.retryable), (Reason::UpstreamHttp, retryable), "{status}");
+    }
 }
 
 #[tokio::test]

@@ -81,6 +81,15 @@ async fn era_146_148_149_150_151_answers_to_the_probe() {
             "legacy",
             1,
         ),
+        (
+            "148 and a newer one",
+            |s| {
+                let versions = json!(["2027-01-01", "2025-11-25"]);
+                Reply::json(200, &s.result(json!({"supportedVersions": versions, "capabilities": {}})))
+            },
+            "legacy",
+            1,
+        ),
         ("149 twice", |s| Reply::json(400, &unsupported(s, &json!(["2026-07-28"]))), "upstream_version", 2),
         ("150", |s| Reply::json(400, &unsupported(s, &json!(["2027-01-01"]))), "upstream_version", 1),
         (
@@ -89,13 +98,33 @@ async fn era_146_148_149_150_151_answers_to_the_probe() {
             "upstream_version",
             1,
         ),
+        (
+            "legacy list and a newer one",
+            |s| Reply::json(400, &unsupported(s, &json!(["2027-01-01", "2025-06-18"]))),
+            "legacy",
+            1,
+        ),
+        ("no date", |s| Reply::json(400, &unsupported(s, &json!(["DRAFT-2027-v1"]))), "legacy", 1),
         ("legacy list", |s| Reply::json(400, &unsupported(s, &json!(["2025-11-25"]))), "legacy", 1),
         ("no list", |s| Reply::json(400, &unsupported(s, &json!("x"))), "legacy", 1),
         ("151", |s| Reply::json(400, &s.error(-32020, "Mcp-Method header is missing")), "upstream_header_mismatch", 1),
         ("151 capability", |s| Reply::json(400, &s.error(-32021, "")), "upstream_header_mismatch", 1),
         ("152", |_| Reply::empty(401), "upstream_auth", 1),
         ("152 403 error", |s| Reply::json(403, &s.error(-32600, "Forbidden")), "upstream_auth", 1),
+        ("152 proxy", |_| Reply::empty(407), "upstream_auth", 1),
         ("153", |_| Reply::empty(503), "upstream_http", 1),
+        ("153 408", |_| Reply::empty(408), "upstream_http", 1),
+        ("153 425", |_| Reply::empty(425), "upstream_http", 1),
+        ("153 500", |_| Reply::text(500, "text/html", "<html>"), "upstream_http", 1),
+        ("153 504", |_| Reply::empty(504), "upstream_http", 1),
+        (
+            "149 twice, no status of its own",
+            |s| Reply::json(200, &unsupported(s, &json!(["2026-07-28"]))),
+            "upstream_version",
+            2,
+        ),
+        ("146 410", |_| Reply::empty(410), "legacy", 1),
+        ("146 422", |_| Reply::text(422, "text/plain", "expect initialize request"), "legacy", 1),
         ("153 429", |s| Reply::json(429, &s.error(-32000, "slow down")), "-32000", 1),
         ("redirect", |_| Reply::empty(308).with("location", "https://elsewhere.example/"), "upstream_http", 1),
     ];
@@ -292,6 +321,53 @@ async fn era_162_163_a_server_that_changes_its_era_is_found_out() {
         let result = call(&session, tool("t")).await.unwrap();
         assert_eq!(result["era"], if to { "modern" } else { "legacy" });
         assert_eq!(server.count("tools/call"), calls + 2);
+    }
+}
+
+/// Servers of the legacy era have many ways to refuse what they do not know.
+#[tokio::test]
+async fn era_163_whatever_an_older_server_refuses_a_modern_call_with_it_is_found_out() {
+    type Case = (&'static str, fn(&Seen) -> Reply);
+    let cases: &[Case] = &[
+        ("rmcp", |_| Reply::text(422, "text/plain", "Unexpected message, expect initialize request")),
+        ("a text", |_| Reply::text(400, "text/plain", "Bad Request: Session ID is required")),
+        ("nothing", |_| Reply::empty(404)),
+        ("another verb", |_| Reply::empty(405)),
+        ("another type", |_| Reply::empty(415)),
+        ("gone", |_| Reply::empty(410)),
+        ("TypeScript", |s| Reply::json(400, &s.error(-32000, "Bad Request: Server not initialized"))),
+        ("Python", |s| Reply::json(400, &s.error(-32600, "Bad Request: Missing session ID"))),
+        ("a version", |s| Reply::json(400, &s.error(-32600, "Bad Request: Unsupported protocol version: 2026-07-28"))),
+    ];
+    for (name, refusal) in cases {
+        let modern = Arc::new(Mutex::new(true));
+        let is_modern = modern.clone();
+        let server = Scripted::start(move |seen| {
+            let is_modern = *is_modern.lock().unwrap();
+            async move {
+                let envelope = seen.header("mcp-protocol-version") == Some("2026-07-28");
+                match seen.method() {
+                    "server/discover" if is_modern => discovered(&seen),
+                    "tools/call" if envelope && !is_modern => refusal(&seen),
+                    "tools/call" => Reply::json(200, &seen.result(json!({"content": []}))),
+                    _ if seen.verb == http::Method::GET => Reply::empty(405),
+                    _ => housekeeping(&seen, "2025-11-25", Some("s-1")).unwrap(),
+                }
+            }
+        })
+        .await;
+        let connector = connector(&server.url(), settings());
+        let session = open(&connector).await.unwrap();
+        call(&session, tool("t")).await.unwrap();
+        *modern.lock().unwrap() = false;
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(11)).await;
+        tokio::time::resume();
+        assert_eq!(wrong(call(&session, tool("t")).await), "upstream_version", "{name}");
+        assert!(!session.is_open(), "{name}");
+        let session = open(&connector).await.unwrap();
+        assert!(!session.revision().is_modern(), "{name}");
+        call(&session, tool("t")).await.unwrap();
     }
 }
 

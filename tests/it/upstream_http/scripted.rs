@@ -106,6 +106,19 @@ impl Reply {
         Self::text(200, "text/event-stream", text)
     }
 
+    /// The same with another text in place of `one`, in what it has to say already.
+    pub(crate) fn replacing(mut self, one: &str, other: &str) -> Self {
+        let (pieces, body) = mpsc::channel(64);
+        while let Ok(piece) = self.body.try_recv() {
+            let piece = match piece {
+                Piece::Text(text) => Piece::Text(text.replace(one, other)),
+                Piece::Cut => Piece::Cut,
+            };
+            let _ = pieces.try_send(piece);
+        }
+        Self { body, ..self }
+    }
+
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.into(), value.into()));
         self

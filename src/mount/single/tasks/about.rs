@@ -21,7 +21,6 @@ use super::{
                 Design, End, Entry, Handle, Kind, Owned, Polling, Related, Remote, TaskAt, ended, follow, not_found,
                 relate,
             },
-            translate::Translated,
         },
         Inner,
         sending::{Hop, Wish},
@@ -90,7 +89,7 @@ impl Inner {
             Some(name) => self.tool(&call.caller, name, &[]).await?,
             None => None,
         };
-        let plan = Plan::between(call.caller.revision, session.revision());
+        let plan = self.plan(&call.caller, session.revision());
         let call = Call { method: Method::ToolsCall, ..call.clone() };
         Ok(Journey { call, session, beside, plan, name: handle.tool.clone(), tool })
     }
@@ -104,7 +103,7 @@ impl Inner {
         }
         let mut sent = call.clone();
         sent.params.set(TASK_ID, Raw::from(&*handle.id));
-        let plan = Plan::between(call.caller.revision, session.revision());
+        let plan = self.plan(&call.caller, session.revision());
         let hop = Hop { call: &sent, session: &session, beside: &beside, plan, name: None, tool: None };
         match self.attempt(hop, &Wish::Plain).await {
             Ok(Outcome::Complete(result)) => {
@@ -157,7 +156,7 @@ impl Inner {
                     return Err(was_cancelled());
                 }
                 let _place = remote.waits.enter()?;
-                let peer = Translated::peer(hop.plan, call.peer.clone());
+                let peer = self.translated(hop.plan, call.peer.clone());
                 let peer = Related::peer(&remote.task, Some(remote), peer);
                 let (life, claims) = (&call.life, remote.claims.clone());
                 let polling = Polling { at: &at, peer, life, claims, owned: Owned::ByClient };
@@ -211,7 +210,7 @@ impl Inner {
             Method::TasksCancel => at.cancel(&call.life).await,
             Method::TasksResult => {
                 let _place = remote.waits.enter()?;
-                let peer = Translated::peer(hop.plan, call.peer.clone());
+                let peer = self.translated(hop.plan, call.peer.clone());
                 let peer = Related::peer(&remote.task, Some(remote), peer);
                 let end = follow(&at, &peer, &call.life, Owned::ByClient).await?;
                 remote.ended(&end);

@@ -8,7 +8,7 @@ use std::{
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::{
-    hub::{BoxFuture, Call, Fault, Life, Outcome, rounds},
+    hub::{BoxFuture, Call, Fault, Outcome, rounds},
     jsonrpc::{Notification, Raw, RawObject},
     protocol::{
         Method,
@@ -25,7 +25,7 @@ use super::{
                 Design, End, Entry, Facts, Handle, Kept, Kind, LONGEST, Making, Owned, Polling, Related, Remote, Seat,
                 cancel_later, compact, follow, kept_words, lifetime,
             },
-            translate::{Translated, own_words},
+            translate::own_words,
         },
         Inner,
         sending::{Hop, Wish},
@@ -191,13 +191,15 @@ impl Inner {
             credentials: hop.call.caller.credentials.clone(),
             owner: Weak::new(),
             token: None,
+            counts: self.counts.clone(),
         });
         kept.refresh(&task);
-        let peer = Related::peer(&at.task, None, Translated::peer(hop.plan, kept.peer()));
+        let peer = Related::peer(&at.task, None, self.translated(hop.plan, kept.peer()));
         let (inner, journey) =
             (self.clone(), Journey::of(hop, Call { peer: kept.peer(), params: RawObject::new(), ..hop.call.clone() }));
+        let life = self.counts.life();
         let work: BoxFuture<Result<End, Fault>> = Box::pin(async move {
-            let end = follow(&at, &peer, &Life::default(), Owned::ByClient).await?;
+            let end = follow(&at, &peer, &life, Owned::ByClient).await?;
             inner.kept_end(journey.hop(), end)
         });
         let mut result = RawObject::from([("resultType", Raw::from(TASK))]);
@@ -236,8 +238,9 @@ impl Inner {
             credentials: caller.credentials.clone(),
             owner: Arc::downgrade(&caller.scope),
             token: token_of(hop.call),
+            counts: self.counts.clone(),
         });
-        let call = Call { peer: kept.peer(), life: Life::default(), ..hop.call.clone() };
+        let call = Call { peer: kept.peer(), life: self.counts.life(), ..hop.call.clone() };
         let journey = Arc::new(Journey::of(hop, call.clone()));
         let again = {
             let (inner, journey) = (self.clone(), journey.clone());
@@ -261,7 +264,7 @@ impl Inner {
                 Outcome::Task(created) => {
                     let hop = journey.hop();
                     let at = inner.at(hop, inner.task_id(&created)?);
-                    let peer = Translated::peer(hop.plan, hop.call.peer.clone());
+                    let peer = inner.translated(hop.plan, hop.call.peer.clone());
                     let (life, claims) = (&hop.call.life, Arc::default());
                     let end = Polling { at: &at, peer, life, claims, owned: Owned::Alone }.follow().await?;
                     inner.kept_end(hop, end)

@@ -1,10 +1,13 @@
 //! Forms for 2025-06-18 clients (2025-11-25, client/elicitation#requested-schema): titled choices are spelled the old way,
 //! defaults only booleans have, and what cannot be said the old way stays as it is.
 
-use crate::jsonrpc::{Raw, RawObject};
+use crate::{
+    jsonrpc::{Raw, RawObject},
+    protocol::{Loss, Losses},
+};
 
 /// Rewrites the params of a form elicitation. One that asks for a URL stays as it is.
-pub(super) fn narrow(params: &mut RawObject) {
+pub(super) fn narrow(params: &mut RawObject, losses: &mut Losses) {
     if super::asks_for_url(params) {
         return;
     }
@@ -12,7 +15,7 @@ pub(super) fn narrow(params: &mut RawObject) {
     let Some(mut schema) = params.get_object("requestedSchema") else { return };
     let Some(mut properties) = schema.get_object("properties") else { return };
     let fields: Vec<(String, Raw)> =
-        properties.iter().filter_map(|(name, field)| Some((name.into_owned(), narrow_field(field)?))).collect();
+        properties.iter().filter_map(|(name, field)| Some((name.into_owned(), narrow_field(field, losses)?))).collect();
     if fields.is_empty() {
         return;
     }
@@ -23,14 +26,21 @@ pub(super) fn narrow(params: &mut RawObject) {
     params.set("requestedSchema", schema.to_raw());
 }
 
-/// One field in its older spelling; `None` when it needs no other.
-fn narrow_field(field: &Raw) -> Option<Raw> {
+/// One field in its older spelling; `None` when it needs no other. A field of several choices has no older one, and neither
+/// has a default that is no boolean.
+fn narrow_field(field: &Raw, losses: &mut Losses) -> Option<Raw> {
     let mut field = field.to_object()?;
     let is = |kind: &str| field.get("type").is_some_and(|own| own.is_text(kind));
+    if is("array") {
+        losses.add(Loss::Form);
+    }
     if is("boolean") || is("array") {
         return None;
     }
     let mut changed = field.remove("default").is_some();
+    if changed {
+        losses.add(Loss::Form);
+    }
     if let Some((values, names)) = field.get("oneOf").and_then(titled_choices) {
         field.remove("oneOf");
         field.set("enum", Raw::array(&values));

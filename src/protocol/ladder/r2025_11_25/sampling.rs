@@ -3,7 +3,7 @@
 
 use crate::{
     jsonrpc::{Kind, Raw, RawObject},
-    protocol::meta,
+    protocol::{Loss, Losses, meta},
 };
 
 use super::super::{content::text_block, text_of};
@@ -53,13 +53,14 @@ pub(super) fn split_messages(params: &mut RawObject) {
 
 /// An answer of several blocks becomes one of one block: texts are joined; beside anything else they are lost to the server
 /// and kept in `_meta`, for whoever reads the wire.
-pub(super) fn unwrap_content(answer: &mut RawObject) {
+pub(super) fn unwrap_content(answer: &mut RawObject, losses: &mut Losses) {
     let Some(blocks) = answer.get("content").and_then(Raw::to_array) else { return };
     if let [only] = &blocks[..] {
         let only = only.clone();
         answer.set("content", only);
         return;
     }
+    losses.add(Loss::Sampling);
     let is_text = |block: &&Raw| block.to_object().is_some_and(|b| b.get("type").is_some_and(|t| t.is_text("text")));
     let texts: Vec<String> = blocks
         .iter()
@@ -72,10 +73,6 @@ pub(super) fn unwrap_content(answer: &mut RawObject) {
             let block = block.clone();
             answer.set("content", block);
             if !texts.is_empty() {
-                tracing::debug!(
-                    texts = texts.len(),
-                    "an answer with several blocks loses its texts to a server that takes one"
-                );
                 meta::edit(answer, |meta| meta.set(OMITTED, Raw::from(&*joined)));
             }
         }

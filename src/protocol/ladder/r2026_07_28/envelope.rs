@@ -16,7 +16,7 @@ pub(super) fn build(plan: Plan, params: &mut RawObject, envelope: &Envelope<'_>)
     let mut keys = meta::of(params).unwrap_or_default();
     keys.retain(|key| !HOP_LOCAL.contains(&key) && key != RELATED_TASK);
     keys.set(meta::PROTOCOL_VERSION, Raw::from(plan.server.as_str()));
-    if let Some(info) = envelope.client_info.filter(|info| info.kind() == Kind::Object) {
+    if let Some(info) = envelope.client_info.filter(|info| is_implementation(info)) {
         keys.set(meta::CLIENT_INFO, info.clone());
     }
     keys.set(meta::CLIENT_CAPABILITIES, capabilities(envelope.capabilities, envelope.tasks));
@@ -24,6 +24,13 @@ pub(super) fn build(plan: Plan, params: &mut RawObject, envelope: &Envelope<'_>)
         keys.set(meta::LOG_LEVEL, level.clone());
     }
     params.set(meta::META, keys.to_raw());
+}
+
+/// Whether this says who somebody is, as the schema has it. A server may refuse every request of whoever says it otherwise, and
+/// none of those who say nothing.
+fn is_implementation(info: &Raw) -> bool {
+    let info = info.to_object().unwrap_or_default();
+    ["name", "version"].iter().all(|name| info.get(name).is_some_and(|value| value.kind() == Kind::String))
 }
 
 /// What a legacy client declared, as it is declared to a modern server: no tasks of its own, nothing about changing roots,

@@ -129,3 +129,31 @@ fn a_method_that_a_legacy_server_does_not_know_is_not_found() {
         check(Plan::between(R26, R1125), &Method::ToolsCall, &Facts::default(), (code, None), (code, None));
     }
 }
+
+#[test]
+fn era_411_a_resource_that_is_not_there_in_the_code_of_the_legacy_era() {
+    let facts = Facts { uri: Some("a://b"), legacy_resource_code: true, ..Facts::default() };
+    let told =
+        |plan: Plan, method: &Method, error: ErrorObject, facts: &Facts<'_>| plan.error(method, error, facts).code;
+    let missing = || error(-32602, Some(r#"{"uri":"a:\/\/b"}"#));
+    for client in LEGACY {
+        let plan = Plan::between(client, R26);
+        assert_eq!(told(plan, &Method::ResourcesRead, missing(), &facts), -32002);
+        let told_data = plan.error(&Method::ResourcesRead, missing(), &facts).data;
+        assert_eq!(told_data, Some(raw(r#"{"uri":"a:\/\/b"}"#)));
+        assert_eq!(
+            told(plan, &Method::ResourcesRead, missing(), &Facts { legacy_resource_code: false, ..facts }),
+            -32602
+        );
+        assert_eq!(told(plan, &Method::PromptsGet, missing(), &facts), -32602);
+        for other in [Some(r#"{"uri":"a://c"}"#), Some("[]"), None] {
+            assert_eq!(told(plan, &Method::ResourcesRead, error(-32602, other), &facts), -32602);
+        }
+        assert_eq!(told(plan, &Method::ResourcesRead, error(-32603, Some(r#"{"uri":"a://b"}"#)), &facts), -32603);
+        // A legacy server means something else by its code.
+        for server in LEGACY {
+            assert_eq!(told(Plan::between(client, server), &Method::ResourcesRead, missing(), &facts), -32602);
+        }
+    }
+    assert_eq!(told(Plan::between(R26, R26), &Method::ResourcesRead, missing(), &facts), -32602);
+}

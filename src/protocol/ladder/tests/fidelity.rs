@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::{LEGACY, R26, object, request, text};
 use crate::protocol::{
-    Method, Revision,
+    Losses, Method, Revision,
     ladder::{Facts, Plan},
 };
 
@@ -59,7 +59,7 @@ proptest! {
             let input = format!(
                 r#"{{"content":[{{"type":"text","text":"t"{members}}}],"tools":[{{"name":"t","inputSchema":{{"type":"object"{members}}}{members}}}],{meta}{members}}}"#
             );
-            let down = text(&plan.result(&method, object(&input), &Facts::default()));
+            let down = text(&plan.result(&method, object(&input), &Facts::default(), &mut Losses::default()));
             prop_assert_eq!(down.matches(&members).count(), 4, "{:?} {}", plan, down);
             prop_assert!(down.contains(&meta[..meta.len() - 1]), "{plan:?} {down}");
         }
@@ -76,7 +76,7 @@ proptest! {
             let plan = Plan::between(revision, revision);
             prop_assert_eq!(&request(plan, &method, &params, |_| {}), &params);
             let facts = Facts { http: true, ..Facts::default() };
-            prop_assert_eq!(&text(&plan.result(&method, object(&result), &facts)), &result);
+            prop_assert_eq!(&text(&plan.result(&method, object(&result), &facts, &mut Losses::default())), &result);
         }
     }
 
@@ -91,12 +91,12 @@ proptest! {
                 let plan = Plan::between(client, server);
                 for shape in &shapes {
                     let object = object(shape);
-                    let _ = plan.result(&method, object.clone(), &Facts::default());
+                    let _ = plan.result(&method, object.clone(), &Facts::default(), &mut Losses::default());
                     let _ = plan.capabilities(object.clone());
                     for question in ["elicitation/create", "sampling/createMessage"] {
                         let _ = plan.can_ask(question, Some(&object));
-                        let _ = plan.question(question, Some(object.clone()), String::new);
-                        let _ = plan.answer(question, object.clone());
+                        let _ = plan.question(question, Some(object.clone()), String::new, &mut Losses::default());
+                        let _ = plan.answer(question, object.clone(), &mut Losses::default());
                     }
                 }
             }

@@ -1,6 +1,6 @@
 use super::{LEGACY, R24, R26, R0326, R0618, R1125, check_result, object, raw, result, text, value};
 use crate::protocol::{
-    Method,
+    Losses, Method,
     ladder::{Facts, Plan},
 };
 
@@ -72,13 +72,19 @@ fn era_286_references_lead_where_they_led() {
 fn era_286_a_validator_accepts_through_the_wrapped_schema_what_it_accepted_before() {
     let schema = r##"{"$schema":"https://json-schema.org/draft/2020-12/schema","type":"array","items":{"$ref":"#/$defs/node"},"$defs":{"node":{"type":"object","properties":{"children":{"type":"array","items":{"$ref":"#/$defs/node"}},"name":{"type":"string"}},"required":["name"]}}}"##;
     let tool = format!(r#"{{"name":"t","inputSchema":{{"type":"object"}},"outputSchema":{schema}}}"#);
-    let list = Plan::between(R1125, R26).result(&Method::ToolsList, object(&one(&tool)), &Facts::default());
+    let list = Plan::between(R1125, R26).result(
+        &Method::ToolsList,
+        object(&one(&tool)),
+        &Facts::default(),
+        &mut Losses::default(),
+    );
     let before = jsonschema::validator_for(&raw(schema).parse().unwrap()).unwrap();
     let after = jsonschema::validator_for(&value(&list)["tools"][0]["outputSchema"]).unwrap();
     for content in [r#"[{"name":"a","children":[{"name":"b"}]}]"#, r#"[{"name":"a","children":[{}]}]"#, "[]", "[1]"] {
         let call = format!(r#"{{"content":[],"structuredContent":{content}}}"#);
         let facts = Facts { wrapped_output: true, ..Facts::default() };
-        let wrapped = value(&Plan::between(R1125, R26).result(&Method::ToolsCall, object(&call), &facts));
+        let wrapped =
+            value(&Plan::between(R1125, R26).result(&Method::ToolsCall, object(&call), &facts, &mut Losses::default()));
         assert_eq!(
             before.is_valid(&raw(content).parse().unwrap()),
             after.is_valid(&wrapped["structuredContent"]),
@@ -164,15 +170,20 @@ fn era_289_what_describes_a_tool_is_the_same_on_both_ends() {
         check(plan, tool, tool);
     }
     let list = format!(r#"{{ "tools" : [ {tool} ] , {MODERN} }}"#);
-    let output =
-        Plan::between(R26, R26).result(&Method::ToolsList, object(&list), &Facts { http: true, ..Facts::default() });
+    let output = Plan::between(R26, R26).result(
+        &Method::ToolsList,
+        object(&list),
+        &Facts { http: true, ..Facts::default() },
+        &mut Losses::default(),
+    );
     assert_eq!(text(&output), list);
 }
 
 #[test]
 fn what_is_no_tool_is_left_to_the_client() {
     for list in [r#"{"tools":7}"#, r#"{"tools":[1,"x",{}]}"#, "{}"] {
-        let output = Plan::between(R24, R26).result(&Method::ToolsList, object(list), &Facts::default());
+        let output =
+            Plan::between(R24, R26).result(&Method::ToolsList, object(list), &Facts::default(), &mut Losses::default());
         assert_eq!(text(&output), list);
     }
 }

@@ -1,11 +1,12 @@
 use super::{LEGACY, R24, R26, R0326, R0618, R1125, object, schema_files, text, value};
 use crate::protocol::{
+    Losses,
     ladder::Plan,
     method::question::{ELICIT, ROOTS, SAMPLE},
 };
 
 fn ask(plan: Plan, method: &str, params: &str) -> Option<String> {
-    plan.question(method, Some(object(params)), || "fresh".into()).map(|params| text(&params))
+    plan.question(method, Some(object(params)), || "fresh".into(), &mut Losses::default()).map(|params| text(&params))
 }
 
 #[track_caller]
@@ -93,7 +94,7 @@ fn roots_are_asked_for_without_params_across_the_eras() {
     for legacy in LEGACY {
         for plan in [Plan::between(R26, legacy), Plan::between(legacy, R26)] {
             assert_eq!(ask(plan, ROOTS, r#"{"_meta":{"progressToken":1}}"#), None);
-            assert!(plan.question(ROOTS, None, String::new).is_none());
+            assert!(plan.question(ROOTS, None, String::new, &mut Losses::default()).is_none());
         }
     }
 }
@@ -104,12 +105,12 @@ fn between_equal_revisions_a_question_and_its_answer_are_untouched() {
     for revision in crate::protocol::Revision::ALL {
         let plan = Plan::between(revision, revision);
         assert_eq!(ask(plan, ELICIT, params).as_deref(), Some(params));
-        assert_eq!(text(&plan.answer(ELICIT, object(params))), params);
+        assert_eq!(text(&plan.answer(ELICIT, object(params), &mut Losses::default())), params);
     }
 }
 
 fn answer(plan: Plan, method: &str, answer: &str) -> String {
-    text(&plan.answer(method, object(answer)))
+    text(&plan.answer(method, object(answer), &mut Losses::default()))
 }
 
 #[test]
@@ -154,4 +155,41 @@ fn an_answer_keeps_nothing_of_its_own_hop() {
     let input =
         r#"{"action":"decline","resultType":"complete","_meta":{"io.modelcontextprotocol/clientInfo":{},"k":1}}"#;
     assert_eq!(answer(Plan::between(R26, R0618), ELICIT, input), r#"{"action":"decline","_meta":{"k":1}}"#);
+}
+
+#[test]
+fn what_a_form_or_an_answer_loses_is_noted() {
+    use crate::protocol::Loss;
+    let lost = |plan: Plan, field: &str| {
+        let params = format!(r#"{{"message":"m","requestedSchema":{{"type":"object","properties":{{"a":{field}}}}}}}"#);
+        let mut losses = Losses::default();
+        let _ = plan.question(ELICIT, Some(object(&params)), String::new, &mut losses);
+        losses
+    };
+    let (several, default) = (r#"{"type":"array","items":{"type":"string"}}"#, r#"{"type":"string","default":"x"}"#);
+    let titled = r#"{"type":"string","oneOf":[{"const":"a","title":"A"}]}"#;
+    for server in [R1125, R26] {
+        for (field, expected) in [
+            (several, Losses::from(Loss::Form)),
+            (default, Loss::Form.into()),
+            (titled, Losses::default()),
+            (r#"{"type":"boolean","default":true}"#, Losses::default()),
+        ] {
+            assert_eq!(lost(Plan::between(R0618, server), field), expected, "{field}");
+            assert!(lost(Plan::between(R1125, server), field).is_empty(), "{field}");
+        }
+    }
+    let lost = |client, server, content: &str| {
+        let mut losses = Losses::default();
+        let _ =
+            Plan::between(client, server).answer(SAMPLE, object(&format!(r#"{{"content":{content}}}"#)), &mut losses);
+        losses
+    };
+    let (text, audio) = (r#"{"type":"text","text":"a"}"#, r#"{"type":"audio","data":"","mimeType":"a/b"}"#);
+    let both = format!("[{text},{audio}]");
+    assert_eq!(lost(R1125, R0618, &both), Loss::Sampling.into());
+    assert_eq!(lost(R1125, R0618, &format!("[{text}]")), Losses::default(), "one is one");
+    assert_eq!(lost(R0618, R24, audio), Loss::Content.into());
+    assert_eq!(lost(R1125, R24, &both).each().count(), 2);
+    assert!(lost(R1125, R1125, &both).is_empty());
 }

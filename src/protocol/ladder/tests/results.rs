@@ -1,6 +1,6 @@
 use super::{LEGACY, R24, R26, R0326, R0618, R1125, check_result, raw, result};
 use crate::protocol::{
-    Method, Revision,
+    Losses, Method, Revision,
     ladder::{Facts, Plan},
 };
 
@@ -14,6 +14,7 @@ const PLAIN: Facts<'static> = Facts {
     wrapped_output: false,
     capabilities: None,
     upstream: None,
+    legacy_resource_code: false,
 };
 
 #[test]
@@ -35,7 +36,12 @@ fn legacy_clients_see_nothing_of_the_modern_era() {
     let expected = r#"{"prompts":[],"_meta":{"io.modelcontextprotocol/future":2},"extra":1e400}"#;
     for client in LEGACY {
         // Not through the schema: 1e400 fits no double.
-        let output = Plan::between(client, R26).result(&Method::PromptsList, super::object(input), &PLAIN);
+        let output = Plan::between(client, R26).result(
+            &Method::PromptsList,
+            super::object(input),
+            &PLAIN,
+            &mut Losses::default(),
+        );
         assert_eq!(super::text(&output), expected);
         check_result(
             Plan::between(client, R26),
@@ -125,7 +131,10 @@ fn era_276_a_modern_result_is_completed_where_it_must_be_and_nowhere_else() {
     check(&Method::ToolsList, fine, fine);
     // A question is not cacheable, and what it is is not for the ladder to judge.
     let asks = r#"{"resultType":"input_required","requestState":"s"}"#;
-    assert_eq!(super::text(&plan.result(&Method::ResourcesRead, super::object(asks), &PLAIN)), asks);
+    assert_eq!(
+        super::text(&plan.result(&Method::ResourcesRead, super::object(asks), &PLAIN, &mut Losses::default())),
+        asks
+    );
 }
 
 #[test]
@@ -168,9 +177,10 @@ fn era_439_content_of_an_unknown_kind_is_named_to_older_clients() {
             check_result(Plan::between(client, server), &Method::ToolsCall, &PLAIN, input, named);
         }
     }
-    let untouched = Plan::between(R1125, R26).result(&Method::ToolsCall, super::object(input), &PLAIN);
+    let untouched =
+        Plan::between(R1125, R26).result(&Method::ToolsCall, super::object(input), &PLAIN, &mut Losses::default());
     assert_eq!(super::text(&untouched), input);
-    let up = Plan::between(R26, R1125).result(&Method::ToolsCall, super::object(input), &PLAIN);
+    let up = Plan::between(R26, R1125).result(&Method::ToolsCall, super::object(input), &PLAIN, &mut Losses::default());
     assert_eq!(super::text(&up), r#"{"content":[{"type":"hologram","x":1}],"resultType":"complete"}"#);
 }
 

@@ -13,7 +13,7 @@ use tokio::sync::mpsc::OwnedPermit;
 use crate::{
     hub::{Fault, Life, Oddity, Reason, Refusal, TIMED_OUT},
     jsonrpc::{Message, Notification, Raw, Request, RequestId, code, encode_request},
-    protocol::{method::notification, tasks},
+    protocol::{Loss, method::notification, tasks},
     upstream::{
         Outgoing,
         conversation::{Conversation, Reply as Answered, reply_to},
@@ -242,7 +242,7 @@ impl Running {
         match refused.status.as_u16() {
             404 => self.epoch.session.is_some() && !unknown_method,
             // Also a server that had no sessions so far, and has them now.
-            400 => refused.mentions(&["session", "not initialized"]),
+            400 => !answers_the_call(refused) && refused.mentions(&["session", "not initialized"]),
             _ => false,
         }
     }
@@ -290,15 +290,10 @@ impl Running {
         }
     }
 
-    /// A tool may have waited in vain for the answer to a question that nobody got. Said once, for somebody can act on it.
+    /// A tool may have waited in vain for the answer to a question that nobody got.
     fn explain(&self, reason: Option<&str>) {
-        let server = &self.handle.core.server;
-        let may_be_lost = self.may_ask && reason == Some(TIMED_OUT) && self.epoch.standing.is_missing();
-        if may_be_lost && !server.loses_questions.swap(true, Ordering::Relaxed) {
-            tracing::warn!(
-                upstream = %server.name,
-                "a call took too long, and the server offers no GET stream: if it asks its questions there, they are lost"
-            );
+        if self.may_ask && reason == Some(TIMED_OUT) && self.epoch.standing.is_missing() {
+            self.life.lost(Loss::StreamlessServer);
         }
     }
 
@@ -423,6 +418,13 @@ impl Drop for Running {
         self.handle.core.posted();
         place.send(Command::Abandoned { epoch, id, reason, replies });
     }
+}
+
+/// Whether a refusal is what came of the call itself, whose tool may speak of sessions as well: transports answer in a few
+/// codes, or name no request.
+fn answers_the_call(refused: &Refused) -> bool {
+    const OF_TRANSPORTS: [i64; 3] = [code::INVALID_REQUEST, -32000, -32001];
+    refused.names_request && refused.error.as_ref().is_some_and(|error| !OF_TRANSPORTS.contains(&error.code))
 }
 
 /// Whether a refusal looks like one of a modern server, which has run nothing.

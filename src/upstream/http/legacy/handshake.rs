@@ -6,9 +6,9 @@ use http::{HeaderMap, HeaderValue};
 
 use crate::protocol::headers::{PROTOCOL_VERSION, SESSION_ID};
 use crate::{
-    hub::{Caller, Description, Fault, Peer, Reason},
+    hub::{Caller, Counts, Description, Fault, Peer, Reason},
     jsonrpc::{ErrorObject, Message, Raw, RawObject, RequestId, code, encode_notification, encode_request},
-    protocol::{Method, Revision, method::notification},
+    protocol::{Loss, Method, Revision, method::notification},
 };
 
 use super::super::{
@@ -77,7 +77,7 @@ pub(in crate::upstream::http) enum NoSession {
 pub(super) async fn shake(
     server: &Server,
     identity: &Identity,
-    outside: &Arc<dyn Peer>,
+    (outside, counts): (&Arc<dyn Peer>, &Counts),
 ) -> Result<(Greeting, HeaderMap), NoSession> {
     let stateless = server.stateless.load(Ordering::Relaxed);
     let mut greeting = match stateless {
@@ -94,6 +94,9 @@ pub(super) async fn shake(
             let mute = identity.mute();
             greeting = initialize(server, if has_session { identity } else { &mute }, outside).await?;
         }
+    }
+    if greeting.session.is_none() && !identity.capabilities.is_empty() {
+        counts.lost(Loss::StatelessServer);
     }
     let mut headers = server.post_headers();
     if let Some(session) = &greeting.session {
@@ -185,13 +188,7 @@ fn read(server: &Server, result: &Raw) -> Result<(Revision, Description), NoSess
     if Revision::parse(&version).is_none() {
         tracing::warn!(upstream = %server.name, %revision, "the server named an unknown protocol revision, going on with an older one");
     }
-    let description = Description {
-        server_info: object.get("serverInfo").cloned(),
-        capabilities: object.get_object("capabilities").unwrap_or_default(),
-        instructions: object.get("instructions").cloned(),
-        public: false,
-    };
-    Ok((revision, description))
+    Ok((revision, Description::of_handshake(&object)))
 }
 
 /// Says that the handshake is over and waits until the server has taken notice: some refuse whatever comes before.

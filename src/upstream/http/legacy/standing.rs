@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use crate::{
-    hub::Life,
+    hub::Oddity,
     jsonrpc::{Message, Notification, Raw, RawObject, RequestId},
     protocol::{Family, method::notification, tasks},
     upstream::{
@@ -102,7 +102,7 @@ pub(super) async fn stand(core: Arc<Core>, epoch: Arc<Epoch>) {
 
 async fn keep(core: &Arc<Core>, epoch: &Arc<Epoch>) {
     let capabilities = core.capabilities.clone();
-    let mut outside = Conversation::new(core.outside.clone(), Life::default(), capabilities, true);
+    let mut outside = Conversation::new(core.outside.clone(), core.counts.life(), capabilities, true);
     let mut place = Place::default();
     let mut pause = core.server.settings.backoff;
     let mut short = 0;
@@ -231,8 +231,9 @@ async fn read(core: &Arc<Core>, epoch: &Arc<Epoch>, outside: &mut Conversation, 
             }
             Ok(Some(Message::Notification(said))) => hear(core, epoch, outside, said),
             Ok(Some(Message::Response(response))) => {
-                if let Some(id) = response.id.as_ref().and_then(RequestId::as_u64_lenient) {
-                    epoch.pending.end(id, response.outcome);
+                let id = response.id.as_ref().and_then(RequestId::as_u64_lenient);
+                if !id.is_some_and(|id| epoch.pending.end(id, response.outcome)) {
+                    core.counts.odd(Oddity::StrayMessage);
                 }
             }
             Ok(None) | Err(_) => return,

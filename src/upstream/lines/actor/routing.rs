@@ -1,7 +1,7 @@
 //! Where a message of the server belongs.
 
 use crate::{
-    hub::Reason,
+    hub::{Oddity, Reason},
     jsonrpc::{Message, Notification, Raw, Request, RequestId, Response},
     protocol::{Method, meta, method::notification, tasks},
     upstream::{
@@ -28,6 +28,7 @@ impl Actor {
 
     fn violation(&mut self, what: std::fmt::Arguments<'_>) {
         self.violations += 1;
+        self.counts.odd(Oddity::StrayMessage);
         if self.violations == 1 {
             let what = printable(what.to_string().as_bytes());
             tracing::warn!(upstream = %self.upstream, "the server breaks the protocol, that is ignored: {what:.200}");
@@ -35,11 +36,17 @@ impl Actor {
     }
 
     fn responded(&mut self, response: Response) {
-        let Some(id) = response.id.as_ref().and_then(RequestId::as_u64_lenient) else { return };
-        if !self.running.remove(&id) {
-            tracing::trace!(upstream = %self.upstream, "an answer to nothing that is open");
+        let id = response.id.as_ref().and_then(RequestId::as_u64_lenient);
+        let Some(id) = id.filter(|id| self.running.remove(id)) else {
+            // What was abandoned may have been answered already.
+            if let Some(at) = self.late.iter().position(|late| Some(*late) == id) {
+                self.late.remove(at);
+            } else {
+                tracing::trace!(upstream = %self.upstream, "an answer to nothing that is open");
+                self.counts.odd(Oddity::StrayMessage);
+            }
             return;
-        }
+        };
         if !self.tables.calls.end(id, response.outcome.clone()) {
             self.tables.listens.end(id, response.outcome);
         }
@@ -135,7 +142,8 @@ impl Actor {
 
     fn modern_notification(&mut self, mut notification: Notification) {
         let listen = notification.params.as_ref().and_then(|p| meta::get(p, meta::SUBSCRIPTION_ID));
-        if let Some(id) = listen {
+        // It names a request by an id of this pipe, whatever else it says.
+        if let Some(id) = listen.filter(|_| notification.method != notification::CANCELLED) {
             let id = RequestId::new(&id).ok().and_then(|id| id.as_u64_lenient());
             if let Some(params) = &mut notification.params {
                 meta::edit(params, |meta| {

@@ -1,6 +1,6 @@
 //! Sessions in which nothing goes on, whose servers are pinged.
 
-use rialto::{hub::Mount, mount::Holding};
+use rialto::hub::{Holding, Mount};
 
 use super::*;
 

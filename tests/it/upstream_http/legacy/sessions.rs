@@ -269,6 +269,22 @@ async fn a_session_that_is_refused_again_and_again_fails_the_call() {
     assert_eq!(server.count("initialize"), 1);
 }
 
+/// Tools may have sessions of their own, and speak of them in errors that their server sends with a status of its own.
+#[tokio::test]
+async fn a_tool_that_speaks_of_a_session_is_not_called_again() {
+    for (status, code) in [(400, -32602), (400, -32603), (400, 1001), (404, -32601)] {
+        let server = legacy(move |seen| async move {
+            Reply::json(status, &seen.error(code, "the browser session is not initialized"))
+        })
+        .await;
+        let connector = connector(&server.url(), settings());
+        let session = open(&connector).await.unwrap();
+        assert_eq!(wrong(call(&session, tool("t")).await), code.to_string());
+        assert_eq!((server.count("tools/call"), server.count("initialize")), (1, 1), "{status} {code}");
+        assert!(session.is_open());
+    }
+}
+
 #[tokio::test]
 async fn calls_that_ran_when_the_session_was_forgotten_fail() {
     let (reply, pieces) = Reply::events();
@@ -301,7 +317,13 @@ async fn a_handshake_that_nobody_waits_for_leaves_no_session_behind() {
     })
     .await;
     let connector = connector(&server.url(), settings());
-    let opening = Opening { caller: shared(&json!({})), outside: Arc::new(SilentPeer), alone: false, lent: false };
+    let opening = Opening {
+        caller: shared(&json!({})),
+        outside: Arc::new(SilentPeer),
+        counts: Arc::default(),
+        alone: false,
+        lent: false,
+    };
     let open = tokio::spawn(connector.open(opening));
     server.wait_for("initialize").await;
     open.abort();

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use crate::{
     hub::{Call, Fault, Outcome, SilentPeer},
     jsonrpc::{Raw, RawObject, code},
-    protocol::{ClientCapabilities, Method, ladder::Plan, tasks::TASK_ID},
+    protocol::{ClientCapabilities, Method, tasks::TASK_ID},
     upstream::{Outgoing, Session},
 };
 
@@ -52,7 +52,7 @@ impl Inner {
 
     /// The tasks that are known here, each as its server says it is by now.
     async fn own_tasks(&self, call: &Call, Opened { session, beside }: &Opened) -> Vec<Raw> {
-        let plan = Plan::between(call.caller.revision, session.revision());
+        let plan = self.plan(&call.caller, session.revision());
         let hop = Hop { call, session, beside, plan, name: None, tool: None };
         let entries = self.tasks.registry.list(&call.caller.principal);
         let is_shown = |entry: &Entry| entry.is_shown_to(&call.caller.credentials);

@@ -1,11 +1,9 @@
-//! Lines out of a byte stream, none longer than the cap.
+//! Messages as lines: none that is read is longer than the cap, and none that is written breaks.
 
 use std::io;
 
 use bytes::{Buf, Bytes, BytesMut};
-use tokio::io::AsyncReadExt;
-
-use super::{Reader, id_guess};
+use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// How much room a read has while no line is begun, and while one is.
 const IDLE_READ: usize = 8 * 1024;
@@ -17,18 +15,18 @@ const EDGE: usize = 512;
 
 /// One line.
 #[derive(Debug)]
-pub(super) enum Line {
+pub(crate) enum Line {
     /// Its bytes, without the line end.
     Text(Bytes),
-    /// It was longer than the cap and was thrown away; with the id it seems to answer.
-    TooLong(Option<u64>),
+    /// It was longer than the cap and was thrown away.
+    TooLong(Skipped),
 }
 
-/// The first and the last bytes of a line that is being thrown away.
+/// The first and the last bytes of a line that was thrown away.
 #[derive(Debug)]
-struct Skipped {
-    head: Vec<u8>,
-    tail: Vec<u8>,
+pub(crate) struct Skipped {
+    pub(crate) head: Vec<u8>,
+    pub(crate) tail: Vec<u8>,
 }
 
 impl Skipped {
@@ -44,15 +42,11 @@ impl Skipped {
             self.tail.drain(..self.tail.len() - EDGE);
         }
     }
-
-    fn id(&self) -> Option<u64> {
-        id_guess::in_ends(&self.head, &self.tail)
-    }
 }
 
-/// Splits what a server writes into lines. Holds at most one line up to the cap.
-pub(super) struct LineReader {
-    from: Reader,
+/// Splits what the other side writes into lines. Holds at most one line up to the cap.
+pub(crate) struct LineReader<R> {
+    from: R,
     buffer: BytesMut,
     /// How much of the buffer is known to hold no line end.
     scanned: usize,
@@ -61,13 +55,13 @@ pub(super) struct LineReader {
     ended: bool,
 }
 
-impl LineReader {
-    pub(super) fn new(from: Reader, cap: usize) -> Self {
+impl<R: AsyncRead + Unpin> LineReader<R> {
+    pub(crate) fn new(from: R, cap: usize) -> Self {
         Self { from, buffer: BytesMut::new(), scanned: 0, cap, skipped: None, ended: false }
     }
 
     /// The next line that is not blank; `None` at the end. Cancel-safe.
-    pub(super) async fn next(&mut self) -> io::Result<Option<Line>> {
+    pub(crate) async fn next(&mut self) -> io::Result<Option<Line>> {
         loop {
             if let Some(line) = self.take() {
                 return Ok(Some(line));
@@ -97,12 +91,12 @@ impl LineReader {
             if let Some(mut skipped) = self.skipped.take() {
                 skipped.more(&self.buffer[..end]);
                 self.buffer.advance(end + 1);
-                return Some(Line::TooLong(skipped.id()));
+                return Some(Line::TooLong(skipped));
             }
             if end > self.cap {
-                let id = Skipped::begin(&self.buffer[..end]).id();
+                let skipped = Skipped::begin(&self.buffer[..end]);
                 self.buffer.advance(end + 1);
-                return Some(Line::TooLong(id));
+                return Some(Line::TooLong(skipped));
             }
             let length = self.buffer[..end].trim_ascii_end().len();
             let line = if length <= COPIED {
@@ -138,7 +132,22 @@ impl LineReader {
     }
 
     /// The stream itself, for somebody who only wants to empty it.
-    pub(super) fn into_inner(self) -> Reader {
+    pub(crate) fn into_inner(self) -> R {
         self.from
     }
+}
+
+/// Appends one message as a line. A line end inside it can only be white space between tokens, which may be any other.
+pub(crate) fn push_line(out: &mut BytesMut, frame: &[u8]) {
+    let start = out.len();
+    out.reserve(frame.len() + 1);
+    out.extend_from_slice(frame);
+    if memchr::memchr2(b'\n', b'\r', frame).is_some() {
+        for byte in &mut out[start..] {
+            if matches!(byte, b'\n' | b'\r') {
+                *byte = b' ';
+            }
+        }
+    }
+    out.extend_from_slice(b"\n");
 }

@@ -1,0 +1,44 @@
+//! `rialto stdio`: one mount for the one client that started the process.
+
+use rialto::{
+    app::{Assembled, Builder, gateway::Gateway},
+    hub::Principal,
+};
+
+use super::serve::Failure;
+
+/// Bad usage (sysexits: EX_USAGE).
+const BAD_USAGE: u8 = 64;
+
+/// A client on standard input and output.
+pub(super) struct Stdio {
+    /// The mount that it reaches, where there are several.
+    pub(super) mount: Option<String>,
+}
+
+impl Stdio {
+    /// Serves the client until it closes its end or the process is told to stop.
+    pub(super) async fn serve(self, application: Builder) -> Result<Gateway, Failure> {
+        let Assembled { gateway, .. } = application.assemble();
+        let entry = match (&self.mount, gateway.entries()) {
+            (None, [only]) => Some(only),
+            (None, _) => None,
+            (Some(name), entries) => entries.iter().find(|entry| entry.name() == name),
+        };
+        let Some(entry) = entry.cloned() else {
+            let names: Vec<_> = gateway.entries().iter().map(|entry| format!("`{}`", entry.name())).collect();
+            let what = match (&self.mount, &names[..]) {
+                (_, []) => "error: the config has no server\nhint: add one to `mcpServers`".to_owned(),
+                (Some(name), _) => format!("error: there is no mount `{name}`\nhint: there is {}", names.join(", ")),
+                (None, _) => format!("error: which mount?\nhint: say `--mount NAME`, of {}", names.join(", ")),
+            };
+            return Err(Failure::new(BAD_USAGE, what));
+        };
+        // Whoever started the process may use all that it may, whatever keys others need.
+        let served = entry.endpoint().serve_lines(tokio::io::stdin(), tokio::io::stdout(), &Principal::local()).await;
+        if let Err(error) = served {
+            tracing::warn!(%error, "the connection to the client broke");
+        }
+        Ok(gateway)
+    }
+}
