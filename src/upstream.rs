@@ -9,7 +9,9 @@ use std::sync::Arc;
 use ::http::{HeaderName, HeaderValue};
 
 use crate::{
-    hub::{BoxFuture, Caller, Counts, Credentials, Description, Fault, Filter, Health, Life, Listening, Peer},
+    hub::{
+        BoxFuture, Caller, Counts, Credentials, Description, Fault, Filter, Health, Life, Listening, Peer, SilentPeer,
+    },
     jsonrpc::{Notification, Raw, RawObject},
     protocol::{ClientCapabilities, Method, Revision},
 };
@@ -101,6 +103,9 @@ pub struct Opening {
     pub counts: Arc<Counts>,
     /// Whether it is for one request alone, so that the next request will want another one of the same kind.
     pub alone: bool,
+    /// Whether it is lent to one of several principals at a time: what a server asks beside every call's own stream is then
+    /// put down to a call only where that is the only one which may be asked, and what it logs there to none.
+    pub lent: bool,
 }
 
 /// A conversation with a server. When the last holder drops it, it is closed.
@@ -157,6 +162,20 @@ pub struct Outgoing {
     pub capabilities: ClientCapabilities,
     /// How long it may take.
     pub life: Life,
+}
+
+impl Outgoing {
+    /// A request that the gateway makes for itself, in words of the server's revision.
+    pub(crate) fn own(method: Method, params: RawObject) -> Self {
+        Self {
+            method,
+            params,
+            headers: Vec::new(),
+            peer: Arc::new(SilentPeer),
+            capabilities: ClientCapabilities::default(),
+            life: Life::default(),
+        }
+    }
 }
 
 /// What a modern server honours of a filter, by its acknowledgement.

@@ -287,9 +287,17 @@ impl Proxy {
         self
     }
 
-    /// Who shares the sessions that a server needs and a client lacks; the calls of one principal unless said.
+    /// Who shares the sessions that a server needs and a client lacks; the calls of one principal unless said. With
+    /// [`Share::LEASED`] everybody does, one at a time, so that each can be asked something.
     pub fn sessions(mut self, share: Share) -> Self {
         self.terms.share = share;
+        self
+    }
+
+    /// Pings a legacy server in a session in which nothing has gone on for a minute. Where it does not answer twice in a row, the
+    /// session is closed, and the next call opens another one. A ping is no use of a session: an idle one still ends.
+    pub fn ping_idle(mut self) -> Self {
+        self.terms.ping_idle = true;
         self
     }
 

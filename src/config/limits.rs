@@ -161,7 +161,7 @@ fn set<L>(rows: &[Row<L>], limits: &mut L, reader: &mut Reader<'_>, entry: &Entr
             }
         }
         Slot::Count(at, least, most) => {
-            if let Some(count) = count(reader, &entry.node, key, least, most) {
+            if let Some(count) = reader.count(&entry.node, key, least, most) {
                 *at(limits) = count;
             }
         }
@@ -208,22 +208,6 @@ fn bytes(reader: &mut Reader<'_>, node: &Node, key: &Key, least: usize, most: us
             None
         }
     }
-}
-
-/// A number; one that comes from the environment is text.
-fn count(reader: &mut Reader<'_>, node: &Node, key: &Key, least: usize, most: usize) -> Option<usize> {
-    let count = match &node.value {
-        Value::Text(_) => reader.text(node, key)?.value.parse().ok(),
-        Value::Whole(number) => usize::try_from(*number).ok(),
-        _ => None,
-    };
-    let count = count.filter(|count| (least..=most).contains(count));
-    if count.is_none() {
-        reader
-            .fault(node.at, key, format!("not a number from {least} to {most}"))
-            .hint(format!("write a whole number, such as `{}`", least.max(1).saturating_mul(16).min(most)));
-    }
-    count
 }
 
 /// Notes which of the limits, as they are now, could never be reached for another one.

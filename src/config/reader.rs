@@ -78,6 +78,21 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// How many of something. A number that comes from the environment is text.
+    pub(super) fn count(&mut self, node: &Node, key: &Key, least: usize, most: usize) -> Option<usize> {
+        let count = match &node.value {
+            Value::Text(_) => self.text(node, key)?.value.parse().ok(),
+            Value::Whole(number) => usize::try_from(*number).ok(),
+            _ => None,
+        };
+        let count = count.filter(|count| (least..=most).contains(count));
+        if count.is_none() {
+            self.fault(node.at, key, format!("not a number from {least} to {most}"))
+                .hint(format!("write a whole number, such as `{}`", least.max(1).saturating_mul(16).min(most)));
+        }
+        count
+    }
+
     /// A string with its references expanded.
     pub(super) fn text(&mut self, node: &Node, key: &Key) -> Option<Text> {
         let raw = self.raw_text(node, key)?;

@@ -1,6 +1,7 @@
 //! The `rialto` key: settings of Rialto's own.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,9 +21,10 @@ use crate::protocol::{headers, meta};
 
 const KEYS: [&str; 11] =
     ["listen", "hosts", "public_url", "seal_keys", "auth", "limits", "legacy", "metrics", "demo", "servers", "routes"];
-const SERVER_KEYS: [&str; 15] = [
+const SERVER_KEYS: [&str; 17] = [
     "era",
     "sessions",
+    "max_sessions_per_scope",
     "affinity",
     "public_lists",
     "poll_lists",
@@ -32,6 +34,7 @@ const SERVER_KEYS: [&str; 15] = [
     "start_timeout",
     "tasks",
     "limits",
+    "health",
     "strict_downlevel",
     "legacy_resource_code",
     "synthetic_progress",
@@ -39,6 +42,7 @@ const SERVER_KEYS: [&str; 15] = [
 ];
 const LEGACY_KEYS: [&str; 1] = ["tolerate_sessionless"];
 const MRTR_KEYS: [&str; 1] = ["passthrough"];
+const HEALTH_KEYS: [&str; 1] = ["ping"];
 const TASK_KEYS: [&str; 3] = ["prefer", "drive_for_modern", "ttl"];
 
 const ERAS: [(&str, EraChoice); 4] = [
@@ -47,8 +51,14 @@ const ERAS: [(&str, EraChoice); 4] = [
     ("legacy", EraChoice::Legacy),
     ("match", EraChoice::Match),
 ];
-const SESSIONS: [(&str, Share); 3] =
-    [("principal", Share::Principal), ("shared", Share::Everybody), ("per-request", Share::Nobody)];
+const SESSIONS: [(&str, Share); 4] = [
+    ("principal", Share::Principal),
+    ("shared", Share::Everybody),
+    ("leased", Share::LEASED),
+    ("per-request", Share::Nobody),
+];
+/// How many sessions may be lent to those who declare the same.
+const MOST_LEASED: usize = 1000;
 
 pub(super) const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8000);
 const DEFAULT_START: Duration = Duration::from_secs(60);
@@ -223,6 +233,7 @@ struct ServerSettings {
 impl ServerSettings {
     fn read(reader: &mut Reader<'_>, node: &Node, key: &Key, general: &ServerLimits) -> Self {
         let mut settings = Self::default();
+        let mut at_most = None;
         let terms = &mut settings.terms;
         for entry in reader.map(node, key).unwrap_or_default() {
             let key = key.child(&entry.key);
@@ -232,6 +243,13 @@ impl ServerSettings {
                 "start_timeout" => settings.start_timeout = read_duration(reader, node, &key),
                 "trust_hints" => settings.trust_hints = reader.bool(node, &key).unwrap_or_default(),
                 "sessions" => terms.share = reader.choice(node, &key, &SESSIONS).unwrap_or_default(),
+                "max_sessions_per_scope" => {
+                    at_most = reader
+                        .count(node, &key, 1, MOST_LEASED)
+                        .and_then(NonZeroUsize::new)
+                        .map(|most| (most, entry.at, key));
+                }
+                "health" => terms.ping_idle = read_switch(reader, node, &key, &HEALTH_KEYS).unwrap_or_default(),
                 "affinity" => terms.affinity = read_affinity(reader, node, &key),
                 "public_lists" => terms.public_lists = reader.bool(node, &key).unwrap_or_default(),
                 "poll_lists" => terms.poll_lists = reader.bool(node, &key).unwrap_or_default(),
@@ -247,6 +265,14 @@ impl ServerSettings {
                 "mrtr" => terms.pass_request_state = read_switch(reader, node, &key, &MRTR_KEYS).unwrap_or_default(),
                 _ => unknown(reader, entry, &key, &SERVER_KEYS),
             }
+        }
+        match (at_most, &mut settings.terms.share) {
+            (Some((most, ..)), Share::Leased { at_most }) => *at_most = most,
+            (Some((_, at, key)), _) => {
+                let what = "only sessions that are lent to one caller at a time may be several for the same callers";
+                reader.fault(at, &key, what).hint("say `\"sessions\": \"leased\"` as well, or leave it out");
+            }
+            (None, _) => {}
         }
         if settings.terms.reissue_idempotent_tools && !settings.trust_hints {
             reader

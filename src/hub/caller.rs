@@ -113,6 +113,13 @@ impl Caller {
         Arc::new(Self { credentials: credentials.clone(), ..(*self).clone() })
     }
 
+    /// The same caller, who can do what another one can.
+    #[must_use]
+    pub fn declaring(&self, other: &Self) -> Arc<Self> {
+        let (capabilities, fingerprint) = (other.capabilities.clone(), other.fingerprint.clone());
+        Arc::new(Self { capabilities, fingerprint, ..self.clone() })
+    }
+
     /// Whether this question of a modern server can be put to the client: it declared that it answers such questions, and its
     /// revision has words for this one.
     #[must_use]

@@ -12,10 +12,12 @@ use crate::{
 
 use super::pool::Seat;
 
+mod lent;
 mod levels;
 mod roots;
 mod visits;
 
+pub(super) use lent::{Lent, Running};
 pub(super) use levels::{Levels, Wish};
 pub(super) use roots::Roots;
 pub(super) use visits::Visits;
@@ -29,6 +31,8 @@ pub(super) struct Beside {
     pub(super) levels: Arc<Levels>,
     /// The pages that persons were sent to.
     pub(super) visits: Visits,
+    /// What is known of a session that is lent.
+    pub(super) lent: Option<Arc<Lent>>,
     /// Whether principals share the session: what is said of a call of one of them must not be taken for another's.
     is_everybodys: bool,
     /// The right to the session, where that is for one request.
@@ -37,11 +41,17 @@ pub(super) struct Beside {
 
 impl Beside {
     /// For a session that is opened for `caller`, who may be asked for roots only where nobody else shares the session.
-    pub(super) fn of(caller: &Caller, everybody: bool, seat: Option<Seat>, limits: &ServerLimits) -> Arc<Self> {
+    pub(super) fn of(
+        caller: &Caller,
+        everybody: bool,
+        lent: Option<Arc<Lent>>,
+        seat: Option<Seat>,
+        limits: &ServerLimits,
+    ) -> Arc<Self> {
         let adopts =
             !everybody && !caller.scope.is_session() && caller.revision.is_modern() && caller.capabilities.has_roots();
         let roots = adopts.then(|| Arc::new(Roots::new(limits)));
-        Arc::new(Self { roots, is_everybodys: everybody, _seat: seat, ..Self::default() })
+        Arc::new(Self { roots, lent, is_everybodys: everybody, _seat: seat, ..Self::default() })
     }
 
     /// `outside`, with what the session says for this first looked at.
@@ -74,6 +84,9 @@ impl Peer for Aside {
     }
 
     fn ask(&self, question: Question) -> BoxFuture<Answer> {
+        if let Some(lent) = self.beside.lent.as_ref().filter(|_| !self.in_a_call) {
+            lent.asks_outside(&question);
+        }
         let Some(roots) = self.beside.roots.as_ref().filter(|_| question.method == question::ROOTS) else {
             return self.peer.ask(question);
         };

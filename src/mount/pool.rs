@@ -6,86 +6,39 @@ use std::{
     time::Duration,
 };
 
+use futures_util::StreamExt;
 use tokio::time::Instant;
 
 use crate::{
-    hub::{Caller, Counts, Credentials, Fault, Peer, Principal, Reason},
+    hub::{Caller, Counts, Fault, Peer, Principal, Reason},
     limits::ServerLimits,
-    protocol::{Era, Revision},
     upstream::{Connector, Opening, Session, Sharing},
 };
 
-use super::beside::Beside;
+use super::{
+    beside::{Beside, Lent},
+    terms::Terms,
+};
 
+mod key;
+mod lease;
 mod room;
+mod watched;
 
+pub(super) use key::Key;
+pub use key::Share;
+use lease::Desks;
+pub(super) use lease::Lease;
 use room::Room;
 pub(super) use room::Seat;
+use watched::{Pulse, Watched};
 
 /// How often a session is opened for one call whose server turns out to be another than it was.
 const ATTEMPTS: usize = 3;
 /// How often idle sessions are looked for.
 const SWEEP: Duration = Duration::from_secs(30);
-
-/// Who shares the upstream sessions of a server that needs them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Share {
-    /// The calls of one principal, or of one legacy client's session.
-    #[default]
-    Principal,
-    /// Everybody. Nobody can be asked anything then: a question could not be told whose it is.
-    Everybody,
-    /// Nobody: each request of a modern client has a session of its own. A legacy client keeps its own.
-    Nobody,
-}
-
-/// What a session may be shared by.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Key {
-    /// The scope, or 0 for everybody.
-    scope: u64,
-    /// What is sent along with everything that is said in it: nobody else's calls are sent in its name.
-    credentials: Credentials,
-    /// The declared capabilities, where they matter.
-    fingerprint: Option<Arc<str>>,
-    /// The revision of a client's own legacy session, which the server is greeted with.
-    revision: Option<Revision>,
-}
-
-impl Key {
-    fn of(caller: &Caller, sharing: Sharing, share: Share) -> Self {
-        let credentials = caller.credentials.clone();
-        let is_everybodys = match sharing {
-            Sharing::Everybody => true,
-            Sharing::Sessionless => !caller.scope.is_session(),
-            Sharing::Scope | Sharing::ScopeAndCapabilities => false,
-        };
-        if share == Share::Everybody || is_everybodys {
-            return Self { scope: 0, credentials, fingerprint: None, revision: None };
-        }
-        let (scope, fingerprint) = match sharing {
-            Sharing::Scope => (caller.scope.id(), None),
-            _ => (caller.scope.id(), Some(caller.fingerprint.clone())),
-        };
-        let own = caller.scope.is_session() && caller.revision.era() == Era::Legacy;
-        Self { scope, credentials, fingerprint, revision: own.then_some(caller.revision) }
-    }
-
-    /// Whether everybody shares it.
-    pub(super) fn is_everybodys(&self) -> bool {
-        self.scope == 0
-    }
-
-    /// Whether it is the one session of all who send nothing along.
-    fn is_of_all(&self) -> bool {
-        self.is_everybodys() && self.credentials.is_empty()
-    }
-
-    /// Whether it is the session of one legacy client alone.
-    pub(super) fn is_own(&self) -> bool {
-        self.revision.is_some()
-    }
-}
+/// How many servers are pinged at a time.
+const PINGS: usize = 32;
 
 /// A session that is open, and what is kept beside it.
 #[derive(Clone)]
@@ -99,6 +52,8 @@ struct Slot {
     /// the same, and it is on the account of the first of them.
     owner: Option<Principal>,
     session: Mutex<Option<Opened>>,
+    /// What is known of that session, where it is watched.
+    pulse: Mutex<Option<Arc<Pulse>>>,
     /// Held while the session is opened, so that it is opened once.
     opening: tokio::sync::Mutex<()>,
     used: Mutex<Instant>,
@@ -111,6 +66,20 @@ impl Slot {
         let session = lock(&self.session).clone().filter(|s| s.session.is_open())?;
         *lock(&self.used) = Instant::now();
         Some(session)
+    }
+
+    /// Lets go of a session that is of no use any more, unless there is another one by now.
+    fn forget(&self, session: &Arc<dyn Session>) {
+        // Dropped after the lock: closing a session takes locks of its own.
+        let _forgotten = {
+            let mut kept = lock(&self.session);
+            kept.take_if(|kept| std::ptr::addr_eq(Arc::as_ptr(&kept.session), Arc::as_ptr(session)))
+        };
+    }
+
+    /// Takes out a session that cannot be used any more.
+    fn lost(&self) -> Option<Opened> {
+        lock(&self.session).take_if(|kept| !kept.session.is_open())
     }
 
     fn is_of(&self, principal: &Principal) -> bool {
@@ -135,15 +104,19 @@ pub(super) struct Pool {
     connector: Arc<dyn Connector>,
     share: Share,
     limits: ServerLimits,
+    /// Whether servers are pinged in whose sessions nothing goes on.
+    pings: bool,
     room: Room,
+    desks: Desks,
     slots: Arc<Mutex<HashMap<Key, Arc<Slot>>>>,
     sweeping: Mutex<bool>,
 }
 
 impl Pool {
-    pub(super) fn new(connector: Arc<dyn Connector>, share: Share, limits: ServerLimits) -> Self {
+    pub(super) fn new(connector: Arc<dyn Connector>, terms: &Terms, limits: ServerLimits) -> Self {
         let room = Room::new(connector.name(), connector.most_sessions());
-        Self { connector, share, limits, room, slots: Arc::default(), sweeping: Mutex::new(false) }
+        let (share, pings, desks) = (terms.share, terms.ping_idle, Desks::new(connector.name()));
+        Self { connector, share, limits, pings, room, desks, slots: Arc::default(), sweeping: Mutex::new(false) }
     }
 
     /// The server as this caller reaches it.
@@ -158,8 +131,12 @@ impl Pool {
 
     /// The session of this caller, where it is open already.
     pub(super) fn ready(&self, caller: &Caller) -> Option<Opened> {
-        let key = self.key(caller)?;
-        let slot = lock(&self.slots).get(&key)?.clone();
+        self.ready_at(&self.key(caller)?)
+    }
+
+    /// The session that is found by `key`, where it is open.
+    pub(super) fn ready_at(&self, key: &Key) -> Option<Opened> {
+        let slot = lock(&self.slots).get(key)?.clone();
         slot.ready()
     }
 
@@ -186,7 +163,7 @@ impl Pool {
                 return self.open_alone(caller, (outside(None), counts)).await;
             }
             let outside = (outside(Some(&key)), counts);
-            if let Some(opened) = self.open(caller, key, outside).await? {
+            if let Some(opened) = self.open(caller, &key, outside).await? {
                 return Ok(opened);
             }
         }
@@ -204,9 +181,9 @@ impl Pool {
             let mut ended = Vec::new();
             self.room.alone(&mut lock(&self.slots), caller, &mut ended)?
         };
-        let beside = Beside::of(caller, false, Some(seat), &self.limits);
+        let beside = Beside::of(caller, false, None, Some(seat), &self.limits);
         let outside = beside.around(outside);
-        let opening = Opening { caller: caller.clone(), outside, counts: counts.clone(), alone: true };
+        let opening = Opening { caller: caller.clone(), outside, counts: counts.clone(), alone: true, lent: false };
         let session = self.connector(caller).open(opening).await?;
         Ok(Opened { session, beside })
     }
@@ -215,18 +192,29 @@ impl Pool {
     async fn open(
         &self,
         caller: &Arc<Caller>,
-        key: Key,
+        key: &Key,
         (outside, counts): (Arc<dyn Peer>, &Arc<Counts>),
     ) -> Result<Option<Opened>, Fault> {
-        let beside = Beside::of(caller, key.is_everybodys(), None, &self.limits);
-        let slot = self.slot(&key, caller)?;
+        let slot = self.slot(key, caller)?;
+        if let Some(session) = slot.ready() {
+            return Ok(Some(session));
+        }
+        let lent = key.is_lent().then(|| Lent::new(key.number));
+        let beside = Beside::of(caller, key.is_everybodys(), lent.clone(), None, &self.limits);
         self.sweep();
         let (connector, outside, share) = (self.connector(caller), beside.around(outside), self.share);
+        let (key, pings) = (key.clone(), self.pings);
         // A stranger's scope is one request.
         let alone = caller.principal.is_anonymous() && !caller.scope.is_session();
         let (asks, counts) = (caller.clone(), counts.clone());
         let caller = match key.is_everybodys() {
-            true => Caller::gateway(Principal::new("everybody")).sending(&caller.credentials),
+            true => {
+                let everybody = Caller::gateway(Principal::new("everybody")).sending(&caller.credentials);
+                match lent.is_some() {
+                    true => everybody.declaring(caller),
+                    false => everybody,
+                }
+            }
             false => caller.clone(),
         };
         // In a task of its own: a client that loses patience must not keep a slow server from ever coming up.
@@ -235,15 +223,27 @@ impl Pool {
             if let Some(session) = slot.ready() {
                 return Ok(Some(session));
             }
-            let session = connector.open(Opening { caller, outside, counts, alone }).await?;
+            let opening = Opening { caller, outside, counts, alone, lent: lent.is_some() };
+            let session = connector.open(opening).await?;
+            let known = connector.known_sharing();
+            // What has no session needs none to be looked after.
+            let is_watched = lent.is_some() || pings && known != Some(Sharing::Sessionless);
+            let (session, pulse) = match is_watched && !session.revision().is_modern() {
+                true => {
+                    let (session, pulse) = Watched::watch(session, lent);
+                    (session, Some(pulse))
+                }
+                false => (session, None),
+            };
             let opened = Opened { session, beside };
-            match connector.known_sharing().map(|sharing| Key::of(&asks, sharing, share)) {
+            match known.map(|sharing| Key::of(&asks, sharing, share).numbered(key.number)) {
                 // More may share it than was thought: it is of use for this once, and the next one is for them all.
                 Some(other) if other != key && !key.is_everybodys() => return Ok(Some(opened)),
                 Some(other) if other != key => return Ok(None),
-                None if key.is_everybodys() && share != Share::Everybody => return Ok(None),
+                None if key.is_everybodys() && !share.is_everybodys() => return Ok(None),
                 _ => {}
             }
+            *lock(&slot.pulse) = pulse;
             *lock(&slot.session) = Some(opened.clone());
             *lock(&slot.used) = Instant::now();
             Ok(Some(opened))
@@ -263,6 +263,7 @@ impl Pool {
         let slot = Arc::new(Slot {
             owner: (!key.is_of_all()).then(|| caller.principal.clone()),
             session: Mutex::default(),
+            pulse: Mutex::default(),
             opening: tokio::sync::Mutex::default(),
             used: Mutex::new(Instant::now()),
             own,
@@ -279,7 +280,8 @@ impl Pool {
         Ok(slot)
     }
 
-    /// Starts the task that closes idle sessions, once there is something to close. It ends with the pool.
+    /// Starts the task that closes idle sessions, and has the others looked after, once there is something to close. It ends
+    /// with the pool.
     fn sweep(&self) {
         let mut sweeping = lock(&self.sweeping);
         if *sweeping {
@@ -287,22 +289,50 @@ impl Pool {
         }
         *sweeping = true;
         let slots: Weak<Mutex<HashMap<Key, Arc<Slot>>>> = Arc::downgrade(&self.slots);
-        let patience = self.limits.server_idle;
+        let (patience, server) = (self.limits.server_idle, self.pings.then(|| self.connector.name().clone()));
         tokio::spawn(async move {
             loop {
                 tokio::time::sleep(SWEEP).await;
                 let Some(slots) = slots.upgrade() else { return };
-                let mut closed = Vec::new();
+                let (mut closed, mut lost, mut quiet) = (Vec::new(), Vec::new(), Vec::new());
                 lock(&slots).retain(|_, slot| {
+                    lost.extend(slot.lost());
                     let idle = !slot.own && slot.is_idle(patience);
                     if idle {
                         closed.push(slot.clone());
+                    } else if server.is_some()
+                        && let Some(pulse) = lock(&slot.pulse).clone()
+                        && let Some(session) = pulse.due()
+                    {
+                        quiet.push((Arc::downgrade(slot), pulse, session));
                     }
                     !idle
                 });
+                if let Some(server) = server.clone().filter(|_| !quiet.is_empty()) {
+                    tokio::spawn(ping(server, quiet));
+                }
             }
         });
     }
+}
+
+/// A session in which nothing goes on, and where it is kept.
+type Quiet = (Weak<Slot>, Arc<Pulse>, Arc<dyn Session>);
+
+/// Pings a server in sessions in which nothing goes on. Where it does not answer any more, the next call opens another one.
+async fn ping(server: Arc<str>, quiet: Vec<Quiet>) {
+    let server = &server;
+    let pings = quiet.into_iter().map(|(slot, pulse, session)| async move {
+        if pulse.ping(session).await {
+            tracing::warn!(
+                upstream = &**server,
+                "the server does not answer pings in an idle session, which is closed"
+            );
+            // Dropped without the lock: closing a session takes locks of its own.
+            let _lost = slot.upgrade().and_then(|slot| slot.lost());
+        }
+    });
+    futures_util::stream::iter(pings).for_each_concurrent(PINGS, |ping| ping).await;
 }
 
 fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

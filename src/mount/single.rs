@@ -12,7 +12,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::{
     hub::{
         Answering, Attempt, BoxFuture, Call, Caller, Counts, Credentials, Description, Fault, Filter, Health, Holding,
-        Link, Listening, Mount, Outcome, Principal, Reason,
+        Link, Listening, Mount, Outcome, Peer, Principal, Reason,
     },
     jsonrpc::{Notification, Raw},
     limits::ServerLimits,
@@ -50,7 +50,7 @@ use super::{
     changes::{Parties, topics::Topics, watch_lists},
     outside::Outside,
     pages::Snapshots,
-    pool::{Key, Opened, Pool, Share},
+    pool::{Key, Opened, Pool},
     tasks::{Handle, Kind, Tasks},
     terms::Terms,
 };
@@ -106,7 +106,7 @@ impl Single {
         let (catalog, limits) = (Arc::<Catalog>::default(), terms.limits.unwrap_or_default());
         let inner = Inner {
             name: name.into(),
-            pool: Pool::new(connector.clone(), terms.share, limits),
+            pool: Pool::new(connector.clone(), &terms, limits),
             terms,
             limits,
             connector,
@@ -244,7 +244,7 @@ impl Mount for Single {
         let Some(session) = ready.map(|opened| opened.session) else { return };
         let is_heard = match session.revision().is_modern() {
             true => may_mean_something,
-            false => self.inner.terms.share != Share::Everybody,
+            false => !self.inner.terms.share.is_everybodys(),
         };
         if is_heard {
             let plan = Plan::between(caller.revision, session.revision());
@@ -292,16 +292,18 @@ impl Inner {
 
     /// The same with what is kept beside it.
     async fn opened(&self, caller: &Arc<Caller>) -> Result<Opened, Fault> {
-        let outside = |key: Option<&Key>| {
-            let topics = self.topics(key, caller);
-            let tasks = (Arc::downgrade(&self.tasks), key.cloned());
-            // The server's revision is not known yet. Those of the legacy era differ in no message of this kind.
-            let own = key.is_some_and(Key::is_own).then(|| self.plan(caller, Revision::NEWEST_LEGACY));
-            Outside::of(caller, own, &self.parties, (topics, self.counts.clone()), tasks)
-        };
-        let opened = self.pool.session(caller, &self.counts, outside).await?;
+        let opened = self.pool.session(caller, &self.counts, |key| self.outside(key, caller)).await?;
         self.catalog.speaks(opened.session.revision());
         Ok(opened)
+    }
+
+    /// Who hears what belongs to no call in a session that is opened for `caller`.
+    fn outside(&self, key: Option<&Key>, caller: &Caller) -> Arc<dyn Peer> {
+        let topics = self.topics(key, caller);
+        let tasks = (Arc::downgrade(&self.tasks), key.cloned());
+        // The server's revision is not known yet. Those of the legacy era differ in no message of this kind.
+        let own = key.is_some_and(Key::is_own).then(|| self.plan(caller, Revision::NEWEST_LEGACY));
+        Outside::of(caller, own, &self.parties, (topics, self.counts.clone()), tasks)
     }
 
     fn view(&self, caller: &Arc<Caller>) -> Arc<View> {
@@ -372,14 +374,16 @@ impl Inner {
     }
 
     async fn forward(self: &Arc<Self>, call: &Call) -> Result<Outcome, Fault> {
-        let opened = self.opened(&call.caller).await?;
+        let (opened, lease) = self.opened_for(call).await?;
         if let Some(changes) = self.parties.known(&call.caller) {
             watch_lists::start(self, &changes, Some(&opened.session));
         }
         let ended = match self.forward_to(&opened, call).await {
             // The server speaks the other era by now and has run nothing: in that era the call is sent once more.
             Err(fault) if has_changed(&opened.session, &fault) && matches!(call.attempt, Attempt::First) => {
-                let opened = self.opened(&call.caller).await?;
+                // Before it waits for its turn in the next one.
+                drop(lease);
+                let (opened, _lease) = self.opened_for(call).await?;
                 self.forward_to(&opened, call).await
             }
             ended => ended,

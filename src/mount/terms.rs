@@ -41,6 +41,9 @@ pub struct Terms {
     /// The headers of clients that pass to the server, where it is there over HTTP. Those that never may
     /// ([`headers::may_forward`](crate::protocol::headers::may_forward)) are left out.
     pub forward_headers: Vec<HeaderName>,
+    /// Whether a legacy server is pinged in a session in which nothing has gone on for a minute. Where it does not answer twice
+    /// in a row, the session is closed, and the next call opens another one.
+    pub ping_idle: bool,
     /// What becomes of calls that are, or could be, tasks.
     pub tasking: Tasking,
     /// The bounds towards this server; those of the gateway for all servers where there are none.

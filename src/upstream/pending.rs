@@ -48,6 +48,8 @@ struct Entry {
 #[derive(Default)]
 pub(crate) struct Pending {
     inner: Mutex<Inner>,
+    /// Whether the calls are of several principals, so that nothing is put down to one of them as a guess.
+    strict: bool,
 }
 
 #[derive(Default)]
@@ -58,6 +60,11 @@ struct Inner {
 }
 
 impl Pending {
+    /// For the calls of one principal, or for those of several.
+    pub(crate) fn new(strict: bool) -> Self {
+        Self { strict, ..Self::default() }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -145,11 +152,15 @@ impl Pending {
     /// The call that a question belongs to which arrived outside every call's own stream: the one that waits for the task that
     /// the question names; where it names none, the only one whose client can answer it, and of several the one started last.
     /// All calls of a session belong to the same principal, and the answer goes to the asking server by its id whatever call
-    /// carries the question.
+    /// carries the question. Where they belong to several, it is asked in the only call that may be asked anything, or in none.
     pub(crate) fn attribute(&self, method: &str, params: Option<&RawObject>) -> Option<u64> {
         let task = tasks::related(params);
         let inner = self.lock();
+        if self.strict && task.is_none() && inner.calls.values().filter(|e| e.may_ask).count() != 1 {
+            return None;
+        }
         let able = inner.calls.iter().filter(|(_, e)| e.may_ask && e.capabilities.answers(method, params).is_ok());
+        let able = able.filter(|(_, e)| !self.strict || e.task == task);
         let own = able.filter(|(_, e)| task.is_none() || e.task == task);
         own.max_by_key(|(_, e)| (e.task.is_none(), e.order)).map(|(&id, _)| id)
     }
@@ -184,8 +195,11 @@ impl Pending {
     }
 
     /// The call that a log message belongs to which names none, in a session of one principal: the only one that runs, or of
-    /// several the only one whose client wants to hear any.
+    /// several the only one whose client wants to hear any. In a session of several it may be of a call that is over.
     pub(crate) fn only_hearing(&self) -> Option<u64> {
+        if self.strict {
+            return None;
+        }
         if let Some(only) = self.only() {
             return Some(only);
         }
@@ -274,5 +288,29 @@ mod tests {
         assert_eq!(pending.only_hearing(), None);
         pending.leave(hears);
         assert_eq!(pending.only_hearing(), Some(other));
+    }
+
+    #[test]
+    fn among_the_calls_of_several_principals_nothing_is_guessed() {
+        const ELICIT: &str = "elicitation/create";
+        let object = |text: &'static str| Raw::constant(text).to_object().unwrap();
+        let able = ClientCapabilities::new(object(r#"{"elicitation":{}}"#));
+        let of_task = object(r#"{"_meta":{"io.modelcontextprotocol/related-task":{"taskId":"t"}}}"#);
+        let of_task = Some(&of_task);
+        let pending = Pending::new(true);
+        let enter = |may_ask, task: Option<&str>| {
+            pending.enter((may_ask, true), able.clone(), task.map(str::to_owned)).unwrap()
+        };
+        assert_eq!(pending.attribute(ELICIT, None), None);
+        let (_list, _inbox) = enter(false, None);
+        let (holder, _inbox) = enter(true, None);
+        assert_eq!(pending.attribute(ELICIT, None), Some(holder));
+        assert_eq!((pending.attribute(ELICIT, of_task), pending.only_hearing()), (None, None));
+        let (wait, _inbox) = enter(true, Some("t"));
+        assert_eq!(pending.attribute(ELICIT, None), None, "it may be of either");
+        assert_eq!(pending.attribute(ELICIT, of_task), Some(wait));
+        pending.leave(holder);
+        assert_eq!(pending.attribute(ELICIT, None), None, "a task is asked about by its name");
+        assert_eq!(pending.only_hearing(), None);
     }
 }

@@ -34,6 +34,7 @@ mod fresh;
 mod garbage;
 mod gathered;
 mod guessed;
+mod leases;
 mod legs;
 mod limits;
 mod old;

@@ -50,7 +50,7 @@ pub(crate) fn caller_in(scope: Arc<Scope>, revision: Revision, capabilities: &Va
 pub(crate) fn opening() -> (Opening, Arc<Recorder>, mpsc::UnboundedReceiver<Heard>) {
     let (outside, heard) = Recorder::new();
     let caller = caller(Revision::R2026_07_28, &able());
-    (Opening { caller, outside: outside.clone(), counts: Arc::default(), alone: false }, outside, heard)
+    (Opening { caller, outside: outside.clone(), counts: Arc::default(), alone: false, lent: false }, outside, heard)
 }
 
 /// An opening of which nobody hears anything.
@@ -60,6 +60,7 @@ pub(crate) fn quiet_opening() -> Opening {
         outside: Arc::new(SilentPeer),
         counts: Arc::default(),
         alone: false,
+        lent: false,
     }
 }
 

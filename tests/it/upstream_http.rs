@@ -112,7 +112,7 @@ impl Peer for Client {
 }
 
 async fn open_for(connector: &HttpConnector, caller: Arc<Caller>) -> Result<Arc<dyn Session>, Fault> {
-    let opening = Opening { caller, outside: Arc::new(SilentPeer), counts: Arc::default(), alone: false };
+    let opening = Opening { caller, outside: Arc::new(SilentPeer), counts: Arc::default(), alone: false, lent: false };
     within(connector.open(opening)).await
 }
 

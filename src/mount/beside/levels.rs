@@ -13,6 +13,9 @@ use tokio::time::{Instant, timeout};
 
 use crate::protocol::level::LEVELS;
 
+/// The level of those who want none, once somebody wanted one: from here on servers log unasked.
+const UNASKED: usize = 1;
+
 /// How long a server may take to change its level before the request goes on without.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// After this time without a request that needs the level, a request that needs less raises it again.
@@ -75,6 +78,25 @@ impl Levels {
     }
 }
 
+impl Levels {
+    /// Has the server log from `level` on, no more and no less: whoever had the session before wanted something else.
+    pub(in super::super) async fn set<F: Future<Output = ()>>(
+        &self,
+        level: Option<usize>,
+        tell: impl Fn(&'static str) -> F,
+    ) {
+        let level = {
+            let state = self.lock();
+            match (level.or(state.current.map(|_| UNASKED)), state.current) {
+                (Some(level), current) if current != Some(level) => level,
+                _ => return,
+            }
+        };
+        let _ = timeout(PATIENCE, tell(LEVELS[level])).await;
+        self.lock().current = Some(level);
+    }
+}
+
 impl State {
     /// The level that the server has to be told, if it has to be told one.
     fn change(&self) -> Option<usize> {
@@ -123,6 +145,16 @@ mod tests {
         tokio::time::advance(Duration::from_secs(1)).await;
         drop(want("warning").await);
         assert_eq!(*told.lock().unwrap(), ["warning", "debug", "warning"]);
+    }
+
+    #[tokio::test]
+    async fn whoever_has_a_session_for_itself_sets_its_level() {
+        let (levels, told) = (Levels::default(), Mutex::new(Vec::new()));
+        for wanted in [None, Some("error"), Some("error"), Some("debug"), Some("warning"), None, None] {
+            let level = wanted.and_then(|wanted| LEVELS.iter().position(|known| *known == wanted));
+            levels.set(level, async |level| told.lock().unwrap().push(level)).await;
+        }
+        assert_eq!(*told.lock().unwrap(), ["error", "debug", "warning", "info"]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -32,6 +32,7 @@ async fn keep(inner: Weak<Inner>, closing: CancellationToken, topics: Arc<Topics
         tokio::select! {
             () = closing.cancelled() => return,
             () = session.over() => {
+                topics.quit(session);
                 let again = tokio::select! {
                     () = closing.cancelled() => return,
                     again = again(&inner, &topics) => again,

@@ -13,9 +13,9 @@ use futures_util::StreamExt;
 use tokio::{sync::Notify, time::Instant};
 
 use crate::{
-    hub::{Caller, Counts, Life, Principal, SilentPeer},
+    hub::{Caller, Counts, Principal},
     jsonrpc::{Raw, RawObject},
-    protocol::{ClientCapabilities, Loss, Method, ladder::Plan, method::notification},
+    protocol::{Loss, Method, ladder::Plan, method::notification},
     upstream::{Outgoing, Session},
 };
 
@@ -260,6 +260,23 @@ impl Topics {
         .await;
     }
 
+    /// Gives up what is held in a session that is left: where it is not lost, others may use it on.
+    pub(super) fn quit(&self, session: Arc<dyn Session>) {
+        let held: Vec<_> = self.lock().topics.keys().cloned().collect();
+        if held.is_empty() {
+            return;
+        }
+        tokio::spawn(async move {
+            let session = &session;
+            each_of(held, |uri| async move {
+                // A session that is lost says so at once.
+                let given_up = session.call(worded(Method::ResourcesUnsubscribe, &uri));
+                let _ = tokio::time::timeout(PATIENCE, given_up).await;
+            })
+            .await;
+        });
+    }
+
     /// Ends every listener and takes what clients hold: the server does not speak as it did.
     pub(super) fn dissolve(&self) -> Vec<Left> {
         let mut table = self.lock();
@@ -285,12 +302,5 @@ async fn each_of<T, F: Future<Output = ()>>(items: Vec<T>, work: impl Fn(T) -> F
 
 /// A request in the gateway's own words.
 fn worded(method: Method, uri: &str) -> Outgoing {
-    Outgoing {
-        method,
-        params: RawObject::from([("uri", Raw::from(uri))]),
-        headers: Vec::new(),
-        peer: Arc::new(SilentPeer),
-        capabilities: ClientCapabilities::default(),
-        life: Life::default(),
-    }
+    Outgoing::own(method, RawObject::from([("uri", Raw::from(uri))]))
 }

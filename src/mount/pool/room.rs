@@ -54,11 +54,28 @@ impl Room {
         Self { server: server.clone(), most, of_one, alone: Arc::default() }
     }
 
+    /// How many sessions the server bears.
+    pub(super) fn most(&self) -> usize {
+        self.most
+    }
+
     /// Makes room for a session that is kept for a caller, to be found by `key`.
     pub(super) fn kept(&self, slots: &mut Slots, key: &Key, caller: &Caller, ended: &mut Ended) -> Result<(), Fault> {
         if key.is_everybodys() {
-            // There is one, and one for each thing that clients send along, which they make up as well.
-            return if key.is_of_all() { Ok(()) } else { self.another(slots, caller, ended) };
+            // There is one, and one for each thing that clients send along or declare, which they make up as well.
+            if key.is_of_all() {
+                return Ok(());
+            }
+            if key.is_lent() && !key.is_further() && !caller.principal.is_anonymous() {
+                let is_same = |other: &Key, slot: &Slot| {
+                    other.is_lent()
+                        && !other.is_further()
+                        && slot.is_of(&caller.principal)
+                        && other.credentials == key.credentials
+                };
+                self.of_sets(slots, is_same, ended)?;
+            }
+            return self.another(slots, caller, ended);
         }
         if caller.scope.is_session() {
             let is_same = |other: &Key, _: &Slot| other.scope == key.scope && !other.credentials.is_empty();
@@ -72,13 +89,19 @@ impl Room {
             let is_same = |other: &Key, slot: &Slot| {
                 !slot.own && slot.is_of(&caller.principal) && other.credentials == key.credentials
             };
-            if !within(SETS, slots, is_same, ended) {
-                return Err(self.busy(format!(
-                    "{SETS} sessions for different capabilities of one caller are in use, which is all it may have"
-                )));
-            }
+            self.of_sets(slots, is_same, ended)?;
         }
         self.another(slots, caller, ended)
+    }
+
+    /// Makes room for one more of these, each of which is for another set of capabilities of one caller.
+    fn of_sets(&self, slots: &mut Slots, which: impl Fn(&Key, &Slot) -> bool, ended: &mut Ended) -> Result<(), Fault> {
+        match within(SETS, slots, which, ended) {
+            true => Ok(()),
+            false => Err(self.busy(format!(
+                "{SETS} sessions for different capabilities of one caller are in use, which is all it may have"
+            ))),
+        }
     }
 
     /// Makes room for a session that is for one request of a caller.

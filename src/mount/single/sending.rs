@@ -175,7 +175,7 @@ impl Inner {
     pub(super) fn at(&self, hop: Hop<'_>, task: String) -> TaskAt {
         TaskAt {
             session: hop.session.clone(),
-            place: self.pool.key(&hop.call.caller),
+            place: self.place(&hop.call.caller, hop.beside),
             caller: hop.call.caller.clone(),
             capabilities: self.asked_of(&hop.call.caller, hop.session),
             headers: own_headers(hop.call),

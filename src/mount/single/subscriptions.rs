@@ -270,7 +270,7 @@ impl Inner {
             return if begins { Err(Fault::error(code::INVALID_REQUEST, what)) } else { done };
         }
         let plan = self.plan(caller, session.revision());
-        if modern || self.terms.share == Share::Everybody {
+        if modern || self.terms.share.is_everybodys() {
             if begins {
                 let facts = Facts { upstream: Some(&self.name), ..Facts::default() };
                 self.subscribe(session, caller, &uri).await.map_err(|fault| match fault {

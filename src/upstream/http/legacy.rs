@@ -76,6 +76,8 @@ struct Core {
     /// What can be asked outside any call.
     capabilities: ClientCapabilities,
     outside: Arc<dyn Peer>,
+    /// Whether several principals use the session, one at a time.
+    lent: bool,
     counts: Arc<Counts>,
     epoch: ArcSwap<Epoch>,
     renewing: Flight<Result<(), Fault>>,
@@ -120,13 +122,13 @@ impl LegacySession {
         detector: Arc<Detector>,
         opening: Opening,
     ) -> Result<Self, NoSession> {
-        let Opening { caller, outside, counts, alone: _ } = opening;
+        let Opening { caller, outside, counts, alone: _, lent } = opening;
         let identity = Identity::of(&caller);
         let capabilities = caller.capabilities.clone();
         // The caller holds its scope, and the end of the scope closes this session.
         drop(caller);
         let closing = CancellationToken::new();
-        let epoch = Epoch::begin(&server, &identity, (&outside, &counts), &closing, 0).await?;
+        let epoch = Epoch::begin(&server, &identity, (&outside, &counts), &closing, (0, lent)).await?;
         let (commands, queue) = mpsc::channel(COMMANDS);
         let core = Arc::new(Core {
             server,
@@ -134,6 +136,7 @@ impl LegacySession {
             identity,
             capabilities,
             outside,
+            lent,
             counts,
             epoch: ArcSwap::new(epoch.clone()),
             renewing: Flight::default(),
@@ -266,8 +269,8 @@ impl Core {
         if before.number != number {
             return Ok(());
         }
-        let outside = (&self.outside, &*self.counts);
-        let epoch = match Epoch::begin(&self.server, &self.identity, outside, &self.closing, number + 1).await {
+        let (outside, next) = ((&self.outside, &*self.counts), (number + 1, self.lent));
+        let epoch = match Epoch::begin(&self.server, &self.identity, outside, &self.closing, next).await {
             Ok(epoch) => epoch,
             Err(NoSession::Unreachable(fault)) => return Err(fault),
             Err(NoSession::Refused(fault)) => {
@@ -397,7 +400,7 @@ impl Epoch {
         identity: &Identity,
         outside: (&Arc<dyn Peer>, &Counts),
         closing: &CancellationToken,
-        number: u64,
+        (number, lent): (u64, bool),
     ) -> Result<Arc<Self>, NoSession> {
         let (greeting, headers) = shake(server, identity, outside).await?;
         Ok(Arc::new(Self {
@@ -406,7 +409,7 @@ impl Epoch {
             revision: greeting.revision,
             headers,
             description: Arc::new(greeting.description),
-            pending: Pending::default(),
+            pending: Pending::new(lent),
             standing: Standing::new(),
             forgotten: AtomicBool::new(false),
             over: closing.child_token(),

@@ -217,7 +217,7 @@ impl<L: Launch> Opener<L> {
         if self.known_sharing().is_none() {
             self.clone().sharing().await?;
         }
-        let Opening { caller, outside, counts, alone } = opening;
+        let Opening { caller, outside, counts, alone, lent } = opening;
         let declared = Declaration::of(&caller);
         // The caller holds its scope, and a session must not keep the scope it belongs to alive.
         drop(caller);
@@ -243,7 +243,7 @@ impl<L: Launch> Opener<L> {
         if alone && !agreed.revision.is_modern() {
             self.want_spare(&declared);
         }
-        Ok(self.session(wire, agreed, (Outside { peer: outside, counts }, declared), started))
+        Ok(self.session(wire, agreed, (Outside { peer: outside, counts }, declared, lent), started))
     }
 
     /// Starts a server, or takes the one whose era was found out, and shakes hands.
@@ -309,7 +309,7 @@ impl<L: Launch> Opener<L> {
         self: Arc<Self>,
         wire: Wire,
         agreed: Agreed,
-        (outside, declared): (Outside, Declaration),
+        (outside, declared, lent): (Outside, Declaration, bool),
         started: Instant,
     ) -> Arc<dyn Session> {
         self.launch.up();
@@ -326,7 +326,7 @@ impl<L: Launch> Opener<L> {
         }
         let write_timeout = self.settings.write_timeout;
         let own = Arc::downgrade(&self);
-        LineSession::start(wire, agreed, (outside, declared.capabilities), write_timeout, move |ending| {
+        LineSession::start(wire, agreed, (outside, declared.capabilities, lent), write_timeout, move |ending| {
             if let (Ending::Lost(fault), Some(own)) = (ending, own.upgrade()) {
                 tracing::warn!(upstream = %own.name, "lost a session: {fault}");
                 own.launch.down(fault, started.elapsed());

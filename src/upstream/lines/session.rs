@@ -121,14 +121,14 @@ impl LineSession {
     pub(super) fn start(
         wire: Wire,
         agreed: Agreed,
-        (outside, declared): (Outside, RawObject),
+        (outside, declared, lent): (Outside, RawObject, bool),
         write_timeout: Duration,
         ended: impl FnOnce(&Ending) + Send + 'static,
     ) -> Arc<Self> {
         let tables = Arc::new(Tables {
             upstream: wire.upstream.clone(),
             modern: agreed.revision.is_modern(),
-            calls: Pending::default(),
+            calls: Pending::new(lent),
             listens: Pending::default(),
             lost: OnceLock::new(),
             over: CancellationToken::new(),

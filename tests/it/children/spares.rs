@@ -20,7 +20,8 @@ impl Watched {
     /// Opens a session for one request of a client that can do this.
     async fn alone(&self, capabilities: Value) -> Arc<dyn Session> {
         let caller = caller(Revision::R2026_07_28, &capabilities);
-        let opening = Opening { caller, outside: Arc::new(SilentPeer), counts: Arc::default(), alone: true };
+        let opening =
+            Opening { caller, outside: Arc::new(SilentPeer), counts: Arc::default(), alone: true, lent: false };
         soon("a session", self.connector.open(opening)).await.expect("a session")
     }
 

@@ -108,7 +108,10 @@ fn settings_are_checked() {
         (r#""servers": { "docs": { "eras": "auto" } }"#, "did you mean `era`?"),
         (r#""servers": { "docs": { "tasks": { "prefered": true } } }"#, "did you mean `prefer`?"),
         (r#""servers": { "docs": { "tasks": { "ttl": "1d" } } }"#, "not a duration that fits here"),
-        (r#""servers": { "docs": { "sessions": "mine" } }"#, "valid here: `principal`, `shared`, `per-request`"),
+        (
+            r#""servers": { "docs": { "sessions": "mine" } }"#,
+            "valid here: `principal`, `shared`, `leased`, `per-request`",
+        ),
         (r#""servers": { "docs": { "start_timeout": "60" } }"#, "write a number with its unit"),
         (r#""servers": { "docs": { "start_timeout": "0s" } }"#, "not a duration that fits here"),
         (r#""servers": { "docs": { "start_timeout": "2h" } }"#, "up to `1h`"),

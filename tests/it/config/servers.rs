@@ -1,8 +1,11 @@
 //! The entries of `mcpServers`, as the clients write them.
 
-use rialto::{config::Kind, mount::Tasking};
+use rialto::{
+    config::Kind,
+    mount::{Share, Tasking},
+};
 
-use super::{entry, faults, parse, url};
+use super::{entry, faults, parse, parse_as, url};
 
 #[derive(Debug, PartialEq)]
 enum Reached {
@@ -180,6 +183,49 @@ fn what_is_trusted_of_a_server_is_said_beside_it() {
     assert!(message.contains(r#"say `"trust_hints": true` as well"#), "{message}");
     parse(&with(r#""affinity": "com.example.mcp/chat""#));
     parse(&with(r#""affinity": "chat""#));
+}
+
+#[test]
+fn sessions_can_be_lent_and_looked_after() {
+    let with = |settings: &str| {
+        format!(
+            r#"{{"mcpServers": {{"a": {{"url": "https://a.example/mcp"}}}}, "rialto": {{"servers": {{"a": {{{settings}}}}}}}}}"#
+        )
+    };
+    let terms = |settings: &str| parse(&with(settings)).servers[0].terms.clone();
+    let leased = |n: usize| Share::Leased { at_most: n.try_into().unwrap() };
+    assert_eq!((terms("").share, terms("").ping_idle), (Share::Principal, false));
+    assert_eq!(terms(r#""sessions": "leased""#).share, leased(1));
+    // In any order.
+    assert_eq!(terms(r#""max_sessions_per_scope": 3, "sessions": "leased""#).share, leased(3));
+    assert!(terms(r#""health": {"ping": true}"#).ping_idle);
+    assert!(!terms(r#""health": {}"#).ping_idle);
+    for (settings, said) in [
+        (r#""sessions": "shared", "max_sessions_per_scope": 2"#, r#"say `"sessions": "leased"` as well"#),
+        (r#""max_sessions_per_scope": 2"#, r#"say `"sessions": "leased"` as well"#),
+        (r#""sessions": "leased", "max_sessions_per_scope": 0"#, "not a number from 1 to 1000"),
+        (r#""sessions": "leased", "max_sessions_per_scope": 1001"#, "not a number from 1 to 1000"),
+        (r#""sessions": "leased", "max_sessions_per_scope": 1.5"#, "must be a whole number"),
+        (r#""sessions": "leased", "max_sessions_per_scope": -1"#, "must be a whole number"),
+        (r#""sessions": "leased", "max_sessions_per_scope": "2""#, "must be a whole number, but is a string"),
+        (r#""sessions": "lease""#, "leased"),
+        (r#""health": {"pings": true}"#, "unknown key"),
+        (r#""health": true"#, "must be a map"),
+        (r#""affinity": 5"#, "must be a string, but is a number"),
+    ] {
+        let message = faults(&with(settings));
+        assert!(message.contains(said), "{settings}: {message}");
+    }
+}
+
+#[test]
+fn a_number_is_one_in_every_format() {
+    let yaml = "mcpServers: {a: {url: 'https://a.example/mcp'}}\nrialto: {servers: {a: {sessions: leased, max_sessions_per_scope: 4}}}";
+    let toml = "[mcpServers.a]\nurl = 'https://a.example/mcp'\n[rialto.servers.a]\nsessions = 'leased'\nmax_sessions_per_scope = 0x4";
+    for (file, text) in [("mcp.yaml", yaml), ("mcp.toml", toml)] {
+        let config = parse_as(file, text).unwrap_or_else(|faults| panic!("{faults}"));
+        assert_eq!(config.servers[0].terms.share, Share::Leased { at_most: 4.try_into().unwrap() }, "{file}");
+    }
 }
 
 #[test]

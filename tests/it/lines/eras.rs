@@ -55,7 +55,7 @@ async fn a_clients_own_session_is_opened_as_the_client_opened_its_own() {
     let capabilities = json!({"elicitation": {}, "tasks": {"list": {}}, "experimental": {"y": {}, "x": {}}});
     let scope = Scope::session(Arc::new(SilentPeer));
     let caller = caller_in(scope, Revision::R2025_06_18, &capabilities);
-    let opening = Opening { caller, outside: Arc::new(SilentPeer), counts: Arc::default(), alone: false };
+    let opening = Opening { caller, outside: Arc::new(SilentPeer), counts: Arc::default(), alone: false, lent: false };
     let mut told = Value::Null;
     let (session, _server) = shake_hands(&connector, opening, &mut started, async |server| {
         let probe = server.expect("server/discover").await;
@@ -289,6 +289,7 @@ async fn calls_and_capabilities_of_others_do_not_matter_to_a_session_of_its_own(
         outside: Arc::new(SilentPeer),
         counts: Arc::default(),
         alone: false,
+        lent: false,
     };
     let mut told = Value::Null;
     let shake = async |server: &mut Server| told = server.legacy().await;

@@ -50,6 +50,7 @@ async fn a_question_that_was_not_declared_is_refused_and_the_call_says_so() {
         outside: Arc::new(SilentPeer),
         counts: Arc::default(),
         alone: false,
+        lent: false,
     };
     let (session, mut server) = shake_hands(&connector, opening, &mut started, async |server| {
         server.legacy().await;

@@ -6,7 +6,7 @@ use super::*;
 #[tokio::test]
 async fn sec_031_era_300_each_hears_of_what_they_named_and_of_nothing_else() {
     for through in EVERY_WAY {
-        for share in [Share::Principal, Share::Everybody] {
+        for share in [Share::Principal, Share::Everybody, Share::LEASED] {
             let server = Server::new(Speaks::Legacy);
             let gateway = shared_gateway(&server, through, share).await;
             let (mut alice, _) = listen_to(&gateway, to(&["a:alice", "a:both"]).id(1)).await;
@@ -88,9 +88,12 @@ async fn sec_031_nobody_guesses_a_subscription_away() {
 /// The same for people who come with sessions.
 #[tokio::test]
 async fn sec_031_sessions_hear_of_what_they_named_and_of_nothing_else() {
-    for (speaks, share) in
-        [(Speaks::Modern, Share::Principal), (Speaks::Legacy, Share::Principal), (Speaks::Legacy, Share::Everybody)]
-    {
+    for (speaks, share) in [
+        (Speaks::Modern, Share::Principal),
+        (Speaks::Legacy, Share::Principal),
+        (Speaks::Legacy, Share::Everybody),
+        (Speaks::Legacy, Share::LEASED),
+    ] {
         for through in EVERY_WAY {
             let case = format!("{speaks:?} {share:?} {through:?}");
             let server = Server::new(speaks);
@@ -105,7 +108,7 @@ async fn sec_031_sessions_hear_of_what_they_named_and_of_nothing_else() {
             let ways = match (speaks, share) {
                 // Two for what each named, one for the lists.
                 (Speaks::Modern, _) => 3,
-                (_, Share::Everybody) => 1,
+                (_, Share::Everybody | Share::Leased { .. }) => 1,
                 _ => 2,
             };
             server.has_ways(ways).await;

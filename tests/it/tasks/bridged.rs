@@ -87,6 +87,51 @@ async fn era_343_what_the_server_asks_in_a_task_is_shown_with_it() {
     }
 }
 
+/// In a session that is lent a task asks its owner, whoever has the session meanwhile.
+#[tokio::test]
+async fn a_task_in_a_session_that_is_lent_asks_its_owner_by_its_name() {
+    for (over, astray) in [(Over::Http, false), (Over::Http, true), (Over::Lines, false)] {
+        let mut server = TaskServer::new(Speaks::Legacy);
+        server.astray = astray;
+        let sealer = Arc::new(Sealer::random());
+        let stage = &Stage::with(server, over, Tasking::default(), Share::LEASED, sealer).await;
+        let mut ids = Vec::new();
+        for who in ["alice", "bob"] {
+            let created = stage.result(call("must").principal(who)).await;
+            ids.push(created["taskId"].as_str().unwrap().to_owned());
+        }
+        stage.server.arrived("tasks/result", 2).await;
+        let (one, two) = (stage.server.task(1).await, stage.server.task(2).await);
+        let holds = call("slow").principal("carol");
+        let until = async |who: &str, n: usize, status: &str| {
+            soon(status, async {
+                loop {
+                    let task = stage.result(about("get", &ids[n]).principal(who)).await;
+                    if task["status"] == status {
+                        return task;
+                    }
+                    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                }
+            })
+            .await
+        };
+        let (held, ()) = tokio::join!(stage.response(&holds), async {
+            stage.server.arrived("tools/call", 3).await;
+            for (raw, n, who) in [(&one, 0, "alice"), (&two, 1, "bob")] {
+                stage.server.ask(raw, "x", form(who));
+                assert_eq!(until(who, n, "input_required").await["inputRequests"], json!({"t1": form(who)}));
+                stage.result(update(&ids[n], json!({"t1": accept(who)})).principal(who)).await;
+                assert_eq!(stage.server.answer(raw, "x").await["content"], json!({"name": who}));
+                stage.server.complete(raw, who);
+                until(who, n, "completed").await;
+            }
+            stage.server.gate.send_replace(true);
+        });
+        assert_eq!(held["result"]["content"], said("at last")["content"], "{held}");
+        assert_eq!(stage.server.seen("initialize").len(), 1, "{over:?}");
+    }
+}
+
 #[tokio::test]
 async fn era_344_345_a_tool_that_failed_has_completed_and_an_error_has_not() {
     for over in TRANSPORTS {

@@ -45,11 +45,16 @@ async fn a_client_and_a_server_of_2025_11_25_keep_their_words() {
     }
 }
 
+/// The ways in which several share a session.
+fn shared() -> impl Iterator<Item = (Over, Share)> {
+    TRANSPORTS.into_iter().flat_map(|over| [Share::Everybody, Share::LEASED].map(|share| (over, share)))
+}
+
 #[tokio::test]
 async fn era_355_sec_032_a_shared_session_lists_to_each_its_own() {
-    for over in TRANSPORTS {
+    for (over, share) in shared() {
         let (server, sealer) = (TaskServer::new(Speaks::Legacy), Arc::new(Sealer::random()));
-        let stage = Stage::with(server, over, Tasking::default(), Share::Everybody, sealer).await;
+        let stage = Stage::with(server, over, Tasking::default(), share, sealer).await;
         let (alice, bob) = (stage.legacy().await, stage.legacy_of(NEWEST, "bob").await);
         let mine = created(&alice, 1, "must", json!({})).await["taskId"].clone();
         let theirs = created(&bob, 1, "must", json!({})).await["taskId"].clone();
@@ -68,11 +73,48 @@ async fn era_355_sec_032_a_shared_session_lists_to_each_its_own() {
     }
 }
 
+/// Where sessions are lent and all of them taken, a task is made in a further one, and found there again.
+#[tokio::test]
+async fn a_task_is_asked_about_in_the_session_in_which_it_was_made() {
+    for over in TRANSPORTS {
+        let share = Share::Leased { at_most: 2.try_into().unwrap() };
+        let (server, sealer) = (TaskServer::new(Speaks::Legacy), Arc::new(Sealer::random()));
+        let stage = Stage::with(server, over, Tasking::default(), share, sealer).await;
+        let (alice, bob) = (stage.legacy().await, stage.legacy_of(NEWEST, "bob").await);
+        let first = created(&alice, 1, "must", json!({})).await["taskId"].clone();
+        let holds = bob.start(2, "tools/call", json!({"name": "slow", "arguments": {}}));
+        stage.server.arrived("tools/call", 2).await;
+        let second = created(&alice, 2, "must", json!({})).await["taskId"].clone();
+        assert_eq!(stage.server.seen("initialize").len(), 2, "{over:?}");
+        let answer = ask(&alice, 3, "tasks/list", json!({})).await;
+        let listed: Vec<_> = answer["result"]["tasks"].as_array().unwrap().iter().map(|t| &t["taskId"]).collect();
+        assert_eq!(listed, [&first, &second]);
+        for (raw, id) in [("raw-1", &first), ("raw-2", &second)] {
+            let id = id.as_str().unwrap();
+            assert_eq!(shown(&alice, 4, id).await["status"], "working");
+            let result = waiting(&alice, 5, id);
+            stage.server.arrived("tasks/result", usize::from(raw == "raw-2") + 1).await;
+            // Its words are its owner's, in whichever session they are said.
+            stage.server.ask(raw, "x", form("who"));
+            let mut events = soon("a stream", result).await.unwrap().events();
+            let question = soon("a question", events.expect()).await;
+            alice.answer(&question, accept("Ada")).await;
+            stage.server.answer(raw, "x").await;
+            stage.server.complete(raw, "done");
+            let result = soon("a result", events.expect()).await;
+            assert_eq!(result["result"]["content"], said("done")["content"]);
+        }
+        stage.server.gate.send_replace(true);
+        let held = soon("the end", async { whole(holds.await.unwrap()).await }).await;
+        assert_eq!(held["result"]["content"], said("at last")["content"]);
+    }
+}
+
 #[tokio::test]
 async fn what_the_server_says_of_a_task_reaches_its_client_alone() {
-    for over in TRANSPORTS {
+    for (over, share) in shared() {
         let (server, sealer) = (TaskServer::new(Speaks::Legacy), Arc::new(Sealer::random()));
-        let stage = Stage::with(server, over, Tasking::default(), Share::Everybody, sealer).await;
+        let stage = Stage::with(server, over, Tasking::default(), share, sealer).await;
         let (alice, bob) = (stage.legacy().await, stage.legacy_of(NEWEST, "bob").await);
         let (mut mine, mut theirs) = (alice.get(None).await.events(), bob.get(None).await.events());
         let params = json!({"name": "must", "arguments": {}, "task": {}, "_meta": {"progressToken": "mine"}});

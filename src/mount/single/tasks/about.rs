@@ -16,7 +16,7 @@ use crate::{
 use super::{
     super::{
         super::{
-            pool::Opened,
+            pool::{Key, Opened},
             tasks::{
                 Design, End, Entry, Handle, Kind, Owned, Polling, Related, Remote, TaskAt, ended, follow, not_found,
                 relate,
@@ -76,8 +76,12 @@ impl Inner {
     }
 
     /// A hop for the call that made the task: what its result is shaped by.
-    async fn journey(&self, call: &Call, handle: &Handle, modern: bool) -> Result<Journey, Fault> {
-        let Opened { session, beside } = self.opened(&call.caller).await?;
+    async fn journey(&self, call: &Call, handle: &Handle, modern: bool, place: Option<&Key>) -> Result<Journey, Fault> {
+        let Opened { session, beside } = match place.filter(|place| place.is_further()) {
+            // The others know nothing of it.
+            Some(place) => self.pool.ready_at(place).ok_or_else(not_found)?,
+            None => self.opened(&call.caller).await?,
+        };
         if session.revision().is_modern() != modern {
             return Err(not_found());
         }
@@ -117,7 +121,7 @@ impl Inner {
     // === a modern server's task, client of 2025-11-25 ===
 
     async fn about_nested(&self, call: &Call, handle: &Handle, remote: &Arc<Remote>) -> Result<Outcome, Fault> {
-        let journey = self.journey(call, handle, true).await?;
+        let journey = self.journey(call, handle, true, None).await?;
         let hop = journey.hop();
         let at = self.at(hop, remote.task.clone());
         match call.method {
@@ -186,7 +190,7 @@ impl Inner {
     /// A task that an earlier process handed out: its id says what it is.
     async fn recall(&self, call: &Call, handle: &Handle, id: String) -> Result<Arc<Remote>, Fault> {
         let seat = self.tasks.registry.reserve(&call.caller.principal)?;
-        let journey = self.journey(call, handle, true).await?;
+        let journey = self.journey(call, handle, true, None).await?;
         let at = self.at(journey.hop(), handle.id.clone());
         let task = self.look(call, handle, &at, journey.plan, &id).await?;
         let owner = (Arc::downgrade(&call.caller.scope), call.caller.credentials.clone());
@@ -198,7 +202,7 @@ impl Inner {
     // === a legacy server's task, client of 2025-11-25 ===
 
     async fn about_passed(&self, call: &Call, handle: &Handle, remote: &Arc<Remote>) -> Result<Outcome, Fault> {
-        let journey = self.journey(call, handle, false).await?;
+        let journey = self.journey(call, handle, false, remote.place.as_ref()).await?;
         let hop = journey.hop();
         let at = self.at(hop, remote.task.clone());
         let asked = match call.method {

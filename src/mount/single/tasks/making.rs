@@ -106,7 +106,7 @@ impl Inner {
         let caller = &hop.call.caller;
         let owner = (Arc::downgrade(&caller.scope), caller.credentials.clone());
         let token = token_of(hop.call);
-        let remote = Remote::new((handle, sealed), self.pool.key(caller), owner, token, task.clone());
+        let remote = Remote::new((handle, sealed), self.place(caller, hop.beside), owner, token, task.clone());
         seat.sit(Entry::Remote(remote.clone()));
         Ok((task, remote))
     }

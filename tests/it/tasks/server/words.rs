@@ -113,6 +113,10 @@ impl TaskServer {
                     Ok(self.create(task, token))
                 }
                 ("must" | "late" | "first", None) => Err(error(-32601, "requires task augmentation")),
+                ("slow", None) => {
+                    self.gate.subscribe().wait_for(|open| *open).await.unwrap();
+                    Ok(said("at last"))
+                }
                 (_, Some(_)) => Err(error(-32601, "forbids task augmentation")),
                 (_, None) => Ok(said("at once")),
             },

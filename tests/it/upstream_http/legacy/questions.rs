@@ -47,6 +47,7 @@ async fn a_question_on_the_standing_stream_reaches_the_call_that_can_answer_it()
         outside: outside.clone(),
         counts: Arc::default(),
         alone: false,
+        lent: false,
     };
     let session = within(connector.open(opening)).await.unwrap();
     let (get, standing) = within(streams.recv()).await.unwrap();
@@ -108,7 +109,7 @@ async fn stood(
 ) -> (Arc<dyn Session>, mpsc::Sender<Piece>, mpsc::UnboundedReceiver<Value>) {
     let connector = connector(&server.url(), settings());
     let (outside, hears) = Client::new(None);
-    let opening = Opening { caller: shared(&eliciting()), outside, counts: Arc::default(), alone: false };
+    let opening = Opening { caller: shared(&eliciting()), outside, counts: Arc::default(), alone: false, lent: false };
     let session = within(connector.open(opening)).await.unwrap();
     let (get, standing) = within(streams.recv()).await.unwrap();
     assert_eq!(get.verb, http::Method::GET);

@@ -317,8 +317,13 @@ async fn a_handshake_that_nobody_waits_for_leaves_no_session_behind() {
     })
     .await;
     let connector = connector(&server.url(), settings());
-    let opening =
-        Opening { caller: shared(&json!({})), outside: Arc::new(SilentPeer), counts: Arc::default(), alone: false };
+    let opening = Opening {
+        caller: shared(&json!({})),
+        outside: Arc::new(SilentPeer),
+        counts: Arc::default(),
+        alone: false,
+        lent: false,
+    };
     let open = tokio::spawn(connector.open(opening));
     server.wait_for("initialize").await;
     open.abort();

@@ -1,6 +1,6 @@
 //! All tasks of a principal (2025-11-25, basic/utilities/tasks#listing-tasks).
 
-use std::{future::ready, sync::Arc, time::Duration};
+use std::{collections::HashSet, future::ready, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, StreamExt, stream};
 use tokio::time::timeout;
@@ -37,7 +37,15 @@ impl Inner {
         let opened = self.opened(&call.caller).await?;
         let tasks = match opened.session.revision().is_modern() {
             true => self.own_tasks(call, &opened).await,
-            false => self.servers_tasks(call, &opened.session).await?,
+            false => {
+                // Some servers list the same in every session.
+                let (mut tasks, mut listed) = (Vec::new(), HashSet::new());
+                for opened in std::iter::once(opened).chain(self.pool.further(&call.caller)) {
+                    let more = self.servers_tasks(call, &opened.session).await?.into_iter();
+                    tasks.extend(more.filter(|(id, _)| listed.insert(id.clone())).map(|(_, task)| task));
+                }
+                tasks
+            }
         };
         Ok(Outcome::Complete(RawObject::from([("tasks", Raw::array(&tasks))]).to_raw()))
     }
@@ -75,8 +83,9 @@ impl Inner {
         stream::iter(looking).buffered(AT_ONCE).filter_map(ready).collect().await
     }
 
-    /// What a legacy server lists of what this principal has made through here. Others may share its session, or its credential.
-    async fn servers_tasks(&self, call: &Call, session: &Arc<dyn Session>) -> Result<Vec<Raw>, Fault> {
+    /// What a legacy server lists of what this principal has made through here, by our ids. Others may share its session, or
+    /// its credential.
+    async fn servers_tasks(&self, call: &Call, session: &Arc<dyn Session>) -> Result<Vec<(String, Raw)>, Fault> {
         let (mut own, mut cursor) = (Vec::new(), None);
         for _ in 0..PAGES {
             let mut params = RawObject::new();
@@ -102,7 +111,7 @@ impl Inner {
                 if let Some(Entry::Remote(remote)) = known.filter(|entry| entry.is_shown_to(&call.caller.credentials)) {
                     task.set(TASK_ID, Raw::from(&*remote.handle));
                     remote.note(&task);
-                    own.push(task.to_raw());
+                    own.push((remote.handle.clone(), task.to_raw()));
                 }
             }
             cursor = page.get("nextCursor").filter(|cursor| !cursor.is_null()).cloned();
