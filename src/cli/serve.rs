@@ -109,8 +109,9 @@ fn demo_hint(file: Option<&Path>, error: &ListenError) -> &'static str {
 }
 
 async fn serve(config: Config, file: Option<&Path>, guardian: Guardian, stdio: Option<Stdio>) -> Result<(), Failure> {
-    // On this machine nobody spreads requests over several processes, and who stops this one waits for it.
-    let notice = if config.is_local() { Duration::ZERO } else { NOTICE };
+    // On this machine nobody spreads requests over several processes, and who stops this one waits for it. The client
+    // that started it does not wait long.
+    let notice = if config.is_local() || stdio.is_some() { Duration::ZERO } else { NOTICE };
     let shutdown =
         Shutdown::on_signals(notice).map_err(|e| Failure::new(1, format!("error: no signal handlers: {e}")))?;
     let secrets: Vec<&[u8]> = config.seal_keys.iter().map(|k| k.expose()).collect();
@@ -136,7 +137,7 @@ async fn serve(config: Config, file: Option<&Path>, guardian: Guardian, stdio: O
         None => demo(application),
     };
     let gateway = match stdio {
-        Some(stdio) => stdio.serve(application).await?,
+        Some(stdio) => stdio.serve(application, &shutdown).await?,
         None => listen(application, &config, shutdown, &draining).await?,
     };
     drop(gateway);

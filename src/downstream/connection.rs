@@ -6,7 +6,7 @@
 //! connection: when the client closes its end, it has a moment to end by itself, and is cancelled then.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     io,
     panic::AssertUnwindSafe,
     sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
@@ -18,7 +18,7 @@ use futures_util::{FutureExt, Stream, StreamExt};
 use http::HeaderMap;
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt},
-    task::JoinSet,
+    task::{JoinError, JoinSet},
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
@@ -27,7 +27,7 @@ use crate::{
     hub::{BoxFuture, Fault, Mount, Principal, Reason, Scope, SilentPeer, words},
     jsonrpc::{
         Encoded, ErrorObject, Limits, Message, Notification, Payload, Raw, RawObject, Request, RequestId, code,
-        encode_error, encode_notification, encode_result,
+        encode_error, encode_notification, encode_result, id_guess,
         lines::{Line, LineReader, push_line},
     },
     protocol::{Method, method::notification},
@@ -53,6 +53,8 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 const REQUESTS: usize = 1000;
 /// How many messages may wait for the answer to `initialize`.
 const EARLY: usize = 64;
+/// How many bytes of them, beside the first.
+const EARLY_BYTES: usize = 1 << 20;
 /// How much is put into one write, in bytes.
 const BATCH: usize = 64 * 1024;
 
@@ -71,22 +73,43 @@ impl Endpoint {
         W: AsyncWrite + Send + Unpin + 'static,
     {
         let line = Arc::<Outbox>::default();
-        let mut written = tokio::spawn(write(line.clone(), writer));
-        let connection = Connection::new(self, principal, line.clone());
-        let read = tokio::select! {
-            read = connection.read(reader) => read,
+        // Ends with this future, whatever becomes of it.
+        let mut writing = JoinSet::new();
+        writing.spawn(write(line.clone(), writer));
+        let mut connection = Connection::new(self, principal, line.clone());
+        let heard = tokio::select! {
+            heard = connection.read(reader) => heard,
             // Nobody reads any more.
-            written = &mut written => return written.unwrap_or_else(|error| Err(io::Error::other(error))),
-        };
-        line.close();
-        match tokio::time::timeout(LAST_WORDS, &mut written).await {
-            Ok(Ok(written)) => read.and(written),
-            Ok(Err(error)) => Err(io::Error::other(error)),
-            Err(_) => {
-                written.abort();
-                read
+            written = writing.join_next() => {
+                connection.hang_up().await;
+                return ended(written);
             }
+        };
+        connection.hang_up().await;
+        line.close();
+        let written = tokio::time::timeout(LAST_WORDS, writing.join_next()).await;
+        tolerated(heard).and(written.map_or(Ok(()), ended))
+    }
+}
+
+/// How the writer ended.
+fn ended(written: Option<Result<io::Result<()>, JoinError>>) -> io::Result<()> {
+    tolerated(written.unwrap_or(Ok(Ok(()))).unwrap_or_else(|error| Err(io::Error::other(error))))
+}
+
+/// A client that is gone is no error, however it went.
+fn tolerated(ended: io::Result<()>) -> io::Result<()> {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof};
+    match ended {
+        Err(error)
+            if matches!(
+                error.kind(),
+                BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | UnexpectedEof
+            ) =>
+        {
+            Ok(())
         }
+        ended => ended,
     }
 }
 
@@ -102,14 +125,8 @@ async fn write(line: Arc<Outbox>, mut writer: impl AsyncWrite + Unpin) -> io::Re
         {
             push_line(&mut text, &message.into_bytes());
         }
-        let written = async {
-            writer.write_all(&text).await?;
-            writer.flush().await
-        };
-        match written.await {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
-            written => written?,
-        }
+        writer.write_all(&text).await?;
+        writer.flush().await?;
         text.clear();
         if text.capacity() > 4 * BATCH {
             text = BytesMut::new();
@@ -149,10 +166,11 @@ struct Shared {
 enum State {
     /// There was no `initialize`.
     None,
-    /// It is being answered. What came after it waits.
+    /// It is being answered. What came after it waits, with the length of its lines.
     Opening {
         opening: BoxFuture<Option<Arc<Session>>>,
-        early: VecDeque<Payload>,
+        early: Vec<Payload>,
+        bytes: usize,
     },
     Open(Arc<Session>),
 }
@@ -203,10 +221,12 @@ impl Connection {
     }
 
     /// Hears the client out.
-    async fn read(mut self, reader: impl AsyncRead + Send + Unpin) -> io::Result<()> {
+    async fn read(&mut self, reader: impl AsyncRead + Send + Unpin) -> io::Result<()> {
         let shared = self.shared.clone();
         let mut lines = LineReader::new(reader, shared.settings.body_limit);
         let draining = shared.settings.draining.clone();
+        // A line is read ahead of the room there is for its answer: the client that reads nothing any more may have gone.
+        let mut ahead = None;
         let (mut ended, mut until) = (None, None);
         loop {
             let is_over = self.work.is_empty() && !matches!(self.state, State::Opening { .. });
@@ -219,9 +239,15 @@ impl Connection {
                     None => std::future::pending().await,
                 }
             };
-            let next = async {
+            let heard = async {
+                if ahead.is_none() {
+                    match lines.next().await {
+                        Ok(Some(line)) => ahead = Some(line),
+                        end => return end.map(|_| None),
+                    }
+                }
                 shared.line.room().await;
-                lines.next().await
+                Ok(ahead.take())
             };
             tokio::select! {
                 biased;
@@ -232,7 +258,7 @@ impl Connection {
                 }
                 session = opened(&mut self.state) => self.opened(session),
                 Some(_) = self.work.join_next() => {}
-                line = next, if ended.is_none() => match line {
+                heard = heard, if ended.is_none() => match heard {
                     Ok(Some(line)) => self.line(line),
                     end => {
                         ended = Some(end.map(drop));
@@ -243,7 +269,6 @@ impl Connection {
                 }
             }
         }
-        self.hang_up().await;
         ended.unwrap_or(Ok(()))
     }
 
@@ -262,6 +287,8 @@ impl Connection {
     /// Ends what still runs.
     async fn hang_up(mut self) {
         self.cut();
+        // A session that is not open yet will not be.
+        self.state = State::None;
         // Each of them says goodbye to its server as it goes.
         let _ = tokio::time::timeout(LAST_WORDS, async { while self.work.join_next().await.is_some() {} }).await;
         self.work.shutdown().await;
@@ -270,11 +297,14 @@ impl Connection {
     fn line(&mut self, line: Line) {
         let text = match line {
             Line::Text(text) => text,
-            Line::TooLong(_) => {
+            Line::TooLong(skipped) => {
                 let limit = self.shared.settings.body_limit;
-                return refuse(&self.shared.line, None, &format!("the message is longer than {limit} bytes"));
+                // Where it can be told, somebody need not wait in vain.
+                let id = id_guess::in_ends(&skipped.head, &skipped.tail);
+                return refuse(&self.shared.line, id.as_ref(), &format!("the message is longer than {limit} bytes"));
             }
         };
+        let length = text.len();
         let payload = match Payload::parse(text, Limits::DOWNSTREAM) {
             Ok(payload) => payload,
             Err(fault) => {
@@ -283,17 +313,19 @@ impl Connection {
             }
         };
         match payload {
-            Payload::One(Message::Notification(said)) if said.method == notification::CANCELLED => self.cancel(said),
+            Payload::One(Message::Notification(said)) if said.method == notification::CANCELLED => {
+                self.cancel(said, length);
+            }
             Payload::One(message) if is_modern(&NO_HEADERS, &message) => self.modern(message),
             Payload::Batch(elements) if elements.iter().flatten().any(|m| is_modern(&NO_HEADERS, m)) => {
                 refuse(&self.shared.line, None, "a batch is not part of this protocol version");
             }
-            payload => self.legacy(payload),
+            payload => self.legacy(payload, length),
         }
     }
 
     /// Cancels the request that is named, whatever era it is of.
-    fn cancel(&mut self, said: Notification) {
+    fn cancel(&mut self, said: Notification, length: usize) {
         let params = said.params.as_ref();
         let id = params.and_then(|p| RequestId::new(p.get("requestId")?).ok());
         let cancel = id.and_then(|id| self.shared.running().get(&id).cloned());
@@ -302,7 +334,7 @@ impl Connection {
                 let reason = params.and_then(|p| p.get("reason")?.as_text());
                 cancel.cancel(reason.as_deref().unwrap_or("the client cancelled the request"));
             }
-            None => self.legacy(Payload::One(Message::Notification(said))),
+            None => self.legacy(Payload::One(Message::Notification(said)), length),
         }
     }
 
@@ -323,18 +355,14 @@ impl Connection {
         }
     }
 
-    fn legacy(&mut self, payload: Payload) {
+    fn legacy(&mut self, payload: Payload, length: usize) {
         let shared = self.shared.clone();
         let initializes =
             matches!(&payload, Payload::One(Message::Request(r)) if r.method == Method::Initialize.as_str());
         match (&mut self.state, payload) {
             (State::None, Payload::One(Message::Request(request))) if initializes => {
-                let opening = async move {
-                    let (answer, session) = connected::open(&shared.context(), &request).await;
-                    shared.line.answer(Some(&request.id), answer);
-                    session
-                };
-                self.state = State::Opening { opening: Box::pin(opening), early: VecDeque::new() };
+                let opening = Box::pin(async move { shared.open(request).await });
+                self.state = State::Opening { opening, early: Vec::new(), bytes: 0 };
             }
             (_, Payload::One(Message::Request(request))) if initializes => {
                 refuse(&shared.line, Some(&request.id), "this session is initialized already");
@@ -345,16 +373,19 @@ impl Connection {
                 shared.line.answer(Some(&request.id), encode_result(&request.id, &Raw::constant("{}")));
             }
             (State::None, payload) => uninitialized(&shared.line, &payload),
-            (State::Opening { early, .. }, payload) if early.len() < EARLY => early.push_back(payload),
-            (State::Opening { .. }, payload) => uninitialized(&shared.line, &payload),
-            (State::Open(session), payload) => {
-                let id = match &payload {
-                    Payload::One(Message::Request(request)) => Some(request.id.clone()),
-                    _ => None,
-                };
-                if let Some(id) = id.as_ref().filter(|id| shared.running().contains_key(id)) {
-                    return refuse(&shared.line, Some(id), DUPLICATE);
+            (State::Opening { early, bytes, .. }, payload) => {
+                let is_much = early.len() >= EARLY || (*bytes > 0 && *bytes + length > EARLY_BYTES);
+                if is_much {
+                    return uninitialized(&shared.line, &payload);
                 }
+                *bytes += length;
+                early.push(payload);
+            }
+            (State::Open(session), payload) => {
+                if let Some(refused) = shared.duplicate(&payload) {
+                    return refuse(&shared.line, refused, DUPLICATE);
+                }
+                let id = id_of(&payload).cloned();
                 if let Some(work) = connected::hear(&shared.context(), session, payload, &shared.line) {
                     self.run(id, work);
                 }
@@ -369,22 +400,14 @@ impl Connection {
             self.state = State::Open(session);
         }
         for payload in early {
-            self.legacy(payload);
+            self.legacy(payload, 0);
         }
     }
 
     /// Runs something until it has answered the request `id`.
     fn run(&mut self, id: Option<RequestId>, work: impl Future<Output = ()> + Send + 'static) {
         let shared = self.shared.clone();
-        self.work.spawn(async move {
-            // Calls catch what panics in them. What else does is a defect of ours, and this request's alone.
-            if let Err(panic) = AssertUnwindSafe(work).catch_unwind().await {
-                tracing::error!(mount = shared.mount.name(), "a panic in an endpoint: {}", words(&*panic));
-                let message = "the gateway failed while it handled this; its log says more";
-                let error = encode_error(id.as_ref(), &ErrorObject::new(code::INTERNAL, message));
-                shared.line.answer(id.as_ref(), error.into());
-            }
-        });
+        self.work.spawn(async move { shared.sheltered(id.as_ref(), work).await.unwrap_or_default() });
     }
 }
 
@@ -396,6 +419,14 @@ impl Drop for Connection {
 
 /// What an id is refused with that is in use.
 const DUPLICATE: &str = "a request with this id is still running";
+
+/// The id of a request.
+fn id_of(payload: &Payload) -> Option<&RequestId> {
+    match payload {
+        Payload::One(Message::Request(request)) => Some(&request.id),
+        _ => None,
+    }
+}
 
 /// Waits for the answer to `initialize`, where there was one.
 async fn opened(state: &mut State) -> Option<Arc<Session>> {
@@ -424,6 +455,43 @@ impl Shared {
             is_mirrored: false,
             accept: Accept::EVERYTHING,
             principal: &self.principal,
+        }
+    }
+
+    /// Answers `initialize`.
+    async fn open(&self, request: Request) -> Option<Arc<Session>> {
+        let opening = async {
+            let (answer, session) = connected::open(&self.context(), &request).await;
+            self.line.answer(Some(&request.id), answer);
+            session
+        };
+        self.sheltered(Some(&request.id), opening).await.flatten()
+    }
+
+    /// Calls catch what panics in them. What else does is a defect of ours, and this request's alone.
+    async fn sheltered<T>(&self, id: Option<&RequestId>, work: impl Future<Output = T>) -> Option<T> {
+        match AssertUnwindSafe(work).catch_unwind().await {
+            Ok(done) => Some(done),
+            Err(panic) => {
+                tracing::error!(mount = self.mount.name(), "a panic in an endpoint: {}", words(&*panic));
+                let message = "the gateway failed while it handled this; its log says more";
+                let error = encode_error(id, &ErrorObject::new(code::INTERNAL, message));
+                self.line.answer(id, error.into());
+                None
+            }
+        }
+    }
+
+    /// Whether a legacy message brings an id along that a modern request has which still runs: then, what it is refused
+    /// with. Which of the two a cancellation meant, nobody could tell.
+    fn duplicate<'a>(&self, payload: &'a Payload) -> Option<Option<&'a RequestId>> {
+        let running = self.running();
+        match payload {
+            Payload::Batch(elements) => {
+                let is_running = |m: &Message| matches!(m, Message::Request(r) if running.contains_key(&r.id));
+                elements.iter().flatten().any(is_running).then_some(None)
+            }
+            payload => id_of(payload).filter(|id| running.contains_key(id)).map(Some),
         }
     }
 

@@ -19,6 +19,7 @@ mod metrics;
 mod modern;
 mod openapi;
 mod pages;
+mod piped;
 mod rest;
 mod reverse;
 mod rmcp_client;

@@ -283,7 +283,8 @@ mod tests {
         let large = Encoded::from(Bytes::from("1".repeat(BYTES + 1)));
         for (is_away, is_kept) in [(false, true), (true, false)] {
             let post = Post::new(&session, Shape::One, true);
-            let stream = post.stream().unwrap();
+            post.stream().unwrap();
+            let stream = post.lock().stream.clone().unwrap();
             let reader = post.reader();
             if is_away {
                 drop(reader);
