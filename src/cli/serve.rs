@@ -93,8 +93,14 @@ fn start(file: Option<&Path>, args: &ServeArgs, stdio: Option<Stdio>) -> Result<
         runtime.worker_threads(threads.into());
     }
     let runtime = runtime.enable_all().build().map_err(|e| Failure::new(1, format!("error: no runtime: {e}")))?;
+    let is_piped = stdio.is_some();
     let served = runtime.block_on(serve(config, file, guardian, stdio));
-    runtime.shutdown_timeout(Duration::from_secs(1));
+    if is_piped {
+        // The thread that reads standard input ends when the client says something, which may be never.
+        runtime.shutdown_background();
+    } else {
+        runtime.shutdown_timeout(Duration::from_secs(1));
+    }
     served
 }
 
@@ -117,7 +123,7 @@ async fn serve(config: Config, file: Option<&Path>, guardian: Guardian, stdio: O
     let secrets: Vec<&[u8]> = config.seal_keys.iter().map(|k| k.expose()).collect();
     let sealer =
         Sealer::new(&secrets).map_err(|e| Failure::new(BAD_CONFIG, format!("error: `rialto.seal_keys`: {e}")))?;
-    if secrets.is_empty() && file.is_some() {
+    if secrets.is_empty() && file.is_some() && stdio.is_none() {
         tracing::warn!("no `rialto.seal_keys`: sessions and parked calls end with this process");
     }
     let settings = Settings {

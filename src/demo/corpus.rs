@@ -4,6 +4,7 @@
 const SOURCES: [(&str, &str); 17] = [
     ("overview", include_str!("docs/overview.md")),
     ("quick-start", include_str!("docs/quick-start.md")),
+    ("stdio", include_str!("docs/stdio.md")),
     ("finance", include_str!("docs/finance.md")),
     ("config", include_str!("docs/config.md")),
     ("servers", include_str!("docs/servers.md")),

@@ -4,7 +4,7 @@
 mod ending;
 mod eras;
 mod framing;
-mod kit;
+pub(crate) mod kit;
 mod legacy;
 mod library;
 mod modern;

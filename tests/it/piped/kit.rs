@@ -22,15 +22,15 @@ use crate::{
 /// How much fits into each direction.
 const ROOM: usize = 64 * 1024;
 /// Where the id of a subscription stands in what is said on it.
-pub(super) const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
+pub(crate) const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
 
 /// A request of the legacy era.
-pub(super) fn request(id: impl Into<Value>, method: &str, params: Value) -> Value {
+pub(crate) fn request(id: impl Into<Value>, method: &str, params: Value) -> Value {
     json!({"jsonrpc": "2.0", "id": id.into(), "method": method, "params": params})
 }
 
 /// A request of the modern era, of a client that answers everything.
-pub(super) fn modern(id: impl Into<Value>, method: &str, params: Value) -> Value {
+pub(crate) fn modern(id: impl Into<Value>, method: &str, params: Value) -> Value {
     let mut message = request(id, method, params);
     let meta = &mut message["params"]["_meta"];
     meta["io.modelcontextprotocol/protocolVersion"] = json!(MODERN);
@@ -41,45 +41,45 @@ pub(super) fn modern(id: impl Into<Value>, method: &str, params: Value) -> Value
 }
 
 /// A call of a tool, as parameters.
-pub(super) fn tool(name: &str) -> Value {
+pub(crate) fn tool(name: &str) -> Value {
     json!({"name": name, "arguments": {}})
 }
 
 /// What a client hears.
-pub(super) struct Ear {
+pub(crate) struct Ear {
     lines: Lines<BufReader<Box<dyn AsyncRead + Send + Unpin>>>,
     /// Of each request that was sent: its revision and its method.
     sent: HashMap<String, (&'static str, String)>,
     /// The tokens under which modern requests want to hear of progress.
     tokens: Vec<Value>,
     /// The revision of the legacy session.
-    pub(super) revision: &'static str,
+    pub(crate) revision: &'static str,
     /// What came before what was waited for.
-    pub(super) heard: Vec<Value>,
+    pub(crate) heard: Vec<Value>,
 }
 
 /// The client.
-pub(super) struct Pipe {
-    pub(super) ear: Ear,
+pub(crate) struct Pipe {
+    pub(crate) ear: Ear,
     writer: Option<Box<dyn AsyncWrite + Send + Unpin>>,
 }
 
 /// The other end.
-pub(super) type Serving = JoinHandle<io::Result<()>>;
+pub(crate) type Serving = JoinHandle<io::Result<()>>;
 
 impl Pipe {
     /// A client of a mount that the test plays.
-    pub(super) fn at<M: Mount>(mount: &Arc<M>) -> (Self, Serving) {
+    pub(crate) fn at<M: Mount>(mount: &Arc<M>) -> (Self, Serving) {
         Self::with(mount, Settings::default())
     }
 
     /// The same with settings.
-    pub(super) fn with<M: Mount>(mount: &Arc<M>, settings: Settings) -> (Self, Serving) {
+    pub(crate) fn with<M: Mount>(mount: &Arc<M>, settings: Settings) -> (Self, Serving) {
         Self::at_endpoint(&Endpoint::new(mount.clone(), settings))
     }
 
     /// One more client of an endpoint.
-    pub(super) fn at_endpoint(endpoint: &Arc<Endpoint>) -> (Self, Serving) {
+    pub(crate) fn at_endpoint(endpoint: &Arc<Endpoint>) -> (Self, Serving) {
         let (near, far) = duplex(ROOM);
         let endpoint = endpoint.clone();
         let serving = tokio::spawn(async move {
@@ -89,12 +89,12 @@ impl Pipe {
         (Self::over(near), serving)
     }
 
-    pub(super) fn over(near: DuplexStream) -> Self {
+    pub(crate) fn over(near: DuplexStream) -> Self {
         let (reader, writer) = split(near);
         Self::of(reader, writer)
     }
 
-    pub(super) fn of(
+    pub(crate) fn of(
         reader: impl AsyncRead + Send + Unpin + 'static,
         writer: impl AsyncWrite + Send + Unpin + 'static,
     ) -> Self {
@@ -110,22 +110,22 @@ impl Pipe {
     }
 
     /// Writes bytes as they are; whether anybody is there to read them.
-    pub(super) async fn try_write(&mut self, bytes: &[u8]) -> bool {
+    pub(crate) async fn try_write(&mut self, bytes: &[u8]) -> bool {
         let writer = self.writer.as_mut().expect("an open pipe");
         writer.write_all(bytes).await.is_ok() && writer.flush().await.is_ok()
     }
 
-    pub(super) async fn write(&mut self, bytes: impl AsRef<[u8]>) {
+    pub(crate) async fn write(&mut self, bytes: impl AsRef<[u8]>) {
         assert!(soon("somebody to read", self.try_write(bytes.as_ref())).await, "nobody reads");
     }
 
     /// Writes a line, of which nothing is known that is heard later.
-    pub(super) async fn text(&mut self, line: &str) {
+    pub(crate) async fn text(&mut self, line: &str) {
         self.write(format!("{line}\n")).await;
     }
 
     /// Sends a message. What answers it will be checked.
-    pub(super) async fn send(&mut self, message: &Value) {
+    pub(crate) async fn send(&mut self, message: &Value) {
         if let (Some(id), Some(method)) = (message.get("id"), message["method"].as_str()) {
             let meta = &message["params"]["_meta"];
             let is_modern = !meta["io.modelcontextprotocol/protocolVersion"].is_null();
@@ -149,50 +149,50 @@ impl Pipe {
     }
 
     /// Sends a request and gives its answer.
-    pub(super) async fn ask(&mut self, message: &Value) -> Value {
+    pub(crate) async fn ask(&mut self, message: &Value) -> Value {
         self.send(message).await;
         self.answer(&message["id"]).await
     }
 
     /// Says something that wants no answer.
-    pub(super) async fn tell(&mut self, method: &str, params: Value) {
+    pub(crate) async fn tell(&mut self, method: &str, params: Value) {
         self.text(&json!({"jsonrpc": "2.0", "method": method, "params": params}).to_string()).await;
     }
 
     /// Cancels a request.
-    pub(super) async fn cancel(&mut self, id: impl Into<Value>) {
+    pub(crate) async fn cancel(&mut self, id: impl Into<Value>) {
         self.tell("notifications/cancelled", json!({"requestId": id.into(), "reason": "tired"})).await;
     }
 
     /// Answers a question.
-    pub(super) async fn reply(&mut self, question: &Value, result: Value) {
+    pub(crate) async fn reply(&mut self, question: &Value, result: Value) {
         self.text(&json!({"jsonrpc": "2.0", "id": question["id"], "result": result}).to_string()).await;
     }
 
     /// The handshake of a client that can do everything, up to the answer.
-    pub(super) async fn initialize(&mut self, revision: &str) -> Value {
+    pub(crate) async fn initialize(&mut self, revision: &str) -> Value {
         self.ask(&initialize("init", revision)).await
     }
 
     /// The whole handshake.
-    pub(super) async fn handshake(&mut self, revision: &str) {
+    pub(crate) async fn handshake(&mut self, revision: &str) {
         let answer = self.initialize(revision).await;
         assert_eq!(answer["result"]["protocolVersion"], revision, "{answer}");
         self.tell("notifications/initialized", json!({})).await;
     }
 
     /// The next message.
-    pub(super) async fn next(&mut self) -> Value {
+    pub(crate) async fn next(&mut self) -> Value {
         self.ear.next().await
     }
 
     /// The answer to a request; what comes before it is kept.
-    pub(super) async fn answer(&mut self, id: &Value) -> Value {
+    pub(crate) async fn answer(&mut self, id: &Value) -> Value {
         self.ear.answer(id).await
     }
 
     /// The next message of a method; what comes before it is kept.
-    pub(super) async fn said(&mut self, method: &str) -> Value {
+    pub(crate) async fn said(&mut self, method: &str) -> Value {
         loop {
             let message = self.next().await;
             if message["method"] == method {
@@ -203,7 +203,7 @@ impl Pipe {
     }
 
     /// Fails when something comes that is not the answer to this ping: whatever was said before it has been dealt with.
-    pub(super) async fn nothing(&mut self) {
+    pub(crate) async fn nothing(&mut self) {
         let ping = request("nothing", "ping", json!({}));
         self.text(&ping.to_string()).await;
         let answer = self.next().await;
@@ -211,20 +211,20 @@ impl Pipe {
     }
 
     /// Closes the end that it writes to.
-    pub(super) async fn close(&mut self) {
+    pub(crate) async fn close(&mut self) {
         if let Some(mut writer) = self.writer.take() {
             let _ = writer.shutdown().await;
         }
     }
 
     /// Everything until the other side has closed its end.
-    pub(super) async fn rest(&mut self) -> Vec<Value> {
+    pub(crate) async fn rest(&mut self) -> Vec<Value> {
         self.ear.rest().await
     }
 }
 
 /// `initialize` of a client that can do everything.
-pub(super) fn initialize(id: impl Into<Value>, revision: &str) -> Value {
+pub(crate) fn initialize(id: impl Into<Value>, revision: &str) -> Value {
     let client = json!({"name": "client", "version": "1"});
     request(id, "initialize", json!({"protocolVersion": revision, "capabilities": able(), "clientInfo": client}))
 }
@@ -234,22 +234,26 @@ impl Ear {
         soon("a line", self.lines.next_line()).await.expect("UTF-8")
     }
 
-    pub(super) async fn next(&mut self) -> Value {
+    pub(crate) async fn next(&mut self) -> Value {
         let line = self.line().await.expect("a message before the end");
         self.checked(&line)
     }
 
-    pub(super) async fn answer(&mut self, id: &Value) -> Value {
+    pub(crate) async fn answer(&mut self, id: &Value) -> Value {
+        let is_it = |message: &Value| message.get("method").is_none() && message["id"] == *id;
+        if let Some(at) = self.heard.iter().position(is_it) {
+            return self.heard.remove(at);
+        }
         loop {
             let message = self.next().await;
-            if message.get("method").is_none() && message["id"] == *id {
+            if is_it(&message) {
                 return message;
             }
             self.heard.push(message);
         }
     }
 
-    pub(super) async fn rest(&mut self) -> Vec<Value> {
+    pub(crate) async fn rest(&mut self) -> Vec<Value> {
         let mut rest = Vec::new();
         while let Some(line) = self.line().await {
             rest.push(self.checked(&line));
@@ -295,17 +299,17 @@ impl Ear {
 
 /// The code of an error.
 #[track_caller]
-pub(super) fn code(answer: &Value) -> i64 {
+pub(crate) fn code(answer: &Value) -> i64 {
     answer["error"]["code"].as_i64().unwrap_or_else(|| panic!("expected an error: {answer}"))
 }
 
 /// The text of a tool's answer.
 #[track_caller]
-pub(super) fn text_of(answer: &Value) -> &str {
+pub(crate) fn text_of(answer: &Value) -> &str {
     answer["result"]["content"][0]["text"].as_str().unwrap_or_else(|| panic!("expected a text: {answer}"))
 }
 
 /// Waits until the other end is done.
-pub(super) async fn done(serving: Serving) {
+pub(crate) async fn done(serving: Serving) {
     soon("the end of the connection", serving).await.unwrap().unwrap();
 }
