@@ -1,7 +1,7 @@
 //! The pages: Markdown that is part of the program, split into sections at its second-level headings.
 
 /// The pages in reading order, by the name under which they are addressed.
-const SOURCES: [(&str, &str); 17] = [
+const SOURCES: [(&str, &str); 18] = [
     ("overview", include_str!("docs/overview.md")),
     ("quick-start", include_str!("docs/quick-start.md")),
     ("stdio", include_str!("docs/stdio.md")),

@@ -5,58 +5,52 @@
 //! stateless as everywhere; everything else belongs to the one session that `initialize` began. What runs belongs to the
 //! connection: when the client closes its end, it has a moment to end by itself, and is cancelled then.
 
+mod requests;
+mod writing;
+
 use std::{
-    collections::HashMap,
     io,
-    panic::AssertUnwindSafe,
-    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, LazyLock, Mutex},
     time::Duration,
 };
 
-use bytes::BytesMut;
-use futures_util::{FutureExt, Stream, StreamExt};
 use http::HeaderMap;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
-    task::{JoinError, JoinSet},
+    io::{AsyncRead, AsyncWrite},
+    task::JoinSet,
     time::Instant,
 };
-use tokio_util::sync::CancellationToken;
 
 use crate::{
-    hub::{BoxFuture, Fault, Mount, Principal, Reason, Scope, SilentPeer, words},
+    hub::{BoxFuture, Principal, Scope, SilentPeer},
     jsonrpc::{
-        Encoded, ErrorObject, Limits, Message, Notification, Payload, Raw, RawObject, Request, RequestId, code,
-        encode_error, encode_notification, encode_result, id_guess,
-        lines::{Line, LineReader, push_line},
+        Limits, Message, Notification, Payload, Raw, RequestId, encode_error, encode_result, id_guess,
+        lines::{Line, LineReader},
     },
     protocol::{Method, method::notification},
 };
 
 use super::{
-    accept::Accept,
-    endpoint::{Context, Endpoint, Settings, is_modern},
+    endpoint::{Endpoint, Settings, is_modern},
     legacy::{
         Session,
         connected::{self, refuse},
     },
-    modern::{Modern, Reply, Step, response},
+    modern::Modern,
     outbox::Outbox,
-    way::{Way, Weight},
 };
+
+use requests::{DUPLICATE, Shared};
+use writing::{ended, tolerated, write};
 
 /// How long what runs may go on when the client has closed its end. Clients end their servers about two seconds after that.
 const GRACE: Duration = Duration::from_millis(1500);
 /// How long what is left may take to be written then.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-/// How many modern requests may run at once.
-const REQUESTS: usize = 1000;
 /// How many messages may wait for the answer to `initialize`.
 const EARLY: usize = 64;
 /// How many bytes of them, beside the first.
 const EARLY_BYTES: usize = 1 << 20;
-/// How much is put into one write, in bytes.
-const BATCH: usize = 64 * 1024;
 
 /// There are none on such a connection.
 static NO_HEADERS: LazyLock<HeaderMap> = LazyLock::new(HeaderMap::new);
@@ -92,74 +86,12 @@ impl Endpoint {
     }
 }
 
-/// How the writer ended.
-fn ended(written: Option<Result<io::Result<()>, JoinError>>) -> io::Result<()> {
-    tolerated(written.unwrap_or(Ok(Ok(()))).unwrap_or_else(|error| Err(io::Error::other(error))))
-}
-
-/// A client that is gone is no error, however it went.
-fn tolerated(ended: io::Result<()>) -> io::Result<()> {
-    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof};
-    match ended {
-        Err(error)
-            if matches!(
-                error.kind(),
-                BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | UnexpectedEof
-            ) =>
-        {
-            Ok(())
-        }
-        ended => ended,
-    }
-}
-
-/// Writes what waits, as long as anything may.
-async fn write(line: Arc<Outbox>, mut writer: impl AsyncWrite + Unpin) -> io::Result<()> {
-    // Whatever ends this, nothing will be read any more.
-    let _closed = Closes(line.clone());
-    let mut text = BytesMut::new();
-    while let Some(first) = line.next().await {
-        push_line(&mut text, &first.into_bytes());
-        while text.len() < BATCH
-            && let Some(message) = line.take()
-        {
-            push_line(&mut text, &message.into_bytes());
-        }
-        writer.write_all(&text).await?;
-        writer.flush().await?;
-        text.clear();
-        if text.capacity() > 4 * BATCH {
-            text = BytesMut::new();
-        }
-    }
-    Ok(())
-}
-
-struct Closes(Arc<Outbox>);
-
-impl Drop for Closes {
-    fn drop(&mut self) {
-        self.0.close();
-    }
-}
-
 /// One client.
 struct Connection {
     shared: Arc<Shared>,
     /// What runs until something is answered.
     work: JoinSet<()>,
     state: State,
-}
-
-/// What those need that outlive a message.
-struct Shared {
-    mount: Arc<dyn Mount>,
-    settings: Settings,
-    principal: Principal,
-    modern: Modern,
-    line: Arc<Outbox>,
-    /// The modern requests that run.
-    running: Mutex<HashMap<RequestId, Arc<Cancel>>>,
 }
 
 /// Where the session of the legacy era is.
@@ -173,39 +105,6 @@ enum State {
         bytes: usize,
     },
     Open(Arc<Session>),
-}
-
-/// A modern request that runs.
-struct Entered<'a> {
-    shared: &'a Shared,
-    id: &'a RequestId,
-    cancel: &'a Arc<Cancel>,
-}
-
-impl Drop for Entered<'_> {
-    fn drop(&mut self) {
-        self.shared.leave(self.id, self.cancel);
-    }
-}
-
-/// Ends a modern request.
-#[derive(Default)]
-struct Cancel {
-    token: CancellationToken,
-    reason: Mutex<Option<String>>,
-}
-
-impl Cancel {
-    fn cancel(&self, reason: &str) {
-        *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
-        self.token.cancel();
-    }
-
-    /// Resolves with the reason.
-    async fn cancelled(&self) -> String {
-        self.token.cancelled().await;
-        self.reason.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_default()
-    }
 }
 
 impl Connection {
@@ -417,9 +316,6 @@ impl Drop for Connection {
     }
 }
 
-/// What an id is refused with that is in use.
-const DUPLICATE: &str = "a request with this id is still running";
-
 /// The id of a request.
 fn id_of(payload: &Payload) -> Option<&RequestId> {
     match payload {
@@ -443,145 +339,5 @@ fn uninitialized(line: &Outbox, payload: &Payload) {
         Payload::One(Message::Request(request)) => refuse(line, Some(&request.id), MESSAGE),
         Payload::Batch(_) => refuse(line, None, MESSAGE),
         Payload::One(_) => {}
-    }
-}
-
-impl Shared {
-    fn context(&self) -> Context<'_> {
-        Context {
-            mount: &self.mount,
-            settings: &self.settings,
-            headers: &NO_HEADERS,
-            is_mirrored: false,
-            accept: Accept::EVERYTHING,
-            principal: &self.principal,
-        }
-    }
-
-    /// Answers `initialize`.
-    async fn open(&self, request: Request) -> Option<Arc<Session>> {
-        let opening = async {
-            let (answer, session) = connected::open(&self.context(), &request).await;
-            self.line.answer(Some(&request.id), answer);
-            session
-        };
-        self.sheltered(Some(&request.id), opening).await.flatten()
-    }
-
-    /// Calls catch what panics in them. What else does is a defect of ours, and this request's alone.
-    async fn sheltered<T>(&self, id: Option<&RequestId>, work: impl Future<Output = T>) -> Option<T> {
-        match AssertUnwindSafe(work).catch_unwind().await {
-            Ok(done) => Some(done),
-            Err(panic) => {
-                tracing::error!(mount = self.mount.name(), "a panic in an endpoint: {}", words(&*panic));
-                let message = "the gateway failed while it handled this; its log says more";
-                let error = encode_error(id, &ErrorObject::new(code::INTERNAL, message));
-                self.line.answer(id, error.into());
-                None
-            }
-        }
-    }
-
-    /// Whether a legacy message brings an id along that a modern request has which still runs: then, what it is refused
-    /// with. Which of the two a cancellation meant, nobody could tell.
-    fn duplicate<'a>(&self, payload: &'a Payload) -> Option<Option<&'a RequestId>> {
-        let running = self.running();
-        match payload {
-            Payload::Batch(elements) => {
-                let is_running = |m: &Message| matches!(m, Message::Request(r) if running.contains_key(&r.id));
-                elements.iter().flatten().any(is_running).then_some(None)
-            }
-            payload => id_of(payload).filter(|id| running.contains_key(id)).map(Some),
-        }
-    }
-
-    fn running(&self) -> MutexGuard<'_, HashMap<RequestId, Arc<Cancel>>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Enters a modern request.
-    fn enter(&self, id: &RequestId, is_running: bool) -> Result<Arc<Cancel>, ErrorObject> {
-        let mut running = self.running();
-        if is_running || running.contains_key(id) {
-            return Err(ErrorObject::new(code::INVALID_REQUEST, DUPLICATE));
-        }
-        if running.len() >= REQUESTS {
-            return Err(Fault::gateway(Reason::Busy, "too many requests of this client run at once").to_error());
-        }
-        let cancel = Arc::<Cancel>::default();
-        running.insert(id.clone(), cancel.clone());
-        Ok(cancel)
-    }
-
-    /// Answers a modern request, unless it is cancelled.
-    async fn answer(&self, request: Request, cancel: &Arc<Cancel>) {
-        let id = request.id.clone();
-        let _entered = Entered { shared: self, id: &id, cancel };
-        let context = self.context();
-        let reply = tokio::select! {
-            biased;
-            _ = cancel.cancelled() => return,
-            reply = self.modern.request(&context, request) => reply,
-        };
-        let answer = match reply {
-            Ok(Reply::Result(result)) => encode_result(&id, &result),
-            Ok(Reply::Call(mut leg)) => {
-                let reason = tokio::select! {
-                    biased;
-                    reason = cancel.cancelled() => reason,
-                    () = self.pass_on(&id, &mut *leg, Weight::Light) => return,
-                };
-                return leg.abandon(&reason);
-            }
-            Ok(Reply::Listening(mut subscription)) => {
-                tokio::select! {
-                    biased;
-                    _ = cancel.cancelled() => {}
-                    () = self.pass_on(&id, &mut subscription, Weight::Heavy) => {}
-                }
-                return;
-            }
-            Ok(Reply::Unreadable) => return,
-            Err(refused) => encode_error(Some(&id), refused.error()).into(),
-        };
-        self.finish(&id, answer);
-    }
-
-    /// Says what a request hears, until it ends.
-    async fn pass_on(&self, id: &RequestId, steps: &mut (impl Stream<Item = Step> + Unpin), weight: Weight) {
-        while let Some(step) = steps.next().await {
-            match step {
-                Step::Said(said) => {
-                    if weight == Weight::Heavy {
-                        self.line.room().await;
-                    }
-                    self.line.push(weight, said);
-                }
-                Step::End(ending) => {
-                    if weight == Weight::Heavy {
-                        // A subscription that ends by itself is over for both sides (2026-07-28, basic/utilities/cancellation).
-                        let params = RawObject::from([("requestId", id.raw().clone())]);
-                        self.line.push(weight, encode_notification(notification::CANCELLED, Some(&params)));
-                    }
-                    return self.finish(id, response(id, &ending));
-                }
-            }
-        }
-        let error = ErrorObject::new(code::INTERNAL, "the call ended without an answer");
-        self.finish(id, encode_error(Some(id), &error).into());
-    }
-
-    /// Lets go of the id of a request, unless another one has it by now.
-    fn leave(&self, id: &RequestId, cancel: &Arc<Cancel>) {
-        let mut running = self.running();
-        if running.get(id).is_some_and(|entered| Arc::ptr_eq(entered, cancel)) {
-            running.remove(id);
-        }
-    }
-
-    /// Answers a modern request. Its id is free again before the client can know that it is.
-    fn finish(&self, id: &RequestId, answer: Encoded) {
-        self.running().remove(id);
-        self.line.answer(Some(id), answer);
     }
 }

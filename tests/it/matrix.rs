@@ -14,6 +14,7 @@ mod fidelity;
 pub(crate) mod pipe;
 pub(crate) mod process;
 mod questions;
+mod reply;
 pub(crate) mod sse;
 mod suite;
 mod traffic;
