@@ -151,21 +151,21 @@ CHAINS = [
     ("", "py1", "mcp-remote", "modern-http"),
     ("", "py1", "mcp-remote-auto", "modern-http"),
 ]
-# Clients that start Rialto. In each round, one of each SDK line meets a server of each era.
+# Clients that start Rialto, in each round.
 STDIO = [
     ("ERA-085", "ts2-auto", "rialto-stdio", "legacy-http"),
     ("ERA-085", "ts2-auto", "rialto-stdio", "modern-http"),
     ("ERA-089", "py2-auto", "rialto-stdio", "legacy-http"),
     ("ERA-089", "py2-auto", "rialto-stdio", "modern-http"),
-    ("", "ts1", "rialto-stdio", "legacy-http"),
     ("", "ts1", "rialto-stdio", "modern-http"),
     ("", "py1", "rialto-stdio", "legacy-http"),
-    ("", "py1", "rialto-stdio", "modern-http"),
 ]
 CHAINS += STDIO
-# How many processes a client starts for one connection, where it is more than one: this one asks a first one for its era.
-PROCESSES = {"ts2-auto": 2}
+# How many processes a client starts for one connection, where it is more than one: these ask a first one for its era.
+PROCESSES = {"ts2-auto": 2, "ts2-pinned": 2}
 CHAINS += [
+    ("", "ts1", "rialto-stdio", "legacy-http"),
+    ("", "py1", "rialto-stdio", "modern-http"),
     ("", "ts2-legacy", "rialto-stdio", "modern-stdio"),
     ("", "py2-legacy", "rialto-stdio", "legacy-stdio"),
     ("", "ts2-pinned", "rialto-stdio", "legacy-stdio"),
