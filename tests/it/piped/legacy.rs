@@ -61,6 +61,7 @@ async fn a_client_that_does_not_wait_for_initialize_can_only_say_so_much() {
     assert_eq!(client.ask(&request("p", "ping", json!({}))).await["result"], json!({}));
     let refused = client.ask(&request(65, "tools/list", json!({}))).await;
     assert_eq!(code(&refused), -32600);
+    assert_eq!(client.ear.heard, [] as [Value; 0], "`initialize` is not answered yet");
     let second = client.ask(&initialize(66, NEWEST)).await;
     assert_eq!(code(&second), -32600, "there is one already");
     client.close().await;
@@ -80,6 +81,7 @@ async fn no_more_bytes_than_a_few_wait_for_initialize() {
     client.text(&call(1).to_string()).await;
     let refused = client.ask(&call(2)).await;
     assert_eq!(code(&refused), -32600);
+    assert_eq!(client.ear.heard, [] as [Value; 0], "`initialize` is not answered yet");
     client.close().await;
     client.rest().await;
     done(serving).await;
