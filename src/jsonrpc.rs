@@ -7,6 +7,7 @@
 mod encoded;
 mod error;
 mod id;
+pub(crate) mod id_guess;
 pub(crate) mod lines;
 mod message;
 mod object;

@@ -22,6 +22,11 @@
 //! Your middleware says who is calling, by an [`auth::Access`] or a [`hub::Principal`] in the request's extensions; callers
 //! that nobody knows share nothing with each other. See [`Proxy`] for that, and for how such an application stops.
 //!
+//! # On standard input and output
+//!
+//! [`Proxy::serve_stdio`] makes a program one that clients start themselves, as `rialto stdio` is, and [`Proxy::serve_lines`]
+//! serves one client on any pair of byte streams, of either era or of both at once.
+//!
 //! # As an application
 //!
 //! [`Rialto::builder`] makes a whole one, with mounts at `/mcp/{name}`, health at `/readyz`, routes of your own and plain

@@ -93,8 +93,14 @@ fn start(file: Option<&Path>, args: &ServeArgs, stdio: Option<Stdio>) -> Result<
         runtime.worker_threads(threads.into());
     }
     let runtime = runtime.enable_all().build().map_err(|e| Failure::new(1, format!("error: no runtime: {e}")))?;
+    let is_piped = stdio.is_some();
     let served = runtime.block_on(serve(config, file, guardian, stdio));
-    runtime.shutdown_timeout(Duration::from_secs(1));
+    if is_piped {
+        // The thread that reads standard input ends when the client says something, which may be never.
+        runtime.shutdown_background();
+    } else {
+        runtime.shutdown_timeout(Duration::from_secs(1));
+    }
     served
 }
 
@@ -109,14 +115,15 @@ fn demo_hint(file: Option<&Path>, error: &ListenError) -> &'static str {
 }
 
 async fn serve(config: Config, file: Option<&Path>, guardian: Guardian, stdio: Option<Stdio>) -> Result<(), Failure> {
-    // On this machine nobody spreads requests over several processes, and who stops this one waits for it.
-    let notice = if config.is_local() { Duration::ZERO } else { NOTICE };
+    // On this machine nobody spreads requests over several processes, and who stops this one waits for it. The client
+    // that started it does not wait long.
+    let notice = if config.is_local() || stdio.is_some() { Duration::ZERO } else { NOTICE };
     let shutdown =
         Shutdown::on_signals(notice).map_err(|e| Failure::new(1, format!("error: no signal handlers: {e}")))?;
     let secrets: Vec<&[u8]> = config.seal_keys.iter().map(|k| k.expose()).collect();
     let sealer =
         Sealer::new(&secrets).map_err(|e| Failure::new(BAD_CONFIG, format!("error: `rialto.seal_keys`: {e}")))?;
-    if secrets.is_empty() && file.is_some() {
+    if secrets.is_empty() && file.is_some() && stdio.is_none() {
         tracing::warn!("no `rialto.seal_keys`: sessions and parked calls end with this process");
     }
     let settings = Settings {
@@ -137,7 +144,7 @@ async fn serve(config: Config, file: Option<&Path>, guardian: Guardian, stdio: O
         None => demo(application),
     };
     let gateway = match stdio {
-        Some(stdio) => stdio.serve(application).await?,
+        Some(stdio) => stdio.serve(application, &shutdown).await?,
         None => listen(application, &config, shutdown, &draining).await?,
     };
     drop(gateway);

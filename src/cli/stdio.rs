@@ -1,7 +1,7 @@
 //! `rialto stdio`: one mount for the one client that started the process.
 
 use rialto::{
-    app::{Assembled, Builder, gateway::Gateway},
+    app::{Assembled, Builder, gateway::Gateway, listener::Shutdown},
     hub::Principal,
 };
 
@@ -17,8 +17,8 @@ pub(super) struct Stdio {
 }
 
 impl Stdio {
-    /// Serves the client until it closes its end or the process is told to stop.
-    pub(super) async fn serve(self, application: Builder) -> Result<Gateway, Failure> {
+    /// Serves the client until it closes its end or the process is told to stop; told twice, it stops at once.
+    pub(super) async fn serve(self, application: Builder, shutdown: &Shutdown) -> Result<Gateway, Failure> {
         let Assembled { gateway, .. } = application.assemble();
         let entry = match (&self.mount, gateway.entries()) {
             (None, [only]) => Some(only),
@@ -35,9 +35,16 @@ impl Stdio {
             return Err(Failure::new(BAD_USAGE, what));
         };
         // Whoever started the process may use all that it may, whatever keys others need.
-        let served = entry.endpoint().serve_lines(tokio::io::stdin(), tokio::io::stdout(), &Principal::local()).await;
-        if let Err(error) = served {
-            tracing::warn!(%error, "the connection to the client broke");
+        let endpoint = entry.endpoint();
+        let local = Principal::local();
+        let serving = endpoint.serve_lines(tokio::io::stdin(), tokio::io::stdout(), &local);
+        tokio::select! {
+            served = serving => {
+                if let Err(error) = served {
+                    tracing::warn!(%error, "the connection to the client broke");
+                }
+            }
+            () = shutdown.forced() => {}
         }
         Ok(gateway)
     }

@@ -1,9 +1,10 @@
 //! The pages: Markdown that is part of the program, split into sections at its second-level headings.
 
 /// The pages in reading order, by the name under which they are addressed.
-const SOURCES: [(&str, &str); 18] = [
+const SOURCES: [(&str, &str); 19] = [
     ("overview", include_str!("docs/overview.md")),
     ("quick-start", include_str!("docs/quick-start.md")),
+    ("stdio", include_str!("docs/stdio.md")),
     ("finance", include_str!("docs/finance.md")),
     ("config", include_str!("docs/config.md")),
     ("servers", include_str!("docs/servers.md")),

@@ -5,56 +5,52 @@
 //! stateless as everywhere; everything else belongs to the one session that `initialize` began. What runs belongs to the
 //! connection: when the client closes its end, it has a moment to end by itself, and is cancelled then.
 
+mod requests;
+mod writing;
+
 use std::{
-    collections::{HashMap, VecDeque},
     io,
-    panic::AssertUnwindSafe,
-    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, LazyLock, Mutex},
     time::Duration,
 };
 
-use bytes::BytesMut;
-use futures_util::{FutureExt, Stream, StreamExt};
 use http::HeaderMap;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
+    io::{AsyncRead, AsyncWrite},
     task::JoinSet,
     time::Instant,
 };
-use tokio_util::sync::CancellationToken;
 
 use crate::{
-    hub::{BoxFuture, Fault, Mount, Principal, Reason, Scope, SilentPeer, words},
+    hub::{BoxFuture, Principal, Scope, SilentPeer},
     jsonrpc::{
-        Encoded, ErrorObject, Limits, Message, Notification, Payload, Raw, RawObject, Request, RequestId, code,
-        encode_error, encode_notification, encode_result,
-        lines::{Line, LineReader, push_line},
+        Limits, Message, Notification, Payload, Raw, RequestId, encode_error, encode_result, id_guess,
+        lines::{Line, LineReader},
     },
     protocol::{Method, method::notification},
 };
 
 use super::{
-    accept::Accept,
-    endpoint::{Context, Endpoint, Settings, is_modern},
+    endpoint::{Endpoint, Settings, is_modern},
     legacy::{
         Session,
         connected::{self, refuse},
     },
-    modern::{Modern, Reply, Step, response},
+    modern::Modern,
     outbox::Outbox,
-    way::{Way, Weight},
 };
+
+use requests::{DUPLICATE, Shared};
+use writing::{ended, tolerated, write};
 
 /// How long what runs may go on when the client has closed its end. Clients end their servers about two seconds after that.
 const GRACE: Duration = Duration::from_millis(1500);
 /// How long what is left may take to be written then.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-/// How many modern requests may run at once.
-const REQUESTS: usize = 1000;
 /// How many messages may wait for the answer to `initialize`.
 const EARLY: usize = 64;
-/// How much is put into one write, in bytes.
-const BATCH: usize = 64 * 1024;
+/// How many bytes of them, beside the first.
+const EARLY_BYTES: usize = 1 << 20;
 
 /// There are none on such a connection.
 static NO_HEADERS: LazyLock<HeaderMap> = LazyLock::new(HeaderMap::new);
@@ -71,58 +67,22 @@ impl Endpoint {
         W: AsyncWrite + Send + Unpin + 'static,
     {
         let line = Arc::<Outbox>::default();
-        let mut written = tokio::spawn(write(line.clone(), writer));
-        let connection = Connection::new(self, principal, line.clone());
-        let read = tokio::select! {
-            read = connection.read(reader) => read,
+        // Ends with this future, whatever becomes of it.
+        let mut writing = JoinSet::new();
+        writing.spawn(write(line.clone(), writer));
+        let mut connection = Connection::new(self, principal, line.clone());
+        let heard = tokio::select! {
+            heard = connection.read(reader) => heard,
             // Nobody reads any more.
-            written = &mut written => return written.unwrap_or_else(|error| Err(io::Error::other(error))),
-        };
-        line.close();
-        match tokio::time::timeout(LAST_WORDS, &mut written).await {
-            Ok(Ok(written)) => read.and(written),
-            Ok(Err(error)) => Err(io::Error::other(error)),
-            Err(_) => {
-                written.abort();
-                read
+            written = writing.join_next() => {
+                connection.hang_up().await;
+                return ended(written);
             }
-        }
-    }
-}
-
-/// Writes what waits, as long as anything may.
-async fn write(line: Arc<Outbox>, mut writer: impl AsyncWrite + Unpin) -> io::Result<()> {
-    // Whatever ends this, nothing will be read any more.
-    let _closed = Closes(line.clone());
-    let mut text = BytesMut::new();
-    while let Some(first) = line.next().await {
-        push_line(&mut text, &first.into_bytes());
-        while text.len() < BATCH
-            && let Some(message) = line.take()
-        {
-            push_line(&mut text, &message.into_bytes());
-        }
-        let written = async {
-            writer.write_all(&text).await?;
-            writer.flush().await
         };
-        match written.await {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
-            written => written?,
-        }
-        text.clear();
-        if text.capacity() > 4 * BATCH {
-            text = BytesMut::new();
-        }
-    }
-    Ok(())
-}
-
-struct Closes(Arc<Outbox>);
-
-impl Drop for Closes {
-    fn drop(&mut self) {
-        self.0.close();
+        connection.hang_up().await;
+        line.close();
+        let written = tokio::time::timeout(LAST_WORDS, writing.join_next()).await;
+        tolerated(heard).and(written.map_or(Ok(()), ended))
     }
 }
 
@@ -134,60 +94,17 @@ struct Connection {
     state: State,
 }
 
-/// What those need that outlive a message.
-struct Shared {
-    mount: Arc<dyn Mount>,
-    settings: Settings,
-    principal: Principal,
-    modern: Modern,
-    line: Arc<Outbox>,
-    /// The modern requests that run.
-    running: Mutex<HashMap<RequestId, Arc<Cancel>>>,
-}
-
 /// Where the session of the legacy era is.
 enum State {
     /// There was no `initialize`.
     None,
-    /// It is being answered. What came after it waits.
+    /// It is being answered. What came after it waits, with the length of its lines.
     Opening {
         opening: BoxFuture<Option<Arc<Session>>>,
-        early: VecDeque<Payload>,
+        early: Vec<Payload>,
+        bytes: usize,
     },
     Open(Arc<Session>),
-}
-
-/// A modern request that runs.
-struct Entered<'a> {
-    shared: &'a Shared,
-    id: &'a RequestId,
-    cancel: &'a Arc<Cancel>,
-}
-
-impl Drop for Entered<'_> {
-    fn drop(&mut self) {
-        self.shared.leave(self.id, self.cancel);
-    }
-}
-
-/// Ends a modern request.
-#[derive(Default)]
-struct Cancel {
-    token: CancellationToken,
-    reason: Mutex<Option<String>>,
-}
-
-impl Cancel {
-    fn cancel(&self, reason: &str) {
-        *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
-        self.token.cancel();
-    }
-
-    /// Resolves with the reason.
-    async fn cancelled(&self) -> String {
-        self.token.cancelled().await;
-        self.reason.lock().unwrap_or_else(PoisonError::into_inner).clone().unwrap_or_default()
-    }
 }
 
 impl Connection {
@@ -203,10 +120,12 @@ impl Connection {
     }
 
     /// Hears the client out.
-    async fn read(mut self, reader: impl AsyncRead + Send + Unpin) -> io::Result<()> {
+    async fn read(&mut self, reader: impl AsyncRead + Send + Unpin) -> io::Result<()> {
         let shared = self.shared.clone();
         let mut lines = LineReader::new(reader, shared.settings.limits.body);
         let draining = shared.settings.draining.clone();
+        // A line is read ahead of the room there is for its answer: the client that reads nothing any more may have gone.
+        let mut ahead = None;
         let (mut ended, mut until) = (None, None);
         loop {
             let is_over = self.work.is_empty() && !matches!(self.state, State::Opening { .. });
@@ -219,9 +138,15 @@ impl Connection {
                     None => std::future::pending().await,
                 }
             };
-            let next = async {
+            let heard = async {
+                if ahead.is_none() {
+                    match lines.next().await {
+                        Ok(Some(line)) => ahead = Some(line),
+                        end => return end.map(|_| None),
+                    }
+                }
                 shared.line.room().await;
-                lines.next().await
+                Ok(ahead.take())
             };
             tokio::select! {
                 biased;
@@ -232,7 +157,7 @@ impl Connection {
                 }
                 session = opened(&mut self.state) => self.opened(session),
                 Some(_) = self.work.join_next() => {}
-                line = next, if ended.is_none() => match line {
+                heard = heard, if ended.is_none() => match heard {
                     Ok(Some(line)) => self.line(line),
                     end => {
                         ended = Some(end.map(drop));
@@ -243,7 +168,6 @@ impl Connection {
                 }
             }
         }
-        self.hang_up().await;
         ended.unwrap_or(Ok(()))
     }
 
@@ -262,6 +186,8 @@ impl Connection {
     /// Ends what still runs.
     async fn hang_up(mut self) {
         self.cut();
+        // A session that is not open yet will not be.
+        self.state = State::None;
         // Each of them says goodbye to its server as it goes.
         let _ = tokio::time::timeout(LAST_WORDS, async { while self.work.join_next().await.is_some() {} }).await;
         self.work.shutdown().await;
@@ -270,11 +196,14 @@ impl Connection {
     fn line(&mut self, line: Line) {
         let text = match line {
             Line::Text(text) => text,
-            Line::TooLong(_) => {
+            Line::TooLong(skipped) => {
                 let limit = self.shared.settings.limits.body;
-                return refuse(&self.shared.line, None, &format!("the message is longer than {limit} bytes"));
+                // Where it can be told, somebody need not wait in vain.
+                let id = id_guess::in_ends(&skipped.head, &skipped.tail);
+                return refuse(&self.shared.line, id.as_ref(), &format!("the message is longer than {limit} bytes"));
             }
         };
+        let length = text.len();
         let payload = match Payload::parse(text, Limits::DOWNSTREAM) {
             Ok(payload) => payload,
             Err(fault) => {
@@ -283,17 +212,19 @@ impl Connection {
             }
         };
         match payload {
-            Payload::One(Message::Notification(said)) if said.method == notification::CANCELLED => self.cancel(said),
+            Payload::One(Message::Notification(said)) if said.method == notification::CANCELLED => {
+                self.cancel(said, length);
+            }
             Payload::One(message) if is_modern(&NO_HEADERS, &message) => self.modern(message),
             Payload::Batch(elements) if elements.iter().flatten().any(|m| is_modern(&NO_HEADERS, m)) => {
                 refuse(&self.shared.line, None, "a batch is not part of this protocol version");
             }
-            payload => self.legacy(payload),
+            payload => self.legacy(payload, length),
         }
     }
 
     /// Cancels the request that is named, whatever era it is of.
-    fn cancel(&mut self, said: Notification) {
+    fn cancel(&mut self, said: Notification, length: usize) {
         let params = said.params.as_ref();
         let id = params.and_then(|p| RequestId::new(p.get("requestId")?).ok());
         let cancel = id.and_then(|id| self.shared.running().get(&id).cloned());
@@ -302,7 +233,7 @@ impl Connection {
                 let reason = params.and_then(|p| p.get("reason")?.as_text());
                 cancel.cancel(reason.as_deref().unwrap_or("the client cancelled the request"));
             }
-            None => self.legacy(Payload::One(Message::Notification(said))),
+            None => self.legacy(Payload::One(Message::Notification(said)), length),
         }
     }
 
@@ -323,18 +254,14 @@ impl Connection {
         }
     }
 
-    fn legacy(&mut self, payload: Payload) {
+    fn legacy(&mut self, payload: Payload, length: usize) {
         let shared = self.shared.clone();
         let initializes =
             matches!(&payload, Payload::One(Message::Request(r)) if r.method == Method::Initialize.as_str());
         match (&mut self.state, payload) {
             (State::None, Payload::One(Message::Request(request))) if initializes => {
-                let opening = async move {
-                    let (answer, session) = connected::open(&shared.context(), &request).await;
-                    shared.line.answer(Some(&request.id), answer);
-                    session
-                };
-                self.state = State::Opening { opening: Box::pin(opening), early: VecDeque::new() };
+                let opening = Box::pin(async move { shared.open(request).await });
+                self.state = State::Opening { opening, early: Vec::new(), bytes: 0 };
             }
             (_, Payload::One(Message::Request(request))) if initializes => {
                 refuse(&shared.line, Some(&request.id), "this session is initialized already");
@@ -345,16 +272,19 @@ impl Connection {
                 shared.line.answer(Some(&request.id), encode_result(&request.id, &Raw::constant("{}")));
             }
             (State::None, payload) => uninitialized(&shared.line, &payload),
-            (State::Opening { early, .. }, payload) if early.len() < EARLY => early.push_back(payload),
-            (State::Opening { .. }, payload) => uninitialized(&shared.line, &payload),
-            (State::Open(session), payload) => {
-                let id = match &payload {
-                    Payload::One(Message::Request(request)) => Some(request.id.clone()),
-                    _ => None,
-                };
-                if let Some(id) = id.as_ref().filter(|id| shared.running().contains_key(id)) {
-                    return refuse(&shared.line, Some(id), DUPLICATE);
+            (State::Opening { early, bytes, .. }, payload) => {
+                let is_much = early.len() >= EARLY || (*bytes > 0 && *bytes + length > EARLY_BYTES);
+                if is_much {
+                    return uninitialized(&shared.line, &payload);
                 }
+                *bytes += length;
+                early.push(payload);
+            }
+            (State::Open(session), payload) => {
+                if let Some(refused) = shared.duplicate(&payload) {
+                    return refuse(&shared.line, refused, DUPLICATE);
+                }
+                let id = id_of(&payload).cloned();
                 if let Some(work) = connected::hear(&shared.context(), session, payload, &shared.line) {
                     self.run(id, work);
                 }
@@ -369,22 +299,14 @@ impl Connection {
             self.state = State::Open(session);
         }
         for payload in early {
-            self.legacy(payload);
+            self.legacy(payload, 0);
         }
     }
 
     /// Runs something until it has answered the request `id`.
     fn run(&mut self, id: Option<RequestId>, work: impl Future<Output = ()> + Send + 'static) {
         let shared = self.shared.clone();
-        self.work.spawn(async move {
-            // Calls catch what panics in them. What else does is a defect of ours, and this request's alone.
-            if let Err(panic) = AssertUnwindSafe(work).catch_unwind().await {
-                tracing::error!(mount = shared.mount.name(), "a panic in an endpoint: {}", words(&*panic));
-                let message = "the gateway failed while it handled this; its log says more";
-                let error = encode_error(id.as_ref(), &ErrorObject::new(code::INTERNAL, message));
-                shared.line.answer(id.as_ref(), error.into());
-            }
-        });
+        self.work.spawn(async move { shared.sheltered(id.as_ref(), work).await.unwrap_or_default() });
     }
 }
 
@@ -394,8 +316,13 @@ impl Drop for Connection {
     }
 }
 
-/// What an id is refused with that is in use.
-const DUPLICATE: &str = "a request with this id is still running";
+/// The id of a request.
+fn id_of(payload: &Payload) -> Option<&RequestId> {
+    match payload {
+        Payload::One(Message::Request(request)) => Some(&request.id),
+        _ => None,
+    }
+}
 
 /// Waits for the answer to `initialize`, where there was one.
 async fn opened(state: &mut State) -> Option<Arc<Session>> {
@@ -412,108 +339,5 @@ fn uninitialized(line: &Outbox, payload: &Payload) {
         Payload::One(Message::Request(request)) => refuse(line, Some(&request.id), MESSAGE),
         Payload::Batch(_) => refuse(line, None, MESSAGE),
         Payload::One(_) => {}
-    }
-}
-
-impl Shared {
-    fn context(&self) -> Context<'_> {
-        Context {
-            mount: &self.mount,
-            settings: &self.settings,
-            headers: &NO_HEADERS,
-            is_mirrored: false,
-            accept: Accept::EVERYTHING,
-            principal: &self.principal,
-        }
-    }
-
-    fn running(&self) -> MutexGuard<'_, HashMap<RequestId, Arc<Cancel>>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Enters a modern request.
-    fn enter(&self, id: &RequestId, is_running: bool) -> Result<Arc<Cancel>, ErrorObject> {
-        let mut running = self.running();
-        if is_running || running.contains_key(id) {
-            return Err(ErrorObject::new(code::INVALID_REQUEST, DUPLICATE));
-        }
-        if running.len() >= REQUESTS {
-            return Err(Fault::gateway(Reason::Busy, "too many requests of this client run at once").to_error());
-        }
-        let cancel = Arc::<Cancel>::default();
-        running.insert(id.clone(), cancel.clone());
-        Ok(cancel)
-    }
-
-    /// Answers a modern request, unless it is cancelled.
-    async fn answer(&self, request: Request, cancel: &Arc<Cancel>) {
-        let id = request.id.clone();
-        let _entered = Entered { shared: self, id: &id, cancel };
-        let context = self.context();
-        let reply = tokio::select! {
-            biased;
-            _ = cancel.cancelled() => return,
-            reply = self.modern.request(&context, request) => reply,
-        };
-        let answer = match reply {
-            Ok(Reply::Result(result)) => encode_result(&id, &result),
-            Ok(Reply::Call(mut leg)) => {
-                let reason = tokio::select! {
-                    biased;
-                    reason = cancel.cancelled() => reason,
-                    () = self.pass_on(&id, &mut *leg, Weight::Light) => return,
-                };
-                return leg.abandon(&reason);
-            }
-            Ok(Reply::Listening(mut subscription)) => {
-                tokio::select! {
-                    biased;
-                    _ = cancel.cancelled() => {}
-                    () = self.pass_on(&id, &mut subscription, Weight::Heavy) => {}
-                }
-                return;
-            }
-            Ok(Reply::Unreadable) => return,
-            Err(refused) => encode_error(Some(&id), refused.error()).into(),
-        };
-        self.finish(&id, answer);
-    }
-
-    /// Says what a request hears, until it ends.
-    async fn pass_on(&self, id: &RequestId, steps: &mut (impl Stream<Item = Step> + Unpin), weight: Weight) {
-        while let Some(step) = steps.next().await {
-            match step {
-                Step::Said(said) => {
-                    if weight == Weight::Heavy {
-                        self.line.room().await;
-                    }
-                    self.line.push(weight, said);
-                }
-                Step::End(ending) => {
-                    if weight == Weight::Heavy {
-                        // A subscription that ends by itself is over for both sides (2026-07-28, basic/utilities/cancellation).
-                        let params = RawObject::from([("requestId", id.raw().clone())]);
-                        self.line.push(weight, encode_notification(notification::CANCELLED, Some(&params)));
-                    }
-                    return self.finish(id, response(id, &ending));
-                }
-            }
-        }
-        let error = ErrorObject::new(code::INTERNAL, "the call ended without an answer");
-        self.finish(id, encode_error(Some(id), &error).into());
-    }
-
-    /// Lets go of the id of a request, unless another one has it by now.
-    fn leave(&self, id: &RequestId, cancel: &Arc<Cancel>) {
-        let mut running = self.running();
-        if running.get(id).is_some_and(|entered| Arc::ptr_eq(entered, cancel)) {
-            running.remove(id);
-        }
-    }
-
-    /// Answers a modern request. Its id is free again before the client can know that it is.
-    fn finish(&self, id: &RequestId, answer: Encoded) {
-        self.running().remove(id);
-        self.line.answer(Some(id), answer);
     }
 }

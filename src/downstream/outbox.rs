@@ -1,10 +1,11 @@
 //! What waits to be written to a client that is there over one connection: everything that is said to it goes one way.
 //!
-//! Answers and questions are never left out. Whoever reads too slowly loses progress and log messages, the oldest first; its
-//! own next messages are not read while much waits ([`Outbox::room`]); and in the end it is told that an answer was too much.
+//! Answers are never left out. Whoever reads too slowly loses progress and log messages, the oldest first; its own next
+//! messages are not read while much waits ([`Outbox::room`]); while too much waits, no question is put to it, it hears of no
+//! changes, and it is told that an answer was too much.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -27,8 +28,10 @@ const LIGHT: usize = 256;
 const LIGHT_BYTES: usize = 1 << 20;
 /// How many bytes may wait before nothing more is read from the client.
 const PLENTY: usize = 8 << 20;
-/// How many bytes may wait before an answer is too much.
+/// How many bytes may wait before an answer is too much, and everything that is none.
 const TOO_MUCH: usize = 64 << 20;
+/// How many different changes may wait. A client that has not heard of so many does not look after them.
+const CHANGES: usize = 4096;
 
 /// The messages that wait.
 #[derive(Default)]
@@ -47,6 +50,8 @@ struct Inner {
     bytes: usize,
     light: usize,
     light_bytes: usize,
+    /// What of it is as true when it is said once.
+    once: HashSet<Bytes>,
 }
 
 impl Outbox {
@@ -54,37 +59,28 @@ impl Outbox {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Puts the answer to a request in, or what stands for it where too much waits already.
+    pub(super) fn answer(&self, id: Option<&RequestId>, answer: Encoded) {
+        let mut inner = self.lock();
+        let answer = match inner.is_too_much(answer.len()) {
+            false => answer,
+            // Whoever asks more is not read any more, so that these are few.
+            true => {
+                let fault = Fault::gateway(Reason::Limit, "too much waits for the client, which does not read");
+                encode_error(id, &fault.to_error()).into()
+            }
+        };
+        self.put(&mut inner, Weight::Heavy, answer);
+    }
+
     /// Puts a message in; `false` when nothing will be written any more.
-    pub(super) fn put(&self, weight: Weight, message: Encoded) -> bool {
+    fn put(&self, inner: &mut Inner, weight: Weight, message: Encoded) -> bool {
         if self.is_closed.load(Ordering::Acquire) {
             return false;
         }
-        let mut inner = self.lock();
-        let length = message.len();
-        inner.bytes += length;
-        if weight == Weight::Light {
-            inner.light += 1;
-            inner.light_bytes += length;
-        }
-        inner.waiting.push_back((weight, message));
-        while inner.light > LIGHT || inner.light_bytes > LIGHT_BYTES {
-            let Some(at) = inner.waiting.iter().position(|(weight, _)| *weight == Weight::Light) else { break };
-            inner.remove(at);
-        }
-        drop(inner);
+        inner.add(weight, message);
         self.filled.notify_one();
         true
-    }
-
-    /// Puts the answer to a request in, or what stands for it where too much waits already.
-    pub(super) fn answer(&self, id: Option<&RequestId>, answer: Encoded) {
-        let waiting = self.lock().bytes;
-        if waiting > 0 && waiting.saturating_add(answer.len()) > TOO_MUCH {
-            let fault = Fault::gateway(Reason::Limit, "too much waits for the client, which does not read");
-            self.put(Weight::Heavy, encode_error(id, &fault.to_error()).into());
-        } else {
-            self.put(Weight::Heavy, answer);
-        }
     }
 
     /// Waits until the client has read most of what was said, or will read nothing more.
@@ -130,6 +126,25 @@ impl Outbox {
 }
 
 impl Inner {
+    /// Whether so many bytes more are too many. What waits alone never is, however long.
+    fn is_too_much(&self, length: usize) -> bool {
+        self.bytes > 0 && self.bytes.saturating_add(length) > TOO_MUCH
+    }
+
+    fn add(&mut self, weight: Weight, message: Encoded) {
+        let length = message.len();
+        self.bytes += length;
+        if weight == Weight::Light {
+            self.light += 1;
+            self.light_bytes += length;
+        }
+        self.waiting.push_back((weight, message));
+        while self.light > LIGHT || self.light_bytes > LIGHT_BYTES {
+            let Some(at) = self.waiting.iter().position(|(weight, _)| *weight == Weight::Light) else { break };
+            self.remove(at);
+        }
+    }
+
     fn remove(&mut self, at: usize) -> Option<Encoded> {
         let (weight, message) = self.waiting.remove(at)?;
         self.bytes -= message.len();
@@ -137,20 +152,26 @@ impl Inner {
             self.light -= 1;
             self.light_bytes -= message.len();
         }
+        if !self.once.is_empty()
+            && let Some(text) = message.pieces().next()
+        {
+            self.once.remove(text);
+        }
         Some(message)
     }
 }
 
 impl Way for Outbox {
     fn push(&self, weight: Weight, message: Bytes) -> bool {
-        self.put(weight, message.into())
+        let mut inner = self.lock();
+        !inner.is_too_much(message.len()) && self.put(&mut inner, weight, message.into())
     }
 
     fn push_once(&self, message: Bytes) {
-        let is_same = |waiting: &Encoded| waiting.pieces().eq([&message]);
-        let waits = self.lock().waiting.iter().any(|(_, waiting)| is_same(waiting));
-        if !waits {
-            self.push(Weight::Heavy, message);
+        let mut inner = self.lock();
+        let is_new = !inner.once.contains(&message) && inner.once.len() < CHANGES;
+        if is_new && !inner.is_too_much(message.len()) && self.put(&mut inner, Weight::Heavy, message.clone().into()) {
+            inner.once.insert(message);
         }
     }
 
@@ -182,6 +203,28 @@ mod tests {
             outbox.push_once(Bytes::from_static(b"changed"));
         }
         assert_eq!(text(&outbox), ["changed"]);
+        outbox.push_once(Bytes::from_static(b"changed"));
+        assert_eq!(text(&outbox), ["changed"], "it was read, and has changed again");
+    }
+
+    #[test]
+    fn whoever_does_not_read_is_asked_and_told_no_more_than_so_much() {
+        let outbox = Outbox::default();
+        for n in 0..2 * CHANGES {
+            outbox.push_once(format!("changed {n}").into());
+        }
+        assert_eq!(text(&outbox).len(), CHANGES);
+        assert!(outbox.lock().once.is_empty());
+
+        let piece = Bytes::from(vec![b' '; 1 << 20]);
+        let taken = (0..100).filter(|_| outbox.push(Weight::Heavy, piece.clone())).count();
+        assert_eq!(taken, TOO_MUCH >> 20);
+        outbox.push_once(Bytes::from_static(b"changed"));
+        outbox.answer(Some(&RequestId::number(1)), Bytes::from_static(b"{}").into());
+        let waiting = text(&outbox);
+        assert_eq!(waiting.len(), taken + 1);
+        assert!(waiting[taken].starts_with(b"{\"jsonrpc\""), "an answer is never left out");
+        assert!(outbox.push(Weight::Heavy, piece));
     }
 
     #[tokio::test]

@@ -19,7 +19,6 @@ mod connect;
 mod declare;
 pub(crate) mod escape;
 mod handshake;
-mod id_guess;
 mod inbound;
 mod outbound;
 mod session;

@@ -1,8 +1,10 @@
 """What a round is made of: the clients, the servers, what may stand between, and what each pair leaves out."""
 
+import json
 import os
 import pathlib
 import sys
+import tempfile
 import uuid
 
 import conformance
@@ -78,8 +80,7 @@ COMMON = {"filesystem-stdio", "memory-stdio", "git-stdio", "fetch-stdio"}
 COMMON_CLIENTS = {"py1", "ts2-auto"}
 SHORT = (["py1", "py2-auto", "ts1", "ts2-auto"], ["legacy-http", "modern-http"])
 
-# The numbers of the scenarios that the clients play, each with every server. There is none for what only half fits: in
-# ERA-085 and ERA-089, clients that try the modern era first also reach Rialto itself over stdio.
+# The numbers of the scenarios that the clients play, each with every server.
 NUMBERS = {
     "ts1": "ERA-081",
     "ts2-legacy": "ERA-083",
@@ -128,9 +129,11 @@ CONFORMANCE = [
 UPSTREAM_NUMBER = "ERA-097"
 
 # Something between a client and Rialto's mount: another Rialto, FastMCP's proxy, or the bridge of those whose client
-# knows stdio only. The bridge keeps what it knows of servers in a folder, which is one of the round's own.
+# knows stdio only. The bridge keeps what it knows of servers in a folder, which is one of the round's own. In place of
+# the mount, a client may also start `rialto stdio` itself, in front of the same server.
 FRONTS = {
     "rialto": None,
+    "rialto-stdio": None,
     "fastmcp-proxy": [*FASTMCP, "--port", "0", "--watch-stdin", "--proxy"],
     "mcp-remote": [NODE, PACKAGES / "mcp-remote/dist/proxy.js"],
     "mcp-remote-auto": [NODE, PACKAGES / "mcp-remote/dist/proxy.js"],
@@ -147,6 +150,28 @@ CHAINS = [
     ("", "ts1", "mcp-remote", "legacy-http"),
     ("", "py1", "mcp-remote", "modern-http"),
     ("", "py1", "mcp-remote-auto", "modern-http"),
+]
+# Clients that start Rialto, in each round.
+STDIO = [
+    ("ERA-085", "ts2-auto", "rialto-stdio", "legacy-http"),
+    ("ERA-085", "ts2-auto", "rialto-stdio", "modern-http"),
+    ("ERA-089", "py2-auto", "rialto-stdio", "legacy-http"),
+    ("ERA-089", "py2-auto", "rialto-stdio", "modern-http"),
+    ("", "ts1", "rialto-stdio", "modern-http"),
+    ("", "py1", "rialto-stdio", "legacy-http"),
+]
+CHAINS += STDIO
+# How many processes a client starts for one connection, where it is more than one: these ask a first one for its era.
+PROCESSES = {"ts2-auto": 2, "ts2-pinned": 2}
+CHAINS += [
+    ("", "ts1", "rialto-stdio", "legacy-http"),
+    ("", "py1", "rialto-stdio", "modern-http"),
+    ("", "ts2-legacy", "rialto-stdio", "modern-stdio"),
+    ("", "py2-legacy", "rialto-stdio", "legacy-stdio"),
+    ("", "ts2-pinned", "rialto-stdio", "legacy-stdio"),
+    ("", "py2-pinned", "rialto-stdio", "modern-py-stdio"),
+    ("", "fastmcp-auto", "rialto-stdio", "legacy-stdio"),
+    ("", "fastmcp-legacy", "rialto-stdio", "modern-stdio"),
 ]
 
 # The clients whose SDK has tasks, or a package beside it that has.
@@ -191,6 +216,8 @@ def skips(client: str, server: str, era: str, front: str = "", direct: bool = Fa
         wanted["roots"] = "the server asks before there is any call, and a modern client is asked in calls only"
     if server == "legacy-stateless":
         wanted |= dict.fromkeys(STATELESS, "a server without sessions cannot")
+    if front == "rialto-stdio" and client.startswith("ts2"):
+        wanted |= dict.fromkeys(("task", "task_only"), "the package for tasks posts to a URL")
     return wanted | FRONT_SKIPS.get(front, {})
 
 
@@ -205,6 +232,29 @@ def environment(server: str, folder: str) -> dict[str, str]:
 def client_environment(server: str) -> dict[str, str]:
     """The root that a client has to offer: one that exists, for a server that looks."""
     return {"INTEROP_ROOT": HERE.as_uri()} if server == "filesystem-stdio" else {}
+
+
+def starter(binary: pathlib.Path, entry: dict, server: str, folder: str) -> tuple[str, pathlib.Path]:
+    """A command that starts `rialto stdio` in front of one server and notes how it ends, and where it notes that."""
+    own = pathlib.Path(tempfile.mkdtemp(dir=folder))
+    config, notes, script = own / "mcp.json", own / "notes", own / "rialto"
+    settings = {"servers": {server: SETTINGS[server]} if server in SETTINGS else {}}
+    config.write_text(json.dumps({"mcpServers": {server: entry}, "rialto": settings}, indent=2))
+    # A signal is for Rialto, and whoever uses force too early leaves no note of an end.
+    lines = [
+        "#!/bin/sh",
+        f"export {'='.join(MARK)}",
+        f'echo "begun $$" >>{notes}',
+        "exec 3<&0",
+        f"{binary} stdio {config} --mount {server} <&3 & pid=$!",
+        "trap 'kill -TERM $pid' TERM",
+        "wait $pid; code=$?",
+        "while [ $code -gt 128 ] && kill -0 $pid 2>/dev/null; do wait $pid; code=$?; done",
+        f'echo "ended $$ $code" >>{notes}',
+    ]
+    script.write_text("\n".join(lines) + "\n")
+    script.chmod(0o755)
+    return str(script), notes
 
 
 def bridge(front: str, url: str, folder: str) -> str:

@@ -21,8 +21,8 @@ import time
 import conformance
 import processes
 from cells import (
-    BUILT, CHAINS, CLIENTS, COMMON, COMMON_CLIENTS, CONFORMANCE, DIR, FRONTS, MARK, NODE, NUMBERS, RMCP, ROOT, SERVERS,
-    SETTINGS, SHORT, UPSTREAM_NUMBER, bridge, client_environment, environment, never_asked, skips,
+    BUILT, CHAINS, CLIENTS, COMMON, COMMON_CLIENTS, CONFORMANCE, DIR, FRONTS, MARK, NODE, NUMBERS, PROCESSES, RMCP, ROOT,
+    SERVERS, SETTINGS, SHORT, STDIO, UPSTREAM_NUMBER, bridge, client_environment, environment, never_asked, skips, starter,
 )  # fmt: skip
 
 CELL_SECONDS = 240
@@ -79,14 +79,20 @@ def entry(name: str, urls: dict[str, str], folder: str) -> dict:
 class Fronts:
     """What stands between clients and the mounts, started when it is first wanted."""
 
-    def __init__(self, binary: pathlib.Path, urls: dict[str, str], folder: str):
-        self.binary, self.urls, self.folder = binary, urls, folder
+    def __init__(self, binary: pathlib.Path, urls: dict[str, str], entries: dict[str, dict], folder: str):
+        self.binary, self.urls, self.entries, self.folder = binary, urls, entries, folder
         self.rialto, self.mounts = None, {}
+        # Where it is noted how those ended that the last client started.
+        self.notes = None
 
     def target(self, front: str, server: str) -> str:
         """What a client connects to in order to reach the server's mount this way."""
+        self.notes = None
         if not front:
             return self.urls[server]
+        if front == "rialto-stdio":
+            command, self.notes = starter(self.binary, self.entries[server], server, self.folder)
+            return command
         if front.startswith("mcp-remote"):
             return bridge(front, self.urls[server], self.folder)
         if front == "fastmcp-proxy":
@@ -95,6 +101,15 @@ class Fronts:
             entries = {name: {"url": url} for name, url in self.urls.items()}
             self.rialto, self.mounts = start_rialto(self.binary, entries, self.folder, "rialto-in-front")
         return self.mounts[server]
+
+
+def ends(notes: pathlib.Path, count: int) -> dict:
+    """Whether every process that a client started ended by itself, and well, when its client was done with it. There were
+    so many of them."""
+    lines = notes.read_text().split("\n")
+    begun = [line.removeprefix("begun ") for line in lines if line.startswith("begun ")]
+    ok = len(begun) == count and all(f"ended {process} 0" in lines for process in begun)
+    return {"check": "processes", "ok": ok, "detail": "" if ok else f"not every process ended well: {lines}"}
 
 
 def run_cell(client: str, server: str, target: str, era: str, args, front="") -> list[dict]:
@@ -193,17 +208,16 @@ def selected(args) -> tuple[list[str], list[str], list[tuple]]:
             for client in clients:
                 if server not in COMMON or client in COMMON_CLIENTS or (narrowed[0] and narrowed[1]):
                     cells.append((NUMBERS.get(client, ""), client, "", server))
-    if args.round == "full":
-        for number, client, front, server in CHAINS:
-            if client in clients and server in servers and front in (narrowed[2] or FRONTS):
-                cells.append((number, client, front, server))
+    for number, client, front, server in CHAINS if args.round == "full" else STDIO:
+        if client in clients and server in servers and front in (narrowed[2] or FRONTS):
+            cells.append((number, client, front, server))
     return clients, servers, cells
 
 
 def possible_directly(client: str, front: str, server: str) -> str:
     """The era that a cell has without Rialto; empty when the two have none in common, or the front is Rialto."""
     _, mode, era = CLIENTS[client]
-    if SERVERS[server][0] != "http" or front == "rialto":
+    if SERVERS[server][0] != "http" or front.startswith("rialto"):
         return ""
     if front == "mcp-remote-auto":
         return era
@@ -221,6 +235,8 @@ def run_cells(cells: list[tuple], fronts: Fronts, args, report: dict) -> bool:
         name = f"{client} → {front} × {server}" if front else f"{client} × {server}"
         started = time.monotonic()
         results = run_cell(client, server, fronts.target(front, server), era, args, front)
+        if fronts.notes:
+            results.append(ends(fronts.notes, PROCESSES.get(client, 1)))
         report[name] = results
         passed, failed, skipped = counts(results)
         words = f"{passed} ok, {failed} failed, {skipped} skipped"
@@ -264,6 +280,7 @@ def run_round(args) -> bool:
     used = {server for *_, server in cells}
     whole = not (args.checks or args.clients or args.fronts)
     with tempfile.TemporaryDirectory(prefix="rialto-round-") as folder:
+        entries = {}
         for name in servers:
             if SERVERS[name][0] == "http" and name in used:
                 _, upstream_urls[name] = start_server(name)
@@ -272,7 +289,7 @@ def run_round(args) -> bool:
         else:
             entries = {name: entry(name, upstream_urls, folder) for name in servers if name in used}
             rialto, urls = start_rialto(args.rialto_bin, entries, folder)
-        fronts = Fronts(args.rialto_bin, urls, folder)
+        fronts = Fronts(args.rialto_bin, urls, entries, folder)
         all_ok = run_cells(cells, fronts, args, report)
         if whole:
             all_ok = run_conformance(urls, report, args.direct) and all_ok

@@ -20,6 +20,7 @@ mod metrics;
 mod modern;
 mod openapi;
 mod pages;
+mod piped;
 mod rest;
 mod reverse;
 mod rmcp_client;

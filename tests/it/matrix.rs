@@ -2,7 +2,7 @@
 //!
 //! The columns that are missing are those of transports that Rialto does not have yet.
 
-use std::{panic::AssertUnwindSafe, time::Duration};
+use std::{panic::AssertUnwindSafe, path::PathBuf, time::Duration};
 
 use futures_util::{FutureExt, future::join_all};
 use rustix::process::Signal;
@@ -11,14 +11,16 @@ use serde_json::{Map, Value};
 pub(crate) mod client;
 mod demo;
 mod fidelity;
+pub(crate) mod pipe;
 pub(crate) mod process;
 mod questions;
+mod reply;
 pub(crate) mod sse;
 mod suite;
 mod traffic;
 pub(crate) mod wire;
 
-use client::MODERN;
+use client::{Client, MODERN};
 use process::{Fixture, Rialto, fixture_command, processes_with, until};
 
 /// A kind of server.
@@ -51,7 +53,7 @@ const COLUMNS: [Column; 9] = [
     Column { name: "V10", revision: "dual", http: true, stateless: false, arguments: &[] },
 ];
 
-/// The revisions of the clients. K1 and K2 speak 2024-11-05 over transports that are not there yet; here that revision
+/// The revisions of the clients over HTTP. K2 speaks 2024-11-05 over a transport that is not there yet; here that revision
 /// is spoken over streamable HTTP.
 const K3: &str = "2025-03-26";
 const K4: &str = "2025-06-18";
@@ -59,13 +61,20 @@ const K5: &str = "2025-11-25";
 const K8: &str = MODERN;
 const OLDEST: &str = "2024-11-05";
 
-/// The number of each combination: the client's revision, and a number for each column.
+/// The number of each combination over HTTP: the client's revision, and a number for each column.
 const ROWS: [(&str, [&str; 9]); 5] = [
     (OLDEST, ["-", "-", "-", "-", "-", "-", "-", "-", "-"]),
     (K3, ["ERA-021", "ERA-023", "ERA-024", "ERA-025", "ERA-026", "ERA-027", "ERA-028", "ERA-029", "ERA-030"]),
     (K4, ["ERA-031", "ERA-033", "ERA-034", "ERA-035", "ERA-036", "ERA-037", "ERA-038", "ERA-039", "ERA-040"]),
     (K5, ["ERA-041", "ERA-043", "ERA-044", "ERA-045", "ERA-046", "ERA-047", "ERA-048", "ERA-049", "ERA-050"]),
     (K8, ["ERA-071", "ERA-073", "ERA-074", "ERA-075", "ERA-076", "ERA-077", "ERA-078", "ERA-079", "ERA-080"]),
+];
+
+/// The same for clients that start `rialto stdio`.
+const PIPED: [(&str, [&str; 9]); 3] = [
+    (OLDEST, ["ERA-001", "ERA-003", "ERA-004", "ERA-005", "ERA-006", "ERA-007", "ERA-008", "ERA-009", "ERA-010"]),
+    (K5, ["ERA-051", "ERA-053", "ERA-054", "ERA-055", "ERA-056", "ERA-057", "ERA-058", "ERA-059", "ERA-060"]),
+    (K8, ["ERA-061", "ERA-063", "ERA-064", "ERA-065", "ERA-066", "ERA-067", "ERA-068", "ERA-069", "ERA-070"]),
 ];
 
 /// One combination of a client and a server.
@@ -75,6 +84,8 @@ struct Cell {
     column: &'static Column,
     /// Where the client connects.
     url: String,
+    /// The config file that it starts `rialto stdio` with, where it does.
+    over: Option<PathBuf>,
     /// Where the server is, when it is there over HTTP.
     server: Option<String>,
     /// An argument of the server's process, when it is a child.
@@ -84,6 +95,15 @@ struct Cell {
 }
 
 impl Cell {
+    /// A client, which fills in forms where there is content for them.
+    async fn connect(&self, content: Option<Value>) -> Client {
+        match (&self.over, content) {
+            (Some(file), content) => Client::launch(file, &self.column.name.to_lowercase(), self.client, content).await,
+            (None, Some(content)) => Client::connect_answering(&self.url, self.client, content).await,
+            (None, None) => Client::connect(&self.url, self.client).await,
+        }
+    }
+
     /// The revision that the server is spoken to in.
     fn upstream(&self) -> &'static str {
         match self.column.revision {
@@ -125,13 +145,13 @@ impl Cell {
     }
 }
 
-/// The combinations of one row behind one Rialto.
-async fn row(client: &'static str) {
-    let numbers = ROWS.iter().find(|(revision, _)| *revision == client).unwrap().1;
+/// The combinations of one row, before anybody can connect: the cells, the entries of `mcpServers`, the servers over HTTP.
+async fn set(rows: &[(&str, [&'static str; 9])], client: &'static str) -> (Vec<Cell>, Value, Vec<Fixture>) {
+    let numbers = rows.iter().find(|(revision, _)| *revision == client).unwrap().1;
     let mut servers = Map::new();
     let (mut cells, mut fixtures) = (Vec::new(), Vec::new());
     for (column, number) in COLUMNS.iter().zip(numbers) {
-        let tag = format!("row-{client}-{}-{}", column.name, std::process::id());
+        let tag = format!("row-{client}-{number}-{}-{}", column.name, std::process::id());
         let arguments = [&["--revision", column.revision], column.arguments].concat();
         let mut server = None;
         let entry = if column.http {
@@ -144,9 +164,16 @@ async fn row(client: &'static str) {
             fixture_command(&[&arguments[..], &["--tag", &tag]].concat())
         };
         servers.insert(column.name.to_lowercase(), entry);
-        cells.push(Cell { number, client, column, url: String::new(), server, tag, direct: false });
+        let (url, over) = (String::new(), None);
+        cells.push(Cell { number, client, column, url, over, server, tag, direct: false });
     }
-    let mut rialto = Rialto::start(&Value::Object(servers)).await;
+    (cells, Value::Object(servers), fixtures)
+}
+
+/// The combinations of one row behind one Rialto.
+async fn row(client: &'static str) {
+    let (mut cells, servers, fixtures) = set(&ROWS, client).await;
+    let mut rialto = Rialto::start(&servers).await;
     for cell in &mut cells {
         cell.url = rialto.mount(&cell.column.name.to_lowercase());
     }
@@ -166,6 +193,37 @@ async fn row(client: &'static str) {
         let open = fixture.status().await["open"].clone();
         assert_eq!(open, serde_json::json!([]), "sessions that were not ended:\n{}", rialto.log());
     }
+}
+
+/// The combinations of a row whose clients each start a Rialto of their own.
+async fn piped(client: &'static str) {
+    let (mut cells, servers, fixtures) = set(&PIPED, client).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mcp.json");
+    std::fs::write(&file, serde_json::json!({ "mcpServers": servers }).to_string()).unwrap();
+    for cell in &mut cells {
+        cell.over = Some(file.clone());
+    }
+    let failed = join_all(cells.iter().map(suite::run)).await.concat();
+    assert!(failed.is_empty(), "{} steps failed:\n{}", failed.len(), failed.join("\n"));
+    for fixture in &fixtures {
+        assert_eq!(fixture.status().await["open"], serde_json::json!([]), "sessions that were not ended");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_of_2024_11_05_starts_rialto_in_front_of_every_server() {
+    piped(OLDEST).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_of_2025_11_25_starts_rialto_in_front_of_every_server() {
+    piped(K5).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_of_2026_07_28_starts_rialto_in_front_of_every_server() {
+    piped(K8).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -204,7 +262,8 @@ async fn clients_and_servers_of_the_same_era_agree_without_rialto() {
             }
             let fixture = Fixture::start(&[&["--revision", column.revision], column.arguments].concat()).await;
             let (url, server) = (fixture.url.clone(), Some(fixture.url.clone()));
-            cells.push(Cell { number: "directly", client, column, url, server, tag: String::new(), direct: true });
+            let (over, tag) = (None, String::new());
+            cells.push(Cell { number: "directly", client, column, url, over, server, tag, direct: true });
             fixtures.push(fixture);
         }
     }

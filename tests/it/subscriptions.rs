@@ -23,7 +23,7 @@ mod legacy_server;
 mod losses;
 mod modern_server;
 mod polling;
-mod server;
+pub(crate) mod server;
 
 use client::Legacy;
 use server::{Server, Speaks, Through};
@@ -87,7 +87,7 @@ fn uri(uri: &str) -> Value {
 }
 
 /// Waits until something is so.
-async fn until(what: &str, mut so: impl FnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut so: impl FnMut() -> bool) {
     crate::support::wait::soon(what, async {
         while !so() {
             tokio::time::sleep(Duration::from_millis(2)).await;

@@ -35,6 +35,7 @@ mod extension;
 mod nested;
 mod passed;
 mod peers;
+mod piped;
 mod server;
 
 use server::{EXTENSION, Speaks, TaskServer, form, said};

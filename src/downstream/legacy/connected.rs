@@ -67,6 +67,8 @@ pub(in crate::downstream) fn hear(
             None
         }
         Payload::Batch(elements) => {
+            // What it says by that, it says after the handshake.
+            session.listen_on(line);
             let post = Post::on(line, session, Shape::Batch);
             match batch::begin(context, session, elements, &post) {
                 Ok(work) => {

@@ -8,13 +8,13 @@ use tokio::time::Instant;
 use crate::{
     hub::{BoxFuture, Fault, Reason},
     jsonrpc::{
-        Limits, Message, ParseError, Payload,
+        Limits, Message, ParseError, Payload, RequestId, id_guess,
         lines::{Line, LineReader},
     },
     upstream::lines::escape::printable,
 };
 
-use super::{LineSettings, Reader, id_guess};
+use super::{LineSettings, Reader};
 
 /// How long what a server that is gone has written before is still read.
 const LAST_WORDS: Duration = Duration::from_millis(200);
@@ -78,7 +78,7 @@ impl Inbound {
                 Ok(Some(Line::TooLong(line))) => {
                     tracing::warn!(upstream = %self.upstream, "skipped a line of the server that is longer than the cap");
                     self.broken(
-                        id_guess::in_ends(&line.head, &line.tail),
+                        id_guess::in_ends(&line.head, &line.tail).as_ref().and_then(RequestId::as_u64_lenient),
                         Reason::Limit,
                         "the answer is longer than the cap for one message",
                     );
@@ -141,7 +141,7 @@ impl Inbound {
             );
         }
         let id = error.id.as_ref().and_then(crate::jsonrpc::RequestId::as_u64_lenient);
-        let id = id.or_else(|| id_guess::in_line(line));
+        let id = id.or_else(|| id_guess::in_line(line)?.as_u64_lenient());
         self.broken(id, Reason::UpstreamProtocol, "the server's answer is no valid message");
     }
 

@@ -1,6 +1,8 @@
-//! A client that speaks one revision over streamable HTTP, and checks every message it gets against that revision.
+//! A client that speaks one revision, over streamable HTTP or over pipes, and checks every message it gets against that
+//! revision.
 
 use std::{
+    path::Path,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -14,7 +16,13 @@ use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 use tokio::task::JoinHandle;
 
-use super::{sse::Events, wire};
+use super::{
+    pipe::{Pipe, Subscription},
+    sse::Events,
+    wire,
+};
+
+pub(crate) use super::reply::Reply;
 
 pub(crate) const MODERN: &str = "2026-07-28";
 const NEWEST_LEGACY: &str = "2025-11-25";
@@ -24,62 +32,10 @@ pub(crate) type Answerer = Arc<dyn Fn(&str, &Value) -> Value + Send + Sync>;
 
 /// A message as far as it has to be understood to know what it is; the rest stays text.
 #[derive(Debug, Deserialize)]
-struct Seen<'m> {
+pub(super) struct Seen<'m> {
     #[serde(borrow)]
-    id: Option<&'m RawValue>,
-    method: Option<String>,
-}
-
-/// What came back for a request.
-#[derive(Debug)]
-pub(crate) struct Reply {
-    pub(crate) status: StatusCode,
-    /// The response, as it was sent.
-    pub(crate) text: String,
-    /// What came before it on the same stream.
-    pub(crate) notifications: Vec<Value>,
-    /// How often the client was asked something meanwhile.
-    pub(crate) asked: usize,
-}
-
-impl Reply {
-    /// The result, as it was sent.
-    #[track_caller]
-    pub(crate) fn raw_result(&self) -> &str {
-        #[derive(Deserialize)]
-        struct Answer<'m> {
-            #[serde(borrow)]
-            result: Option<&'m RawValue>,
-        }
-        let answer: Answer<'_> = serde_json::from_str(&self.text).unwrap();
-        answer.result.unwrap_or_else(|| panic!("expected a result: {}", self.text)).get()
-    }
-
-    #[track_caller]
-    pub(crate) fn result(&self) -> Value {
-        serde_json::from_str(self.raw_result()).unwrap()
-    }
-
-    #[track_caller]
-    pub(crate) fn error(&self) -> Value {
-        let answer: Value = serde_json::from_str(&self.text).unwrap();
-        assert!(answer["error"].is_object(), "expected an error: {}", self.text);
-        answer["error"].clone()
-    }
-
-    /// The text of the first content block.
-    #[track_caller]
-    pub(crate) fn said(&self) -> String {
-        let result = self.result();
-        result["content"][0]["text"].as_str().unwrap_or_else(|| panic!("expected a text: {}", self.text)).to_owned()
-    }
-
-    /// The progress that was reported for a token.
-    pub(crate) fn progress(&self, token: &Value) -> Vec<f64> {
-        let reports = self.notifications.iter().filter(|n| n["method"] == "notifications/progress");
-        let mine = reports.filter(|n| n["params"]["progressToken"] == *token);
-        mine.filter_map(|n| n["params"]["progress"].as_f64()).collect()
-    }
+    pub(super) id: Option<&'m RawValue>,
+    pub(super) method: Option<String>,
 }
 
 /// A request to be sent.
@@ -97,6 +53,8 @@ pub(crate) struct Ask<'a> {
 pub(crate) struct Client {
     http: reqwest::Client,
     url: String,
+    /// The way to the server, where it is not HTTP.
+    pipe: Option<Pipe>,
     revision: &'static str,
     session: Option<String>,
     capabilities: Value,
@@ -120,22 +78,13 @@ impl Drop for Client {
 impl Client {
     /// Connects as a client that can be asked nothing.
     pub(crate) async fn connect(url: &str, revision: &'static str) -> Self {
-        Self::connect_with(url, revision, json!({}), Arc::new(|method, _| panic!("asked {method}"))).await
+        Self::connect_with(url, revision, json!({}), never_asked()).await
     }
 
     /// Connects as a client that fills in forms, always in the same way.
     pub(crate) async fn connect_answering(url: &str, revision: &'static str, content: Value) -> Self {
-        if revision < "2025-06-18" {
-            // There are no forms in these revisions.
-            return Self::connect(url, revision).await;
-        }
-        let elicitation = if revision >= NEWEST_LEGACY { json!({ "form": {} }) } else { json!({}) };
-        let answerer = move |method: &str, params: &Value| {
-            assert_eq!(method, "elicitation/create", "{params}");
-            assert!(params["message"].is_string(), "{params}");
-            json!({ "action": "accept", "content": content })
-        };
-        Self::connect_with(url, revision, json!({ "elicitation": elicitation }), Arc::new(answerer)).await
+        let (capabilities, answerer) = filling(revision, content);
+        Self::connect_with(url, revision, capabilities, answerer).await
     }
 
     /// Connects as a client with these capabilities.
@@ -153,7 +102,20 @@ impl Client {
         let mut headers = reqwest::header::HeaderMap::new();
         headers.insert("authorization", format!("Bearer {key}").parse().unwrap());
         let http = http_client_builder().default_headers(headers).build().unwrap();
-        Self::connect_through(http, url, revision, json!({}), Arc::new(|method, _| panic!("asked {method}"))).await
+        Self::connect_through(http, url, revision, json!({}), never_asked()).await
+    }
+
+    /// Starts `rialto stdio` for a client that fills in forms, where there is content for them.
+    pub(crate) async fn launch(file: &Path, mount: &str, revision: &'static str, content: Option<Value>) -> Self {
+        let (capabilities, answerer) = match content {
+            Some(content) => filling(revision, content),
+            None => (json!({}), never_asked()),
+        };
+        let outside = Arc::default();
+        let pipe = Pipe::start(file, mount, revision, answerer.clone(), Arc::clone(&outside));
+        let mut client = Self::new(http_client(), "", Some(pipe), revision, capabilities, answerer);
+        client.outside = outside;
+        client.greeted().await
     }
 
     async fn connect_through(
@@ -163,9 +125,21 @@ impl Client {
         capabilities: Value,
         answerer: Answerer,
     ) -> Self {
-        let mut client = Self {
+        Self::new(http, url, None, revision, capabilities, answerer).greeted().await
+    }
+
+    fn new(
+        http: reqwest::Client,
+        url: &str,
+        pipe: Option<Pipe>,
+        revision: &'static str,
+        capabilities: Value,
+        answerer: Answerer,
+    ) -> Self {
+        Self {
             http,
             url: url.to_owned(),
+            pipe,
             revision,
             session: None,
             capabilities,
@@ -174,30 +148,44 @@ impl Client {
             standalone: None,
             outside: Arc::default(),
             greeting: Value::Null,
-        };
-        if client.is_modern() {
-            let reply = client.request("server/discover", json!({})).await;
-            client.greeting = reply.result();
-            return client;
+        }
+    }
+
+    /// Greets the server in the way of its revision.
+    async fn greeted(mut self) -> Self {
+        if self.is_modern() {
+            let reply = self.request("server/discover", json!({})).await;
+            self.greeting = reply.result();
+            return self;
         }
         let hello = json!({
-            "protocolVersion": revision,
-            "capabilities": client.capabilities,
+            "protocolVersion": self.revision,
+            "capabilities": self.capabilities,
             "clientInfo": { "name": "raw-client", "version": "1" },
         });
-        let hello = json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": hello });
-        let response = client.post(hello.to_string()).send().await.unwrap();
+        let hello = json!({ "jsonrpc": "2.0", "id": 0, "method": "initialize", "params": hello }).to_string();
+        if let Some(pipe) = &self.pipe {
+            self.greeting = self.hear(pipe, "0", "initialize", &hello).await.result();
+            self.notify("notifications/initialized", None).await;
+            return self;
+        }
+        let response = self.post(hello).send().await.unwrap();
         let session = response.headers().get("mcp-session-id").map(|id| id.to_str().unwrap().to_owned());
-        let reply = client.read("0", "initialize", response).await;
-        client.greeting = reply.result();
-        client.session = session;
-        client.notify("notifications/initialized", None).await;
-        client.open_standalone().await;
-        client
+        let reply = self.read("0", "initialize", response).await;
+        self.greeting = reply.result();
+        self.session = session;
+        self.notify("notifications/initialized", None).await;
+        self.open_standalone().await;
+        self
     }
 
     pub(crate) fn is_modern(&self) -> bool {
         self.revision == MODERN
+    }
+
+    /// Whether it gives requests up by closing their connections.
+    pub(crate) fn cancels_by_closing(&self) -> bool {
+        self.is_modern() && self.pipe.is_none()
     }
 
     pub(crate) fn session(&self) -> Option<&str> {
@@ -226,6 +214,9 @@ impl Client {
         if let Some(params) = params {
             body["params"] = params;
         }
+        if let Some(pipe) = &self.pipe {
+            return pipe.send(&body.to_string());
+        }
         let response = self.post(body.to_string()).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::ACCEPTED, "{method}");
     }
@@ -252,6 +243,10 @@ impl Client {
         let params = json!({ "name": tool, "arguments": arguments }).to_string();
         let (id, method) = (self.id(), "tools/call");
         let ask = Ask { id: id.clone(), method, params: params.clone(), token: None, headers: &[] };
+        if let Some(pipe) = &self.pipe {
+            let mut heard = pipe.request(&id, &self.message(&id, &ask, &params));
+            return (id, tokio::spawn(async move { while heard.recv().await.is_some() {} }));
+        }
         let request = self.framed(&id, &ask, &params);
         let reading = async move {
             if let Ok(response) = request.send().await {
@@ -262,16 +257,21 @@ impl Client {
     }
 
     /// Opens a modern subscription to the changes of the lists and one resource, and waits until it is acknowledged.
-    pub(crate) async fn listen(&self) -> Events {
+    pub(crate) async fn listen(&self) -> Changes {
         let filter = json!({
             "toolsListChanged": true, "resourcesListChanged": true, "resourceSubscriptions": ["test://text"],
         });
         let filter = json!({ "notifications": filter }).to_string();
         let method = "subscriptions/listen";
         let ask = Ask { id: self.id(), method, params: filter.clone(), token: None, headers: &[] };
-        let response = self.framed(&ask.id, &ask, &filter).send().await.unwrap();
-        assert_eq!(response.status(), StatusCode::OK);
-        let mut events = Events::of(response, self.revision);
+        let mut events = match &self.pipe {
+            Some(pipe) => Changes::Piped(pipe.listen(&ask.id, &self.message(&ask.id, &ask, &filter))),
+            None => {
+                let response = self.framed(&ask.id, &ask, &filter).send().await.unwrap();
+                assert_eq!(response.status(), StatusCode::OK);
+                Changes::Streamed(Events::of(response, self.revision))
+            }
+        };
         let first = events.next().await.expect("an acknowledgement");
         wire::check_event(self.revision, &first);
         assert!(first.contains("notifications/subscriptions/acknowledged"), "{first}");
@@ -304,9 +304,13 @@ impl Client {
         let (mut id, mut params) = (ask.id.clone(), ask.params.clone());
         let (mut asked, mut notifications) = (0, Vec::new());
         loop {
-            let request = self.framed(&id, &ask, &params);
-            let response = request.send().await.unwrap();
-            let mut reply = self.read(&id, ask.method, response).await;
+            let mut reply = match &self.pipe {
+                Some(pipe) => self.hear(pipe, &id, ask.method, &self.message(&id, &ask, &params)).await,
+                None => {
+                    let response = self.framed(&id, &ask, &params).send().await.unwrap();
+                    self.read(&id, ask.method, response).await
+                }
+            };
             notifications.append(&mut reply.notifications);
             asked += reply.asked;
             let result: Value =
@@ -329,7 +333,26 @@ impl Client {
         }
     }
 
-    fn framed(&self, id: &str, ask: &Ask<'_>, params: &str) -> RequestBuilder {
+    /// Sends a request over the pipe and hears what comes for it.
+    async fn hear(&self, pipe: &Pipe, id: &str, method: &str, message: &str) -> Reply {
+        let asked = pipe.asked();
+        let mut heard = pipe.request(id, message);
+        let mut notifications = Vec::new();
+        while let Some(text) = heard.recv().await {
+            let seen: Seen<'_> = serde_json::from_str(&text).unwrap();
+            if seen.method.is_none() {
+                wire::check_answer(self.revision, method, id, &text);
+                pipe.check();
+                return Reply { status: StatusCode::OK, text, notifications, asked: pipe.asked() - asked };
+            }
+            notifications.push(serde_json::from_str(&text).unwrap());
+        }
+        pipe.check();
+        panic!("the pipe ended without a response to {method}");
+    }
+
+    /// A request as it is sent, with everything that the revision wants in it.
+    fn message(&self, id: &str, ask: &Ask<'_>, params: &str) -> String {
         let mut meta = json!({});
         if self.is_modern() {
             meta["io.modelcontextprotocol/protocolVersion"] = json!(MODERN);
@@ -346,8 +369,12 @@ impl Client {
             (true, true) => format!(r#"{{"_meta":{meta}}}"#),
             (true, false) => format!(r#"{{"_meta":{meta},{inside}}}"#),
         };
+        format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{}","params":{params}}}"#, ask.method)
+    }
+
+    fn framed(&self, id: &str, ask: &Ask<'_>, params: &str) -> RequestBuilder {
         let method = ask.method;
-        let mut request = self.post(format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{params}}}"#));
+        let mut request = self.post(self.message(id, ask, params));
         if self.is_modern() {
             #[derive(Deserialize)]
             struct Named {
@@ -355,7 +382,7 @@ impl Client {
                 uri: Option<String>,
             }
             request = request.header("mcp-protocol-version", MODERN).header("mcp-method", method);
-            let named: Named = serde_json::from_str(&params).unwrap();
+            let named: Named = serde_json::from_str(params).unwrap();
             let name = match method {
                 "tools/call" | "prompts/get" => named.name,
                 "resources/read" => named.uri,
@@ -416,8 +443,11 @@ impl Client {
         panic!("the stream of {method} ended without a response");
     }
 
-    /// Ends the session, where there is one.
+    /// Ends the session, where there is one, and the process that the client started.
     pub(crate) async fn close(mut self) {
+        if let Some(pipe) = self.pipe.take() {
+            return pipe.close().await;
+        }
         if let Some(standalone) = self.standalone.take() {
             standalone.abort();
         }
@@ -426,6 +456,42 @@ impl Client {
             assert!(matches!(status.as_u16(), 200 | 204), "DELETE was answered {status}");
         }
     }
+}
+
+/// What is said on a subscription. Dropping it ends it.
+pub(crate) enum Changes {
+    Streamed(Events),
+    Piped(Subscription),
+}
+
+impl Changes {
+    /// The next message.
+    pub(crate) async fn next(&mut self) -> Option<String> {
+        match self {
+            Self::Streamed(events) => events.next().await,
+            Self::Piped(subscription) => subscription.next().await,
+        }
+    }
+}
+
+/// A client that nobody may ask anything.
+fn never_asked() -> Answerer {
+    Arc::new(|method, _| panic!("asked {method}"))
+}
+
+/// What a client declares that fills in forms, always in the same way, and how it does.
+fn filling(revision: &str, content: Value) -> (Value, Answerer) {
+    if revision < "2025-06-18" {
+        // There are no forms in these revisions.
+        return (json!({}), never_asked());
+    }
+    let elicitation = if revision >= NEWEST_LEGACY { json!({ "form": {} }) } else { json!({}) };
+    let answerer = move |method: &str, params: &Value| {
+        assert_eq!(method, "elicitation/create", "{params}");
+        assert!(params["message"].is_string(), "{params}");
+        json!({ "action": "accept", "content": content })
+    };
+    (json!({ "elicitation": elicitation }), Arc::new(answerer))
 }
 
 /// Requests over plain HTTP. Nothing here is encrypted, and reading the certificates of the machine takes long.

@@ -24,7 +24,7 @@ pub(super) async fn run(cell: &Cell, client: &Client) {
     assert_eq!(executions["ask"], 2);
 
     // Another client, which cannot be asked, is not.
-    let silent = Client::connect(&cell.url, cell.client).await;
+    let silent = cell.connect(None).await;
     let reply = silent.call("ask", json!({})).await;
     assert_eq!(reply.said(), "the client declared no form elicitation");
     silent.close().await;

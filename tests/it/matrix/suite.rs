@@ -19,7 +19,7 @@ const TEXT: &str = "first line\nsecond \"line\"\ttab \\ back, ünïcödé \u{1F6
 /// Runs the suite and gives what failed.
 pub(super) async fn run(cell: &Cell) -> Vec<String> {
     let color = json!({ "color": "teal" });
-    let client = match cell.step("b1", Client::connect_answering(&cell.url, cell.client, color)).await {
+    let client = match cell.step("b1", cell.connect(Some(color))).await {
         Ok(client) => client,
         Err(failed) => return vec![failed],
     };
@@ -59,7 +59,7 @@ fn greeting(cell: &Cell, client: &Client) {
     } else {
         assert_eq!(greeting["protocolVersion"], cell.client, "{greeting}");
         assert_eq!(greeting["serverInfo"]["name"], "fixture", "{greeting}");
-        assert_eq!(client.session().is_some(), !(cell.direct && cell.column.stateless));
+        assert_eq!(client.session().is_some(), cell.over.is_none() && !(cell.direct && cell.column.stateless));
     }
     assert_eq!(greeting["instructions"], "A server for tests. Do not take it seriously.", "{greeting}");
     for capability in ["tools", "prompts", "resources"] {
@@ -200,16 +200,24 @@ async fn sessions(cell: &Cell, client: &Client) {
     }
     assert_eq!(client.call("counter", json!({})).await.said(), "1");
     assert_eq!(client.call("counter", json!({})).await.said(), "2");
-    let other = Client::connect(&cell.url, cell.client).await;
+    let other = cell.connect(None).await;
     assert_eq!(other.call("counter", json!({})).await.said(), "1", "two clients share a session");
     other.close().await;
     assert_eq!(client.call("counter", json!({})).await.said(), "3");
 }
 
-/// What served this client is let go of when the client leaves.
+/// What served this client is let go of when the client leaves. A client that starts its server itself waits for its end,
+/// and that of everything behind it.
 async fn leaving(cell: &Cell, client: Client) {
     let who: Value = serde_json::from_str(&client.call("whoami", json!({})).await.said()).unwrap();
     client.close().await;
+    if cell.over.is_some() {
+        assert_eq!(processes_with(&cell.tag), [] as [u32; 0]);
+        if let Some(server) = &cell.server {
+            assert_eq!(status(server).await["open"], json!([]));
+        }
+        return;
+    }
     if !cell.has_sessions() {
         return;
     }

@@ -19,8 +19,8 @@ pub(super) async fn cancelling(cell: &Cell, client: &Client) {
     let before = executions(client, "slow").await;
     let (id, connection) = client.start("slow", json!({ "steps": 1000, "ms": 50 }));
     until("the call to reach the server", || async { executions(client, "slow").await > before }).await;
-    if client.is_modern() {
-        // Letting go of the connection is how a modern client cancels.
+    if client.cancels_by_closing() {
+        // Letting go of the connection is how a modern client cancels over HTTP.
         connection.abort();
     } else {
         let id: Value = serde_json::from_str(&id).unwrap();

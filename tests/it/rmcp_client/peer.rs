@@ -23,6 +23,7 @@ use rmcp::{
     },
 };
 use serde_json::Value;
+use tokio::io::DuplexStream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::{matrix::client::http_client, server_kit::soon};
@@ -136,6 +137,16 @@ impl Client {
         let service = Box::pin(client.serve_with_lifecycle(transport, lifecycle.mode()));
         let service = soon("the client connects", service).await;
         Self { service: service.unwrap_or_else(|e| panic!("{lifecycle:?} at {url}: {e}")), seen, sessions }
+    }
+
+    /// Connects over a pipe, as a client does that starts its servers itself.
+    pub(crate) async fn connect_over(pipe: DuplexStream, lifecycle: Lifecycle, answer: Value) -> Self {
+        let (sender, seen) = unbounded_channel();
+        let client = Answering { answer, seen: sender };
+        let service = Box::pin(client.serve_with_lifecycle(pipe, lifecycle.mode()));
+        let service = soon("the client connects", service).await;
+        let service = service.unwrap_or_else(|e| panic!("{lifecycle:?} over a pipe: {e}"));
+        Self { service, seen, sessions: Sessions::default() }
     }
 
     pub(crate) async fn call(&self, name: &str, arguments: &Value) -> CallToolResult {

@@ -27,14 +27,14 @@ use crate::{
 
 /// What the server speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Speaks {
+pub(crate) enum Speaks {
     Legacy,
     Modern,
 }
 
 /// How it is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Through {
+pub(crate) enum Through {
     Http,
     Pipe,
 }
@@ -54,18 +54,18 @@ struct Way {
 }
 
 /// How the server behaves. Changed while it runs.
-pub(super) struct Manners {
-    pub(super) capabilities: Value,
+pub(crate) struct Manners {
+    pub(crate) capabilities: Value,
     /// URIs with this in them are refused, or not honoured.
-    pub(super) refuses: &'static str,
+    pub(crate) refuses: &'static str,
     /// URIs with this in them are never answered.
-    pub(super) ignores: &'static str,
+    pub(crate) ignores: &'static str,
     /// Nothing that is listed is honoured.
-    pub(super) honours_no_lists: bool,
+    pub(crate) honours_no_lists: bool,
     /// Over HTTP, everything that comes without [`KEY`](super::KEY) is refused, and what is said depends on it.
-    pub(super) wants_key: bool,
+    pub(crate) wants_key: bool,
     /// The names of its tools.
-    pub(super) tools: Vec<&'static str>,
+    pub(crate) tools: Vec<&'static str>,
 }
 
 impl Manners {
@@ -89,10 +89,10 @@ struct State {
 }
 
 #[derive(Clone)]
-pub(super) struct Server(Arc<State>);
+pub(crate) struct Server(Arc<State>);
 
 impl Server {
-    pub(super) fn new(speaks: Speaks) -> Self {
+    pub(crate) fn new(speaks: Speaks) -> Self {
         let lists = json!({"listChanged": true});
         let manners = Manners {
             capabilities: json!({"tools": lists, "prompts": lists, "resources": {"listChanged": true, "subscribe": true}}),
@@ -120,17 +120,17 @@ impl Server {
     }
 
     /// It is replaced by a server that speaks the other era.
-    pub(super) fn becomes(&self, speaks: Speaks) {
+    pub(crate) fn becomes(&self, speaks: Speaks) {
         *self.0.speaks.lock().unwrap() = speaks;
         self.crashes();
     }
 
-    pub(super) fn manners(&self) -> MutexGuard<'_, Manners> {
+    pub(crate) fn manners(&self) -> MutexGuard<'_, Manners> {
         self.0.manners.lock().unwrap()
     }
 
     /// What the gateway reaches it by.
-    pub(super) async fn connector(&self, through: Through) -> Arc<dyn Connector> {
+    pub(crate) async fn connector(&self, through: Through) -> Arc<dyn Connector> {
         match through {
             Through::Pipe => {
                 let server = self.clone();
@@ -156,28 +156,28 @@ impl Server {
     // === what it saw ===
 
     /// Everything that came over HTTP.
-    pub(super) fn arrived(&self) -> Vec<Seen> {
+    pub(crate) fn arrived(&self) -> Vec<Seen> {
         self.0.http.get().map(Scripted::seen).unwrap_or_default()
     }
 
     /// The parameters of everything it was sent by this method: `GET` and `DELETE` are methods too.
-    pub(super) fn seen(&self, method: &str) -> Vec<Value> {
+    pub(crate) fn seen(&self, method: &str) -> Vec<Value> {
         let seen = self.0.seen.lock().unwrap();
         seen.iter().filter(|(_, m)| m["method"] == method).map(|(_, m)| m["params"].clone()).collect()
     }
 
     /// The sessions in which it was sent something by this method.
-    pub(super) fn sessions_of(&self, method: &str) -> Vec<String> {
+    pub(crate) fn sessions_of(&self, method: &str) -> Vec<String> {
         let seen = self.0.seen.lock().unwrap();
         seen.iter().filter(|(_, m)| m["method"] == method).map(|(session, _)| session.clone()).collect()
     }
 
     /// The URIs of everything it was sent by this method, in order.
-    pub(super) fn uris(&self, method: &str) -> Vec<String> {
+    pub(crate) fn uris(&self, method: &str) -> Vec<String> {
         self.seen(method).iter().map(|params| params["uri"].as_str().unwrap().to_owned()).collect()
     }
 
-    pub(super) async fn sees(&self, method: &str, times: usize) {
+    pub(crate) async fn sees(&self, method: &str, times: usize) {
         let counted = async {
             while self.seen(method).len() < times {
                 tokio::time::sleep(Duration::from_millis(2)).await;
@@ -187,36 +187,36 @@ impl Server {
     }
 
     /// The filters of the listens that are open.
-    pub(super) fn listens(&self) -> Vec<Value> {
+    pub(crate) fn listens(&self) -> Vec<Value> {
         let ways = self.0.ways.lock().unwrap();
         ways.values().filter_map(|way| Some(way.listen.as_ref()?.1.clone())).collect()
     }
 
     /// The URIs of the listens that are open and name any.
-    pub(super) fn listened_to(&self) -> Vec<Value> {
+    pub(crate) fn listened_to(&self) -> Vec<Value> {
         let mut named: Vec<_> = self.listens().iter().map(|f| f["resourceSubscriptions"].clone()).collect();
         named.retain(|uris| !uris.is_null());
         named
     }
 
     /// How many sessions it can speak in, or listens are open.
-    pub(super) fn ways(&self) -> usize {
+    pub(crate) fn ways(&self) -> usize {
         self.0.ways.lock().unwrap().len()
     }
 
-    pub(super) async fn has_ways(&self, count: usize) {
+    pub(crate) async fn has_ways(&self, count: usize) {
         super::until(&format!("{count} ways"), || self.ways() == count).await;
     }
 
     // === what it does ===
 
     /// Says something wherever it belongs.
-    pub(super) fn says(&self, method: &str, params: Value) {
+    pub(crate) fn says(&self, method: &str, params: Value) {
         self.says_in(None, method, &params);
     }
 
     /// Says something in one session only.
-    pub(super) fn says_in(&self, session: Option<&str>, method: &str, params: &Value) {
+    pub(crate) fn says_in(&self, session: Option<&str>, method: &str, params: &Value) {
         for way in self.0.ways.lock().unwrap().values() {
             if session.is_some_and(|session| session != way.session) {
                 continue;
@@ -236,7 +236,7 @@ impl Server {
     }
 
     /// A resource has changed, and only the listen that was opened first among those for resources says so.
-    pub(super) fn updates_first(&self, uri: &str) {
+    pub(crate) fn updates_first(&self, uri: &str) {
         let ways = self.0.ways.lock().unwrap();
         let mut listens = ways.values().filter_map(|way| Some((way, way.listen.as_ref()?)));
         let (way, (id, _)) = listens.find(|(_, (_, filter))| !filter["resourceSubscriptions"].is_null()).unwrap();
@@ -245,7 +245,7 @@ impl Server {
     }
 
     /// A resource has changed: whoever subscribed to it, or to what it is a part of, is told.
-    pub(super) fn updates(&self, uri: &str) {
+    pub(crate) fn updates(&self, uri: &str) {
         match self.speaks() {
             Speaks::Modern => self.says(super::UPDATED, super::uri(uri)),
             Speaks::Legacy => {
@@ -261,14 +261,14 @@ impl Server {
     }
 
     /// Every stream breaks.
-    pub(super) fn cuts(&self) {
+    pub(crate) fn cuts(&self) {
         for way in std::mem::take(&mut *self.0.ways.lock().unwrap()).into_values() {
             let _ = way.to.send(Line::Cut);
         }
     }
 
     /// Every listen ends as the protocol has it.
-    pub(super) fn ends(&self) {
+    pub(crate) fn ends(&self) {
         for way in std::mem::take(&mut *self.0.ways.lock().unwrap()).into_values() {
             let (id, _) = way.listen.expect("a listen");
             let meta = json!({super::SUBSCRIPTION: id});
@@ -279,14 +279,14 @@ impl Server {
     }
 
     /// It forgets every session, and ends where it is a process.
-    pub(super) fn crashes(&self) {
+    pub(crate) fn crashes(&self) {
         self.0.sessions.lock().unwrap().clear();
         self.0.crash.notify_waiters();
         self.cuts();
     }
 
     /// The process of one session ends.
-    pub(super) fn ends_session(&self, session: &str) {
+    pub(crate) fn ends_session(&self, session: &str) {
         self.0.ended.send_replace(session.to_owned());
     }
 
