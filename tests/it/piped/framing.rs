@@ -1,6 +1,6 @@
 //! Lines: what counts as one, what is wrong with some, and batches.
 
-use rialto::downstream::Settings;
+use rialto::{Limits, downstream::Settings};
 use serde_json::{Value, json};
 
 use super::{
@@ -88,7 +88,7 @@ async fn lines_end_as_they_do_everywhere() {
 #[tokio::test]
 async fn a_line_that_is_too_long_is_passed_over() {
     let mount = Scripted::new("docs");
-    let (mut client, serving) = Pipe::with(&mount, Settings { body_limit: 10_000, ..Settings::default() });
+    let (mut client, serving) = Pipe::with(&mount, Settings::from(Limits { body: 10_000, ..Limits::default() }));
     client.handshake(NEWEST).await;
     let call = |id: Value, length: usize| {
         let mut call = request(id, "tools/call", tool("echo"));

@@ -82,7 +82,7 @@ async fn two_connections_of_one_endpoint_share_nothing() {
     let server = Server::new(Speaks::Legacy);
     let sealer = Arc::new(Sealer::random());
     let single = Single::new("docs", server.connector(Through::Pipe).await, Share::Principal, sealer.clone());
-    let stack = Arc::new(Limit::new(Gather::new(Arc::new(single))));
+    let stack = Arc::new(Limit::new(Gather::new(Arc::new(single), 10)));
     let endpoint = Endpoint::new(stack, Settings { sealer, ..Settings::default() });
     let (mut first, one) = Pipe::at_endpoint(&endpoint);
     let (mut second, two) = Pipe::at_endpoint(&endpoint);

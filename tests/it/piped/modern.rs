@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rialto::{
     downstream::{Endpoint, Settings},
-    hub::{Gather, Limit},
+    hub::{self, Gather, Limit},
     mount::{Share, Single},
     seal::Sealer,
 };
@@ -161,7 +161,7 @@ async fn era_305_a_subscription_that_is_cancelled_is_let_go_of() {
             let sealer = Arc::new(Sealer::random());
             let single =
                 Arc::new(Single::new("docs", server.connector(through).await, Share::Principal, sealer.clone()));
-            let stack = Arc::new(Limit::new(Gather::new(single.clone())));
+            let stack = Arc::new(Limit::new(Gather::new(single.clone(), 10)));
             let settings = Settings { sealer, ..Settings::default() };
             let held = settings.held.clone();
             let (mut client, serving) = Pipe::at_endpoint(&Endpoint::new(stack, settings));
@@ -172,7 +172,7 @@ async fn era_305_a_subscription_that_is_cancelled_is_let_go_of() {
             assert_eq!(client.next().await["params"]["uri"], "docs:a");
             assert_eq!(held.listens(), 1);
             // A modern server has a subscription of ours, a legacy one nobody to be told but this client.
-            let wanted = || single.holding().listeners + server.listened_to().len();
+            let wanted = || hub::Mount::holding(&*single).listeners + server.listened_to().len();
             assert_eq!(wanted(), 1, "{speaks:?} {through:?}");
             client.cancel("7").await;
             client.nothing().await;
@@ -191,7 +191,7 @@ async fn era_305_a_subscription_that_is_cancelled_is_let_go_of() {
             done(serving).await;
             crate::subscriptions::until("the end of everything", || {
                 // Modern servers know no sessions: what is kept of one costs it nothing.
-                wanted() == 0 && (speaks == Speaks::Modern || single.holding().sessions == 0)
+                wanted() == 0 && (speaks == Speaks::Modern || hub::Mount::holding(&*single).sessions == 0)
             })
             .await;
             assert_eq!(held.listens(), 0);

@@ -8,7 +8,7 @@ use crate::piped::kit::{self, Pipe, done, request, text_of};
 fn endpoint(server: &Arc<TaskServer>) -> Arc<Endpoint> {
     let sealer = Arc::new(Sealer::random());
     let single = Single::new("docs", Arc::new(server.over_lines()), Share::Principal, sealer.clone());
-    Endpoint::new(Arc::new(Limit::new(Gather::new(single))), Settings { sealer, ..Settings::default() })
+    Endpoint::new(Arc::new(Limit::new(Gather::new(single, 10))), Settings { sealer, ..Settings::default() })
 }
 
 /// Sends a request whose answer is checked here.
