@@ -36,6 +36,7 @@ mod secret;
 mod server;
 mod settings;
 mod size;
+mod terms;
 mod tree;
 
 use std::ffi::OsString;
