@@ -14,7 +14,7 @@ import shlex
 import checks
 
 HERE = pathlib.Path(__file__).parent
-DIR = pathlib.Path(os.environ.get("RIALTO_INTEROP_DIR", HERE.parent.parent / ".interop")).resolve()
+DIR = pathlib.Path(os.environ.get("RIALTO_INTEROP_DIR") or HERE.parent.parent / ".interop").resolve()
 INSPECTOR = DIR / "npm/node_modules/@modelcontextprotocol/inspector/clients/launcher/build/index.js"
 ABLE = {
     "connect", "tools", "resources", "templates", "prompts", "echo", "add", "content", "fail", "bad_arguments",

@@ -22,7 +22,7 @@ import sys
 import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
-DIR = pathlib.Path(os.environ.get("RIALTO_INTEROP_DIR", HERE.parent.parent / ".interop")).resolve()
+DIR = pathlib.Path(os.environ.get("RIALTO_INTEROP_DIR") or HERE.parent.parent / ".interop").resolve()
 SUITE = DIR / "npm/node_modules/@modelcontextprotocol/conformance"
 RESULTS = HERE / "conformance"
 EXCEPTIONS = RESULTS / "exceptions.json"
