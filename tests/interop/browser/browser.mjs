@@ -4,7 +4,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../..');
-export const DIR = process.env.RIALTO_INTEROP_DIR ?? path.join(root, '.interop');
+export const DIR = process.env.RIALTO_INTEROP_DIR || path.join(root, '.interop');
 const { chromium } = createRequire(path.join(DIR, 'browser', 'package.json'))('playwright-core');
 
 const FLAGS = [
