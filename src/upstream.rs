@@ -103,8 +103,9 @@ pub struct Opening {
     pub counts: Arc<Counts>,
     /// Whether it is for one request alone, so that the next request will want another one of the same kind.
     pub alone: bool,
-    /// Whether it is lent to one of several principals at a time: what a server asks beside every call's own stream is then
-    /// put down to a call only where that is the only one which may be asked, and what it logs there to none.
+    /// Whether it is lent to several principals, one at a time or all together: what a server asks beside every call's own
+    /// stream is then put down to a call only where that is the only one which may be asked, and what it logs there to none: it
+    /// may be of a call of somebody else that is over.
     pub lent: bool,
 }
 

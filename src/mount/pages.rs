@@ -1,7 +1,7 @@
 //! A list cut into pages, with cursors that only their owner can use.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -17,7 +17,8 @@ use crate::{
 
 /// How long the pages behind a cursor are kept.
 const KEPT: Duration = Duration::from_secs(300);
-/// How many lists are kept for cursors, the oldest going first.
+/// How many lists are kept for cursors. Where there are as many, whoever has the most of them gives up its oldest: nobody pushes
+/// out the lists of one that has less than an equal part.
 const SNAPSHOTS: usize = 64;
 
 /// What a cursor says once it is opened.
@@ -31,6 +32,8 @@ struct Place {
 #[derive(Debug)]
 pub(super) struct Pages {
     pub(super) pages: Vec<RawObject>,
+    /// What their cursors know them by.
+    id: String,
     /// Until when the list holds.
     until: Instant,
 }
@@ -48,7 +51,8 @@ impl Pages {
 }
 
 struct Snapshot {
-    id: String,
+    /// On whose account it is.
+    principal: String,
     owner: String,
     credentials: Credentials,
     pages: Arc<Pages>,
@@ -119,18 +123,25 @@ impl Snapshots {
                 page
             })
             .collect();
-        let pages = Arc::new(Pages { pages, until });
-        if last > 0 {
-            let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-            let now = Instant::now();
-            kept.retain(|s| s.expires > now);
-            if kept.len() >= SNAPSHOTS {
-                kept.pop_front();
-            }
-            let (credentials, expires) = (owner.credentials.clone(), now + KEPT);
-            kept.push_back(Snapshot { id, owner: owner.view.clone(), credentials, pages: pages.clone(), expires });
-        }
+        let pages = Arc::new(Pages { pages, id, until });
+        self.keep(owner, &pages);
         pages
+    }
+
+    /// Keeps the pages of a list whose first page is handed out, where there are more than that: its cursors are good for as
+    /// long as those of any other, though the list may have been fetched long ago.
+    pub(super) fn keep(&self, owner: &Owner<'_>, pages: &Arc<Pages>) {
+        if pages.pages.len() < 2 {
+            return;
+        }
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        kept.retain(|s| s.expires > now && s.pages.id != pages.id);
+        if kept.len() >= SNAPSHOTS {
+            give_up(&mut kept, owner.principal);
+        }
+        let (principal, credentials, expires) = (owner.principal.to_owned(), owner.credentials.clone(), now + KEPT);
+        kept.push_back(Snapshot { principal, owner: owner.view.clone(), credentials, pages: pages.clone(), expires });
     }
 
     /// The page that a cursor stands for.
@@ -143,9 +154,21 @@ impl Snapshots {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let snapshot = kept
             .iter()
-            .find(|s| s.id == place.snapshot && s.owner == owner.view && s.credentials == *owner.credentials)
+            .find(|s| s.pages.id == place.snapshot && s.owner == owner.view && s.credentials == *owner.credentials)
             .filter(|s| s.expires > Instant::now())
             .ok_or_else(invalid)?;
         snapshot.pages.page(place.page).ok_or_else(invalid)
     }
+}
+
+/// Makes room for one more list of `principal`: the oldest goes of whoever has the most, the new one counted as one that its
+/// owner has already.
+fn give_up(kept: &mut VecDeque<Snapshot>, principal: &str) {
+    let mut counts = HashMap::from([(principal, 1_usize)]);
+    for snapshot in kept.iter() {
+        *counts.entry(&*snapshot.principal).or_default() += 1;
+    }
+    let most = counts.values().copied().max();
+    let oldest = kept.iter().position(|snapshot| counts.get(&*snapshot.principal).copied() == most);
+    kept.remove(oldest.unwrap_or_default());
 }

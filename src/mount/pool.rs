@@ -203,7 +203,7 @@ impl Pool {
         let beside = Beside::of(caller, key.is_everybodys(), lent.clone(), None, &self.limits);
         self.sweep();
         let (connector, outside, share) = (self.connector(caller), beside.around(outside), self.share);
-        let (key, pings) = (key.clone(), self.pings);
+        let (key, pings, is_everybodys) = (key.clone(), self.pings, key.is_everybodys());
         // A stranger's scope is one request.
         let alone = caller.principal.is_anonymous() && !caller.scope.is_session();
         let (asks, counts) = (caller.clone(), counts.clone());
@@ -223,7 +223,7 @@ impl Pool {
             if let Some(session) = slot.ready() {
                 return Ok(Some(session));
             }
-            let opening = Opening { caller, outside, counts, alone, lent: lent.is_some() };
+            let opening = Opening { caller, outside, counts, alone, lent: is_everybodys };
             let session = connector.open(opening).await?;
             let known = connector.known_sharing();
             // What has no session needs none to be looked after.

@@ -56,6 +56,7 @@ impl Inner {
         }
         let view = self.view(caller);
         if let Some(pages) = view.list(method, self.catalog.epoch(method)) {
+            self.snapshots.keep(&self.owner(caller, method), &pages);
             return Ok(first_page(&pages));
         }
         // Callers of a list that can be kept wait for one fetch; others fetch for themselves.
@@ -64,6 +65,7 @@ impl Inner {
             false => None,
         };
         if let Some(pages) = view.list(method, self.catalog.epoch(method)) {
+            self.snapshots.keep(&self.owner(caller, method), &pages);
             return Ok(first_page(&pages));
         }
         Ok(just_fetched(&*self.fetch(&wanted, &view).await?))

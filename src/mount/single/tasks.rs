@@ -167,7 +167,7 @@ impl Inner {
             Fault::Answered(error) => {
                 self.broken(&format!("it made a task of the call, and does not tell of it: {}", error.message))
             }
-            fault => fault,
+            fault => self.after_it_ran(fault),
         })?;
         self.concluded(hop, end)
     }
@@ -178,8 +178,19 @@ impl Inner {
         };
         let at = self.at(hop, self.legacy_task(&created)?.0);
         let peer = Related::peer(&at.task, None, self.translated(hop.plan, hop.call.peer.clone()));
-        let end = follow(&at, &peer, &hop.call.life, Owned::Alone).await?;
-        self.concluded(hop, end)
+        let followed = follow(&at, &peer, &hop.call.life, Owned::Alone).await;
+        self.concluded(hop, followed.map_err(|fault| self.after_it_ran(fault))?)
+    }
+
+    /// What it means to a call that has become a task when the server cannot be asked about it. The call has run: that the
+    /// server speaks the other era by now must not be taken for a reason to send it once more.
+    fn after_it_ran(&self, fault: Fault) -> Fault {
+        match fault.reason() {
+            Some(Reason::UpstreamVersion) => self.broken(
+                "it has changed to another protocol revision, and does not tell of the task that the call became",
+            ),
+            _ => fault,
+        }
     }
 
     /// What the end of a task means to the client that made the call.

@@ -175,8 +175,16 @@ impl Entry {
         }
     }
 
+    /// By which id it is known at the server, and in whose sessions.
+    fn named(&self) -> Option<(Place, String)> {
+        match self {
+            Self::Kept(kept) => kept.at().and_then(|at| Some((at.place?, at.task))),
+            Self::Remote(remote) => Some((remote.place.clone()?, remote.task.clone())),
+        }
+    }
+
     /// Whether it is the server's task `task` in the sessions of `place`.
-    fn stands_for(&self, place: &Place, task: &str) -> bool {
+    pub(super) fn stands_for(&self, place: &Place, task: &str) -> bool {
         match self {
             Self::Kept(kept) => kept.is_at(place, task),
             Self::Remote(remote) => remote.task == task && remote.place.as_ref() == Some(place),
@@ -309,9 +317,13 @@ impl Seat {
         &self.principal
     }
 
-    /// Takes the seat for good.
+    /// Takes the seat for good. Whatever had the same id at the server is none of its tasks any more, and nobody may be told by
+    /// that id of a task of somebody else: a server that counts its tasks begins anew when it is started anew.
     pub(in crate::mount) fn sit(self, entry: Entry) {
         let mut rows = self.registry.lock();
+        if let Some((place, task)) = entry.named() {
+            rows.forget_all(&place, &task);
+        }
         // The seat itself is given back when it is dropped.
         rows.total += 1;
         rows.of.entry(self.principal.clone()).or_default().rows.push(Row { entry, bytes: 0 });

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use tokio::time::Instant;
 
-use crate::hub::Principal;
+use crate::{hub::Principal, mount::pool::Key as Place};
 
 use super::{registry::Entry, room::given_up};
 
@@ -64,6 +64,13 @@ impl Rows {
             }
         }
         self.tidy(principal);
+    }
+
+    /// Forgets whatever is the server's task `task` in the sessions of `place`.
+    pub(super) fn forget_all(&mut self, place: &Place, task: &str) {
+        for principal in self.of.keys().cloned().collect::<Vec<_>>() {
+            self.remove(&principal, |row| row.entry.stands_for(place, task));
+        }
     }
 
     pub(super) fn tidy(&mut self, principal: &Principal) {

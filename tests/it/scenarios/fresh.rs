@@ -241,6 +241,26 @@ async fn every_page_of_a_list_says_how_long_it_still_holds() {
     }
 }
 
+/// A list may hold for longer than what is behind a cursor is kept.
+#[tokio::test]
+async fn the_cursors_of_a_list_are_good_whenever_its_first_page_was_handed_out() {
+    let server = new(json!({"tools": {}}), |seen| async move {
+        let tools: Vec<_> = (0..1600).map(|n| plain(&format!("t{n}"))).collect();
+        let list = json!({"resultType": "complete", "tools": tools, "ttlMs": 3_000_000, "cacheScope": "private"});
+        Reply::json(200, &seen.result(list))
+    })
+    .await;
+    let gateway = gateway_at(&server).await;
+    for passed in [0, 301, 200, 200, 301] {
+        later(Duration::from_secs(passed)).await;
+        let first = modern("tools/list", json!({})).response(&gateway, 200).await["result"].clone();
+        let next = modern("tools/list", json!({"cursor": first["nextCursor"]}));
+        let second = next.response(&gateway, 200).await["result"].clone();
+        assert_eq!(second["tools"].as_array().map(Vec::len), Some(600), "{passed}: {second}");
+    }
+    assert_eq!(server.count("tools/list"), 1);
+}
+
 #[tokio::test]
 async fn a_list_is_for_everybody_where_all_of_it_is() {
     for (scopes, expected) in [

@@ -1,5 +1,7 @@
 //! Servers of both eras, and which one is spoken with them.
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
 use rialto::{
     mount::Matching,
     upstream::{EraChoice, in_process::InProcessConnector, lines::LineSettings},
@@ -7,6 +9,7 @@ use rialto::{
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
 
 use super::*;
+use crate::upstream_http::{discovered, housekeeping};
 
 /// The modern half of a server of both eras. Its tool `old` asks in the way of the other half.
 fn modern_half(seen: &Seen) -> Option<Reply> {
@@ -139,4 +142,54 @@ async fn era_383_the_other_leg_is_there_on_a_pipe_as_well() {
     for _ in 0..2 {
         call.error(&gateway, 200, -32600).await;
     }
+}
+
+/// A call that has become a task has run: it is not sent once more to a server that is exchanged for an older one meanwhile.
+#[tokio::test]
+async fn a_call_that_became_a_task_is_not_sent_again_in_the_other_era() {
+    let (is_new, runs) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
+    let (new, ran) = (is_new.clone(), runs.clone());
+    let server = Scripted::start(move |seen| {
+        let (new, ran) = (new.clone(), ran.clone());
+        async move {
+            if seen.method() == "tools/call" && new.load(Ordering::SeqCst) {
+                ran.fetch_add(1, Ordering::SeqCst);
+                if seen.body["params"]["name"] == "t" {
+                    return says(&seen, "modern");
+                }
+                new.store(false, Ordering::SeqCst);
+                let at = "2026-11-20T10:00:00Z";
+                return Reply::json(
+                    200,
+                    &seen.result(json!({"resultType": "task", "taskId": "x", "status": "working",
+                    "createdAt": at, "lastUpdatedAt": at, "ttlMs": 60_000, "pollIntervalMs": 1})),
+                );
+            }
+            match (new.load(Ordering::SeqCst), seen.method()) {
+                (true, "tools/list") => listed(&seen, &json!([plain("t"), plain("long")])),
+                (true, _) => discovered(&seen),
+                (false, "tools/list") => Reply::json(200, &seen.result(json!({"tools": [plain("t"), plain("long")]}))),
+                (false, method)
+                    if method != "server/discover" && seen.header("mcp-protocol-version") == Some(MODERN) =>
+                {
+                    Reply::json(400, &seen.error(-32000, "Bad Request: Unsupported protocol version"))
+                }
+                (false, "tools/call") => {
+                    ran.fetch_add(1, Ordering::SeqCst);
+                    Reply::json(200, &seen.result(text("legacy").unwrap()))
+                }
+                _ => housekeeping(&seen, LEGACY, Some("s-1")).unwrap_or_else(|| Reply::empty(405)),
+            }
+        }
+    })
+    .await;
+    let gateway = gateway_at(&server).await;
+    assert_eq!(said(&tool("t", json!({})).response(&gateway, 200).await), "modern");
+    // What was found out a moment ago is not doubted.
+    later(Duration::from_secs(11)).await;
+    let error = tool("long", json!({})).error(&gateway, 200, -32603).await;
+    assert_eq!(error["data"]["reason"], "upstream_protocol", "{error}");
+    assert_eq!(runs.load(Ordering::SeqCst), 2);
+    // The next one is told to the server that is there now.
+    assert_eq!(said(&tool("t", json!({})).response(&gateway, 200).await), "legacy");
 }

@@ -78,7 +78,8 @@ async fn era_355_sec_032_a_shared_session_lists_to_each_its_own() {
 async fn a_task_is_asked_about_in_the_session_in_which_it_was_made() {
     for over in TRANSPORTS {
         let share = Share::Leased { at_most: 2.try_into().unwrap() };
-        let (server, sealer) = (TaskServer::new(Speaks::Legacy), Arc::new(Sealer::random()));
+        let (mut server, sealer) = (TaskServer::new(Speaks::Legacy), Arc::new(Sealer::random()));
+        server.homebound = over == Over::Lines;
         let stage = Stage::with(server, over, Tasking::default(), share, sealer).await;
         let (alice, bob) = (stage.legacy().await, stage.legacy_of(NEWEST, "bob").await);
         let first = created(&alice, 1, "must", json!({})).await["taskId"].clone();
@@ -107,6 +108,33 @@ async fn a_task_is_asked_about_in_the_session_in_which_it_was_made() {
         stage.server.gate.send_replace(true);
         let held = soon("the end", async { whole(holds.await.unwrap()).await }).await;
         assert_eq!(held["result"]["content"], said("at last")["content"]);
+    }
+}
+
+/// Some servers count their tasks, and begin anew when they are started anew.
+#[tokio::test]
+async fn a_task_whose_id_another_one_has_by_now_is_not_that_one() {
+    for (over, share) in shared() {
+        let (server, sealer) = (TaskServer::new(Speaks::Legacy), Arc::new(Sealer::random()));
+        let stage = Stage::with(server, over, Tasking::default(), share, sealer).await;
+        let (alice, bob) = (stage.legacy().await, stage.legacy_of(NEWEST, "bob").await);
+        let mut heard = alice.get(None).await.events();
+        let hers = created(&alice, 1, "must", json!({})).await["taskId"].clone();
+        let raw = stage.server.task(1).await;
+        stage.server.forget(&raw);
+        let his = created(&bob, 1, "must", json!({})).await["taskId"].clone();
+        assert_eq!(stage.server.task(1).await, raw);
+        for method in ["tasks/get", "tasks/result", "tasks/cancel"] {
+            assert_unknown(&ask(&alice, 2, method, json!({"taskId": hers})).await["error"]);
+        }
+        let answer = ask(&alice, 3, "tasks/list", json!({})).await;
+        assert_eq!(answer["result"]["tasks"], json!([]), "{over:?} {share:?}");
+        assert_eq!(stage.server.status(&raw), "working");
+        let result = waiting(&bob, 4, his.as_str().unwrap());
+        stage.server.arrived("tasks/result", 1).await;
+        stage.server.complete(&raw, "his");
+        assert_eq!(brought(result, his.as_str().unwrap()).await["content"], said("his")["content"]);
+        heard.silent().await;
     }
 }
 

@@ -35,6 +35,8 @@ struct Task {
     message: Value,
     /// The token of the call that made it.
     token: Value,
+    /// Where the call came from that made it.
+    home: mpsc::Sender<Value>,
 }
 
 #[derive(Clone, Debug)]
@@ -70,6 +72,8 @@ pub(super) struct TaskServer {
     pub(super) astray: bool,
     /// Whether it says nothing of its tasks unless it is asked.
     pub(super) quiet: bool,
+    /// Over lines: whether it knows a task in the session alone in which it was made.
+    pub(super) homebound: bool,
     /// Whether it has lost what it had for tasks.
     pub(super) lost: bool,
     /// How many requests for a result it never answers.
@@ -104,6 +108,7 @@ impl TaskServer {
             stubborn: false,
             astray: false,
             quiet: false,
+            homebound: false,
             lost: false,
             deaf: 0,
             begins: "working",

@@ -189,12 +189,18 @@ impl Inner {
 
     /// A task that an earlier process handed out: its id says what it is.
     async fn recall(&self, call: &Call, handle: &Handle, id: String) -> Result<Arc<Remote>, Fault> {
-        let seat = self.tasks.registry.reserve(&call.caller.principal)?;
+        let (registry, principal, place) = (&self.tasks.registry, &call.caller.principal, self.pool.key(&call.caller));
+        // By now the server may have given the id to a task of somebody else, who must not lose it to an old one.
+        let is_taken = place.as_ref().is_some_and(|place| registry.of_server(place, &handle.id).is_some());
+        if is_taken && registry.find(principal, handle).is_none() {
+            return Err(not_found());
+        }
+        let seat = registry.reserve(principal)?;
         let journey = self.journey(call, handle, true, None).await?;
         let at = self.at(journey.hop(), handle.id.clone());
         let task = self.look(call, handle, &at, journey.plan, &id).await?;
         let owner = (Arc::downgrade(&call.caller.scope), call.caller.credentials.clone());
-        let remote = Remote::new((handle, id), self.pool.key(&call.caller), owner, None, task);
+        let remote = Remote::new((handle, id), place, owner, None, task);
         seat.sit(Entry::Remote(remote.clone()));
         Ok(remote)
     }

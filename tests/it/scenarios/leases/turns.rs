@@ -206,13 +206,17 @@ async fn a_session_that_is_not_lent_for_long_is_closed() {
 /// On one pipe nobody can say whose a log message is: what is left of one call must not be told the next.
 #[tokio::test(start_paused = true)]
 async fn log_messages_on_one_pipe_are_nobodys_where_several_share_it() {
-    for (share, heard) in [(Share::Principal, 1), (Share::LEASED, 0)] {
-        let (connector, _) = piped();
-        let gateway = behind(connector, share);
-        for who in ["alice", "bob"] {
-            let whole = call("logs", who).level("debug").send(&gateway).await;
-            said(&whole.response());
-            assert_eq!(whole.notifications().len(), heard, "{share:?} {who}: {:?}", whole.notifications());
+    for (share, heard) in [(Share::Principal, 1), (Share::LEASED, 0), (Share::Everybody, 0)] {
+        // Those who can be asked nothing share a session as well.
+        for capabilities in [able(), json!({})] {
+            let (connector, _) = piped();
+            let gateway = behind(connector, share);
+            for who in ["alice", "bob"] {
+                let call = call("logs", who).capabilities(capabilities.clone());
+                let whole = call.level("debug").send(&gateway).await;
+                said(&whole.response());
+                assert_eq!(whole.notifications().len(), heard, "{share:?} {who}: {:?}", whole.notifications());
+            }
         }
     }
 }

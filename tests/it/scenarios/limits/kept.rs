@@ -87,6 +87,37 @@ async fn limit_page() {
     assert_eq!(pages(json!({"page": 2})).await, [2, 1]);
 }
 
+/// The lists behind cursors are kept for all who use a mount, and whoever has the most of them gives up its oldest.
+#[tokio::test]
+async fn nobody_pushes_out_the_cursors_of_others() {
+    let tools = json!([plain("t1"), plain("t2"), plain("t3")]);
+    // It announces no changes, so that every list is fetched for itself.
+    let server = Old::start(Like { tools, ..Like::default() }, |_| async { text("ran") }).await;
+    let gateway = over_http(json!({"page": 2}), &server.scripted).await;
+    let list = async |who: &str| {
+        let page = modern("tools/list", json!({})).principal(who).response(&gateway, 200).await;
+        page["result"]["nextCursor"].clone()
+    };
+    let next = |who: &str, cursor: &Value| modern("tools/list", json!({"cursor": cursor})).principal(who);
+    let hers = list("alice").await;
+    let mut his = Vec::new();
+    for _ in 0..70 {
+        his.push(list("bob").await);
+    }
+    assert_eq!(next("alice", &hers).response(&gateway, 200).await["result"]["tools"], json!([plain("t3")]));
+    // Beside hers there is room for 63 of his.
+    next("bob", &his[6]).error(&gateway, 200, -32602).await;
+    for cursor in [&his[7], &his[69]] {
+        next("bob", cursor).response(&gateway, 200).await;
+    }
+    // Who comes next finds room, and so does the next list of hers.
+    let (theirs, another) = (list("carol").await, list("alice").await);
+    for (who, cursor) in [("carol", &theirs), ("alice", &another), ("alice", &hers), ("bob", &his[9])] {
+        next(who, cursor).response(&gateway, 200).await;
+    }
+    next("bob", &his[8]).error(&gateway, 200, -32602).await;
+}
+
 #[tokio::test]
 async fn limit_page_size() {
     assert_eq!(pages(json!({"page_size": "1KiB"})).await, [1, 1, 1]);

@@ -62,12 +62,12 @@ impl TaskServer {
         }
     }
 
-    fn create(&self, wanted: &Value, token: &Value) -> Value {
+    fn create(&self, wanted: &Value, token: &Value, home: &mpsc::Sender<Value>) -> Value {
         let mut state = self.lock();
         let id = format!("{}-{}", self.prefix, state.tasks.len() + 1);
         let ttl = self.ttl.clone().unwrap_or_else(|| wanted.get("ttl").cloned().unwrap_or(json!(60_000)));
-        let (message, token) = (json!("on it"), token.clone());
-        let task = Task { status: self.begins, outcome: None, questions: Vec::new(), ttl, message, token };
+        let (message, token, home) = (json!("on it"), token.clone(), home.clone());
+        let task = Task { status: self.begins, outcome: None, questions: Vec::new(), ttl, message, token, home };
         let shape = self.plain(&id, &task);
         state.tasks.insert(id, task);
         drop(state);
@@ -105,12 +105,12 @@ impl TaskServer {
             "tools/call" if legacy => match (tool, params.get("task")) {
                 ("late", Some(task)) => {
                     self.gate.subscribe().wait_for(|open| *open).await.unwrap();
-                    Ok(self.create(task, token))
+                    Ok(self.create(task, token, out))
                 }
-                ("must" | "may", Some(task)) => Ok(self.create(task, token)),
+                ("must" | "may", Some(task)) => Ok(self.create(task, token, out)),
                 ("first", Some(task)) => {
                     self.ask_before(out).await;
-                    Ok(self.create(task, token))
+                    Ok(self.create(task, token, out))
                 }
                 ("must" | "late" | "first", None) => Err(error(-32601, "requires task augmentation")),
                 ("slow", None) => {
@@ -121,12 +121,12 @@ impl TaskServer {
                 (_, None) => Ok(said("at once")),
             },
             "tools/call" => match tool {
-                "rogue" => Ok(self.create(&json!({}), token)),
-                "task" | "may" | "list" if !declared.is_null() => Ok(self.create(&json!({}), token)),
+                "rogue" => Ok(self.create(&json!({}), token, out)),
+                "task" | "may" | "list" if !declared.is_null() => Ok(self.create(&json!({}), token, out)),
                 "first" if declared.is_object() && params.get("inputResponses").is_none() => Ok(json!({
                     "resultType": "input_required", "requestState": "s", "inputRequests": {"k": form("first")},
                 })),
-                "first" if declared.is_object() => Ok(self.create(&json!({}), token)),
+                "first" if declared.is_object() => Ok(self.create(&json!({}), token, out)),
                 "task" | "first" => Err(missing()),
                 "asks" if params.get("inputResponses").is_none() => Ok(json!({
                     "resultType": "input_required", "requestState": "s", "inputRequests": {"k": form("first")},
@@ -142,12 +142,15 @@ impl TaskServer {
             "tasks/get" | "tasks/update" | "tasks/cancel" if !legacy && declared.is_null() => Err(missing()),
             "tasks/list" if legacy => {
                 let state = self.lock();
-                let tasks: Vec<_> = state.tasks.iter().map(|(id, task)| self.plain(id, task)).collect();
+                let known = state.tasks.iter().filter(|(_, task)| self.knows(task, out));
+                let tasks: Vec<_> = known.map(|(id, task)| self.plain(id, task)).collect();
                 Ok(json!({"tasks": tasks}))
             }
             "subscriptions/listen" if !legacy && !self.quiet => return self.listen(message, out).await,
             _ if !method.starts_with("tasks/") => Err(error(-32601, "Method not found")),
-            _ if !self.lock().tasks.contains_key(&id) => Err(error(-32602, &format!("Task not found: {id}"))),
+            _ if !self.lock().tasks.get(&id).is_some_and(|task| self.knows(task, out)) => {
+                Err(error(-32602, &format!("Task not found: {id}")))
+            }
             "tasks/get" => {
                 let task = self.lock().tasks[&id].clone();
                 let mut shape = if legacy { self.plain(&id, &task) } else { self.detailed(&id, &task) };
@@ -175,6 +178,11 @@ impl TaskServer {
             "tasks/result" if legacy => return self.result(&id, out).await,
             _ => Err(error(-32601, "Method not found")),
         }
+    }
+
+    /// Whether a task is known where a request came from.
+    fn knows(&self, task: &Task, out: &mpsc::Sender<Value>) -> bool {
+        !self.homebound || task.home.same_channel(out)
     }
 
     async fn listen(&self, message: &Value, out: &mpsc::Sender<Value>) -> Result<Value, Value> {
