@@ -104,7 +104,7 @@ pub(super) fn read(reader: &mut Reader<'_>, rialto: Option<&Entry>, mut named: V
             "metrics" => config.metrics = reader.bool(node, &key).unwrap_or(true),
             // Read before everything that names a mount, and before what has limits of its own.
             "demo" | "limits" => {}
-            "servers" => read_server_settings(reader, node, &key, &mut named, &config.limits.servers),
+            "servers" => read_server_settings(reader, node, &key, (&mut named, config.demo), &config.limits.servers),
             "routes" => config.routes = read_routes(reader, node, &key),
             _ => unknown(reader, entry, &key, &KEYS),
         }
@@ -188,7 +188,13 @@ fn read_seal_keys(reader: &mut Reader<'_>, node: &Node, key: &Key) -> Vec<Secret
     keys
 }
 
-fn read_server_settings(reader: &mut Reader<'_>, node: &Node, key: &Key, named: &mut [Named], general: &ServerLimits) {
+fn read_server_settings(
+    reader: &mut Reader<'_>,
+    node: &Node,
+    key: &Key,
+    (named, has_demo): (&mut [Named], bool),
+    general: &ServerLimits,
+) {
     let mut set: Vec<usize> = Vec::new();
     for entry in reader.map(node, key).unwrap_or_default() {
         let key = key.child(&entry.key);
@@ -215,9 +221,15 @@ fn read_server_settings(reader: &mut Reader<'_>, node: &Node, key: &Key, named: 
             continue;
         }
         set.push(index);
-        if let Some(server) = &mut named[index].server {
+        let found = &mut named[index];
+        if let Some(server) = &mut found.server {
             settings.check_state(reader, entry.node.at, &key, server);
             settings.apply(server);
+        } else if has_demo && found.mount.as_deref().is_some_and(|mount| DEMO.contains(&mount)) {
+            // Any other that is no server is disabled, or faulty.
+            reader
+                .fault(entry.at, &key, "the mounts of the demo have no settings of their own")
+                .hint("leave them out; limits for all servers go under `rialto.limits`");
         }
     }
 }

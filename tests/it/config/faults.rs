@@ -100,6 +100,10 @@ fn settings_are_checked() {
         (r#""public_url": "ftp://gw.example""#, "not a bare `http` or `https` address"),
         (r#""seal_keys": ["short"]"#, "shorter than 32 characters"),
         (r#""demo": true"#, "rialto.demo: the demo has a mount `docs`, and so has `mcpServers`"),
+        (
+            r#""demo": true, "servers": { "finance": { "poll_lists": true } }"#,
+            "rialto.servers.finance: the mounts of the demo have no settings of their own",
+        ),
         (r#""demo": "yes""#, "rialto.demo: must be true or false, but is a string"),
         (r#""metrics": "off""#, "rialto.metrics: must be true or false, but is a string"),
         (r#""policies": "none""#, "rialto.policies: unknown key\n  hint: valid here: `listen`, `hosts`"),
