@@ -103,6 +103,8 @@ pub struct Config {
     pub demo: bool,
     /// The servers in the order of the file, without those that are disabled.
     pub servers: Vec<Server>,
+    /// The entries of the servers that are disabled, as the file names them.
+    pub disabled: Vec<String>,
     /// Plain HTTP routes to servers elsewhere, in the order of the file.
     pub routes: Vec<Route>,
     /// What is strange but harmless, each ready to be printed.
@@ -198,6 +200,7 @@ impl Default for Config {
             metrics: true,
             demo: false,
             servers: Vec::new(),
+            disabled: Vec::new(),
             routes: Vec::new(),
             warnings: Vec::new(),
         }

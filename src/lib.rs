@@ -81,9 +81,9 @@
 //!                           └─ Peer ◄───────────── notify / ask ──────────────────────┘
 //! ```
 //!
-//! A [downstream](downstream) endpoint turns what a client sends into a [`Call`](hub::Call) and plays the
+//! A [downstream] endpoint turns what a client sends into a [`Call`](hub::Call) and plays the
 //! [`Peer`](hub::Peer), the client as a server sees it while the call runs: it can be notified, and it can be asked. A
-//! [mount](mount) finds or opens a [session](upstream::Session) with its server, leads the message along the
+//! [mount] finds or opens a [session](upstream::Session) with its server, leads the message along the
 //! [ladder](protocol::ladder) between the two revisions, and returns an [`Outcome`](hub::Outcome). Nothing in between knows
 //! what either end speaks, so that every pair of client and server works by two adapters, not by a bridge of its own.
 //!

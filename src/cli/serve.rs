@@ -136,30 +136,38 @@ async fn serve(config: Config, file: Option<&Path>, guardian: Guardian, stdio: O
         ..Settings::default()
     };
     let sessions = TaskTracker::new();
-    let draining = shutdown.draining().clone();
+    let (draining, told_twice) = (shutdown.draining().clone(), shutdown.clone());
     let application = assemble::application(&config, settings, &guardian, &sessions);
     let application = match file {
         Some(_) if config.demo => demo(assemble::mounts(application, &config)),
         Some(_) => assemble::mounts(application, &config),
         None => demo(application),
     };
-    let gateway = match stdio {
-        Some(stdio) => stdio.serve(application, &shutdown).await?,
-        None => listen(application, &config, shutdown, &draining).await?,
+    let (gateway, served) = match stdio {
+        Some(stdio) => stdio.serve(application, &config, &shutdown).await?,
+        None => (listen(application, &config, shutdown, &draining).await?, Ok(())),
     };
     drop(gateway);
     sessions.close();
-    let (children, told) = tokio::join!(
-        tokio::time::timeout(CHILDREN, guardian.children_ended()),
-        tokio::time::timeout(FAREWELLS, sessions.wait()),
-    );
+    let ends = async {
+        tokio::join!(
+            tokio::time::timeout(CHILDREN, guardian.children_ended()),
+            tokio::time::timeout(FAREWELLS, sessions.wait()),
+        )
+    };
+    let (children, told) = tokio::select! {
+        biased;
+        // The guardian ends what is left.
+        () = told_twice.forced() => return served,
+        ends = ends => ends,
+    };
     if children.is_err() {
         tracing::warn!("some children did not end in time; the guardian ends them");
     }
     if told.is_err() {
         tracing::warn!("some servers could not be told in time that their sessions are over");
     }
-    Ok(())
+    served
 }
 
 /// Serves everybody who connects, until the process is told to stop.

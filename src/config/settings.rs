@@ -25,7 +25,9 @@ const SHORTEST_KEY: usize = 32;
 
 /// Puts the config together from the servers and the `rialto` key, if there is one.
 pub(super) fn read(reader: &mut Reader<'_>, rialto: Option<&Entry>, mut named: Vec<Named>) -> Config {
-    let mut config = Config::default();
+    // Where nothing is faulty, every other entry is a server by now.
+    let disabled = named.iter().filter(|named| named.server.is_none()).map(|named| named.original.clone()).collect();
+    let mut config = Config { disabled, ..Config::default() };
     let key = Key::root().child("rialto");
     let settings = rialto.and_then(|entry| reader.map(&entry.node, &key)).unwrap_or_default();
     if let Some(demo) = rialto.and_then(|entry| entry.node.get("demo")) {

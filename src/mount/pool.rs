@@ -8,6 +8,7 @@ use std::{
 
 use futures_util::StreamExt;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     hub::{Caller, Counts, Fault, Peer, Principal, Reason},
@@ -110,13 +111,21 @@ pub(super) struct Pool {
     desks: Desks,
     slots: Arc<Mutex<HashMap<Key, Arc<Slot>>>>,
     sweeping: Mutex<bool>,
+    /// Fires when nobody can want a session any more.
+    closing: CancellationToken,
 }
 
 impl Pool {
-    pub(super) fn new(connector: Arc<dyn Connector>, terms: &Terms, limits: ServerLimits) -> Self {
+    pub(super) fn new(
+        connector: Arc<dyn Connector>,
+        terms: &Terms,
+        limits: ServerLimits,
+        closing: CancellationToken,
+    ) -> Self {
         let room = Room::new(connector.name(), connector.most_sessions());
         let (share, pings, desks) = (terms.share, terms.ping_idle, Desks::new(connector.name()));
-        Self { connector, share, limits, pings, room, desks, slots: Arc::default(), sweeping: Mutex::new(false) }
+        let (slots, sweeping) = (Arc::default(), Mutex::new(false));
+        Self { connector, share, limits, pings, room, desks, slots, sweeping, closing }
     }
 
     /// The server as this caller reaches it.
@@ -217,8 +226,9 @@ impl Pool {
             }
             false => caller.clone(),
         };
-        // In a task of its own: a client that loses patience must not keep a slow server from ever coming up.
-        let opened = tokio::spawn(async move {
+        // In a task of its own: a client that loses patience must not keep a slow server from ever coming up. One that comes
+        // up when nobody can reach it any more is of no use.
+        let opened = tokio::spawn(self.closing.clone().run_until_cancelled_owned(async move {
             let _opening = slot.opening.lock().await;
             if let Some(session) = slot.ready() {
                 return Ok(Some(session));
@@ -247,8 +257,9 @@ impl Pool {
             *lock(&slot.session) = Some(opened.clone());
             *lock(&slot.used) = Instant::now();
             Ok(Some(opened))
-        });
-        opened.await.unwrap_or_else(|_| Err(Fault::gateway(Reason::Internal, "opening a session failed")))
+        }));
+        let opened = opened.await.ok().flatten();
+        opened.unwrap_or_else(|| Err(Fault::gateway(Reason::Internal, "opening a session failed")))
     }
 
     fn slot(&self, key: &Key, caller: &Arc<Caller>) -> Result<Arc<Slot>, Fault> {

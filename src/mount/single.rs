@@ -106,7 +106,7 @@ impl Single {
         let (catalog, limits) = (Arc::<Catalog>::default(), terms.limits.unwrap_or_default());
         let inner = Inner {
             name: name.into(),
-            pool: Pool::new(connector.clone(), &terms, limits),
+            pool: Pool::new(connector.clone(), &terms, limits, closing.clone()),
             terms,
             limits,
             connector,

@@ -1,7 +1,7 @@
 //! Sessions over a pair of byte streams, one JSON-RPC message a line: the stdio transport, the same in every revision.
 //!
 //! One task per session owns what was read, the questions the server has open and the only writer. A call is a future
-//! that waits in [`Pending`](super::pending::Pending); dropping it posts an abandon on a slot that was reserved when the
+//! that waits in `Pending`; dropping it posts an abandon on a slot that was reserved when the
 //! call began, and the task writes the cancellation before anything newer.
 //!
 //! Invariant: nothing is ever written to a server in answer to something that is no message.

@@ -146,20 +146,20 @@ impl<L: Launch> Opener<L> {
     }
 
     /// Who may share a session. The probing goes on when the caller stops waiting, so that an impatient client does not
-    /// keep a slow server from ever being found out.
+    /// keep a slow server from ever being found out; it ends when nobody can want to know any more.
     pub(crate) async fn sharing(self: Arc<Self>) -> Result<Sharing, Fault> {
         if let Some(known) = self.known_sharing() {
             return Ok(known);
         }
         let own = self.clone();
-        let detection = tokio::spawn(async move {
+        let detection = tokio::spawn(self.closing.clone().run_until_cancelled_owned(async move {
             let _one = own.detecting.lock().await;
             match own.known_sharing() {
                 Some(known) => Ok(known),
                 None => own.detect().await,
             }
-        });
-        detection.await.unwrap_or_else(|_| {
+        }));
+        detection.await.ok().flatten().unwrap_or_else(|| {
             Err(Fault::upstream(Reason::Internal, &self.name, "finding out the server's era failed"))
         })
     }

@@ -113,6 +113,18 @@ async fn limit_keep_alive() {
         stream.comment().await;
         assert_eq!(begun.elapsed().as_secs(), 2 + 2 * n);
     }
+    // A stream of changes.
+    let (mount, mut opens) = Scripted::plain().listening(|filter| filter);
+    let gateway = Gateway::with(&[&Arc::new(mount)], limits(&json!({"keep_alive": "2s"})).into());
+    let listen = modern("subscriptions/listen", json!({"notifications": {"toolsListChanged": true}}));
+    let mut stream = listen.open(&gateway).await;
+    let _events = opens.recv().await.unwrap();
+    assert_eq!(stream.next().await.unwrap()["method"], "notifications/subscriptions/acknowledged");
+    let begun = Instant::now();
+    for n in 1..4_u64 {
+        stream.comment().await;
+        assert_eq!(begun.elapsed().as_secs(), 2 * n);
+    }
     // The stream of a legacy client.
     tokio::time::resume();
     let (gateway, mount) = legacy(json!({"keep_alive": "2s"})).await;

@@ -195,11 +195,53 @@ async fn a_signal_ends_it_while_the_client_is_there() {
 }
 
 #[tokio::test]
+async fn a_second_signal_ends_it_at_once_whatever_its_server_does() {
+    let tag = format!("piped-twice-{}", std::process::id());
+    let stubborn = fixture_command(&["--revision", NEWEST, "--stubborn", "--tag", &tag]);
+    let (mut client, piped) = Piped::start(&servers(json!({ "docs": stubborn })), &[]);
+    client.handshake(NEWEST).await;
+    // One of each, so that they count as two.
+    piped.signal(Signal::TERM);
+    piped.signal(Signal::INT);
+    let asked = Instant::now();
+    let (status, _, said) = piped.ended().await;
+    // Left alone, the server would take five seconds.
+    assert!(status.success() && asked.elapsed() < PATIENCE, "{status} after {:?}\n{said}", asked.elapsed());
+    until("the end of the server", async || processes_with(&tag).is_empty()).await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_written_is_a_failure() {
+    let Ok(full) = std::fs::OpenOptions::new().write(true).open("/dev/full") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let config = servers(json!({ "docs": fixture_command(&["--revision", NEWEST]) }));
+    let mut process = command(&folder, &config, &[])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::from(full))
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut writer = process.stdin.take().unwrap();
+    let ping = request(1, "ping", json!({}));
+    tokio::io::AsyncWriteExt::write_all(&mut writer, format!("{ping}\n").as_bytes()).await.unwrap();
+    let output = soon("the end of rialto", process.wait_with_output()).await.unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(74), "{said}");
+    assert!(said.contains("error: the connection to the client broke"), "{said}");
+}
+
+#[tokio::test]
 async fn the_mount_has_to_be_told_where_there_are_several() {
     let one = fixture_command(&["--revision", NEWEST]);
     let both = servers(json!({ "docs": one, "files": one }));
+    let mut off = one.clone();
+    off["disabled"] = json!(true);
+    let (one_off, all_off) = (servers(json!({ "docs": one, "old": off })), servers(json!({ "old": off })));
     for (config, more, said) in [
         (&both, &[][..], "say `--mount NAME`, of `docs`, `files`"),
+        (&one_off, &["--mount", "old"], "the server `old` is disabled"),
+        (&all_off, &["--mount", "old"], "the server `old` is disabled"),
+        (&all_off, &[], "every server of the config is disabled"),
         (&both, &["--mount", "nothing"], "there is no mount `nothing`"),
         (&servers(json!({})), &[], "the config has no server"),
     ] {
