@@ -18,7 +18,8 @@ use super::{
         pool::Opened,
         translate::own_words,
     },
-    Inner, has_changed,
+    Inner,
+    forwarding::has_changed,
     travelling::{Header, is_special, own_headers},
 };
 
