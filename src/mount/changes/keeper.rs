@@ -75,7 +75,9 @@ async fn again(inner: &Weak<Inner>, topics: &Arc<Topics>) -> Option<Arc<dyn Sess
                 topics.missed(kinds);
                 return Some(session);
             }
-            Err(fault) => tracing::debug!("the session of somebody who listens is not open: {fault}"),
+            Err(fault) => {
+                tracing::debug!(reason = fault.to_string(), "the session of somebody who listens is not open")
+            }
         }
         drop(inner);
         backoff.pause().await;

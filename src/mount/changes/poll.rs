@@ -69,7 +69,7 @@ pub(in crate::mount) fn start(inner: &Arc<Inner>, changes: &Arc<Changes>) {
                 failed => {
                     failures += 1;
                     if let Ok(Err(fault)) = failed {
-                        tracing::debug!("the lists of a server could not be looked at: {fault}");
+                        tracing::debug!(reason = fault.to_string(), "the lists of a server could not be looked at");
                     }
                     Duration::ZERO
                 }

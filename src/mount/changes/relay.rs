@@ -122,7 +122,7 @@ impl Relayed {
                     return (honoured == self.honoured).then_some((session, events));
                 }
                 Err(Fault::Answered(error)) if error.code == code::METHOD_NOT_FOUND => return None,
-                Err(fault) => tracing::debug!("a subscription is not open at its server: {fault}"),
+                Err(fault) => tracing::debug!(reason = fault.to_string(), "a subscription is not open at its server"),
             }
         }
     }

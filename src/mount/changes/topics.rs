@@ -5,7 +5,10 @@
 
 use std::{
     collections::{HashMap, HashSet, hash_map::Entry},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -247,17 +250,29 @@ impl Topics {
             table.forget_unheld();
             table.topics.iter().map(|(uri, topic)| (uri.clone(), topic.turn.clone())).collect()
         };
+        let (failed, why) = (&AtomicUsize::new(0), &OnceLock::new());
         each_of(held, |(uri, turn)| async move {
             let mut turn = turn.lock().await;
             *turn = Taken::Maybe;
-            match tokio::time::timeout(PATIENCE, session.call(worded(Method::ResourcesSubscribe, &uri))).await {
-                Ok(Ok(_)) => *turn = Taken::Yes,
+            let subscribed = tokio::time::timeout(PATIENCE, session.call(worded(Method::ResourcesSubscribe, &uri)));
+            let reason = match subscribed.await {
+                Ok(Ok(_)) => {
+                    *turn = Taken::Yes;
+                    return;
+                }
                 // The server may have it nevertheless: somebody may have subscribed in the new session before this.
-                Ok(Err(fault)) => tracing::warn!("a subscription could not be made again in a new session: {fault}"),
-                Err(_) => tracing::warn!("a subscription could not be made again in a new session in time"),
-            }
+                Ok(Err(fault)) => fault.to_string(),
+                Err(_) => "there was no answer in time".to_owned(),
+            };
+            failed.fetch_add(1, Ordering::Relaxed);
+            why.get_or_init(|| reason);
         })
         .await;
+        // Once for all of them: there may be thousands. As a field, since the words may be the server's.
+        if let Some(reason) = why.get() {
+            let count = failed.load(Ordering::Relaxed);
+            tracing::warn!(count, reason, "subscriptions could not be made again in a new session");
+        }
     }
 
     /// Gives up what is held in a session that is left: where it is not lost, others may use it on.

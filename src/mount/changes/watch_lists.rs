@@ -136,7 +136,7 @@ async fn watch(weak: &Weak<Inner>, changes: &Arc<Changes>, closing: &Cancellatio
                 missed = kinds;
             }
             Err(fault) => {
-                tracing::debug!("the lists of a server are not watched: {fault}");
+                tracing::debug!(reason = fault.to_string(), "the lists of a server are not watched");
                 changes.watched.state.send_replace(State::Settled);
             }
         }

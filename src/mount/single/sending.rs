@@ -260,7 +260,7 @@ impl Inner {
             Some("input_required") => {
                 let requests = object.get_object("inputRequests").unwrap_or_default();
                 let state = object.get("requestState").filter(|s| !s.is_null()).cloned();
-                let state = state.map(|state| self.state(&call.caller, state));
+                let state = state.map(|state| self.state(call, state));
                 if !call.method.may_ask() {
                     return broken("it asks for input where the protocol does not let it");
                 }

@@ -2,7 +2,7 @@
 //!
 //! A server binds its state to whoever it takes the caller for. Where all callers of the gateway are one to it, one caller
 //! could use the state of another, so that the gateway seals it. Where each caller sends a credential of its own along, the
-//! operator may leave it to the server.
+//! operator may leave it to the server: but for calls in which a layer has put something else in the place of that credential.
 
 use std::sync::Arc;
 
@@ -13,7 +13,10 @@ use crate::{
     upstream::Session,
 };
 
-use super::Inner;
+use super::{
+    Inner,
+    travelling::{is_special, own_headers},
+};
 
 impl Inner {
     /// Whether a caller may be given the server's states as they are.
@@ -21,11 +24,16 @@ impl Inner {
         self.terms.pass_request_state && caller.revision.is_modern() && !caller.credentials.is_empty()
     }
 
-    /// A state on its way to a caller. One that looks like ours, as that of another gateway does, is sealed: what comes back
+    /// Whether the server is shown with this call who its caller is, and nobody else.
+    fn passes_state_of(&self, call: &Call) -> bool {
+        self.passes_state(&call.caller) && !is_special(&call.caller, &own_headers(call))
+    }
+
+    /// A state on its way to the caller. One that looks like ours, as that of another gateway does, is sealed: what comes back
     /// looking so is never anything else than what was sealed here.
-    pub(super) fn state(&self, caller: &Caller, state: Raw) -> RequestState {
+    pub(super) fn state(&self, call: &Call, state: Raw) -> RequestState {
         let is_other = || state.as_text().is_some_and(|text| !Purpose::RequestState.marks(&text));
-        match self.passes_state(caller) && is_other() {
+        match self.passes_state_of(call) && is_other() {
             true => RequestState::Bare(state),
             false => RequestState::Sealed(state),
         }
@@ -34,7 +42,7 @@ impl Inner {
     /// Whether a call brings nothing back that only a server could judge which is not asked.
     pub(super) fn check_state(&self, call: &Call, session: &Arc<dyn Session>) -> Result<(), Fault> {
         let is_bare = matches!(&call.attempt, Attempt::Answers { state: Some(RequestState::Bare(_)), .. });
-        if !is_bare || session.revision().is_modern() && self.passes_state(&call.caller) {
+        if !is_bare || session.revision().is_modern() && self.passes_state_of(call) {
             return Ok(());
         }
         let (mount, principal) = (&*self.name, call.caller.principal.as_str());

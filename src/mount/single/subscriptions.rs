@@ -339,14 +339,19 @@ impl Inner {
     /// Subscribes a legacy client again to what it was subscribed to while the server spoke the other era.
     pub(in crate::mount) fn follow_again(self: Arc<Self>, caller: Arc<Caller>, uris: HashSet<Arc<str>>) {
         tokio::spawn(async move {
+            let mut failed: Option<(usize, String)> = None;
             for uri in uris {
                 let subscribed = async {
                     let session = self.session(&caller).await?;
                     self.subscribe(&session, &caller, &uri).await
                 };
                 if let Err(fault) = subscribed.await {
-                    tracing::warn!(mount = &*self.name, "a subscription could not be made again: {fault}");
+                    failed.get_or_insert_with(|| (0, fault.to_string())).0 += 1;
                 }
+            }
+            // Once for all of them: there may be thousands. As a field, since the words may be the server's.
+            if let Some((count, reason)) = failed {
+                tracing::warn!(mount = &*self.name, count, reason, "subscriptions could not be made again");
             }
         });
     }

@@ -15,9 +15,12 @@ impl Inner {
     /// the same: each report is a sign of life of the call, which keeps it from being given up for its silence. What is to be
     /// a task says how far it is when it is asked.
     pub(super) fn client_of(&self, call: &Call, params: &mut RawObject) -> Arc<dyn Peer> {
+        if !self.terms.synthetic_progress || !call.method.may_ask() {
+            return call.peer.clone();
+        }
         let is_odd = params.has(meta::META) && meta::of(params).is_none();
         let wants = meta::get(params, meta::PROGRESS_TOKEN).is_some_and(|token| !token.is_null());
-        if !self.terms.synthetic_progress || !call.method.may_ask() || wants || is_odd {
+        if wants || is_odd {
             return call.peer.clone();
         }
         // The session puts a token of its own in its place.

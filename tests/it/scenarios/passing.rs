@@ -1,7 +1,8 @@
 //! Servers that are shown a credential of each caller, and whose own states therefore need not be sealed (2026-07-28,
 //! basic/patterns/mrtr#server-requirements: a server binds its state to its caller).
 
-use http::HeaderName;
+use http::{HeaderName, HeaderValue};
+use rialto::hub::{Forwarding, Layered, Verdict, before_forward};
 
 use super::{
     answers::{ask, needs, server},
@@ -102,6 +103,28 @@ async fn sec_030_who_sends_no_credential_along_gets_a_sealed_state_and_none_othe
     let asked = of("alice").response(&gateway, 200).await;
     assert!(state(&asked).starts_with("g1."), "{asked}");
     of("alice").param("requestState", json!(MEANT)).error(&gateway, 200, -32602).await;
+}
+
+/// A hook that shows the server another credential than the client's: the same for everybody, so that it tells nobody apart.
+#[tokio::test]
+async fn sec_030_a_credential_that_a_hook_puts_in_its_place_tells_nobody_apart() {
+    let server = asks_with(STATE).await;
+    let settings = Settings::default();
+    let below = Arc::new(mount(at(&server.url(), quick()), terms(), &settings));
+    let hook = before_forward("docs", async |mut forwarding: Forwarding| {
+        forwarding.call.headers = vec![(HeaderName::from_static("x-key"), HeaderValue::from_static("ours"))];
+        Ok(Verdict::Forward(forwarding.call))
+    });
+    let gateway = Gateway::around(Arc::new(Layered::new(below, &hook)), settings).listen().await;
+    let asked = of("alice").response(&gateway, 200).await;
+    assert!(state(&asked).starts_with("g1."), "{asked}");
+    let retry = of("alice").retry(&asked, json!({}));
+    let before = calls(&server).len();
+    retry.clone().header("x-key", "bob").principal("bob").error(&gateway, 200, -32602).await;
+    let error = of("bob").param("requestState", json!(MEANT)).error(&gateway, 200, -32602).await;
+    assert_eq!(error["data"]["reason"], "invalid_request_state");
+    assert_eq!(calls(&server).len(), before, "the server hears nothing of it");
+    assert_eq!(said(&retry.response(&gateway, 200).await), json!(["ours", MEANT]).to_string());
 }
 
 #[tokio::test]

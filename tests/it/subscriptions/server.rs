@@ -333,7 +333,7 @@ impl Server {
     fn responds(&self, message: &Value, session: &str) -> Option<Value> {
         let manners = self.manners();
         let (method, params) = (message["method"].as_str().unwrap(), &message["params"]);
-        let error = |code: i64| json!({"error": {"code": code, "message": "no"}});
+        let error = |code: i64| json!({"error": {"code": code, "message": "no\n\u{1b}[1mWARN all is well"}});
         let complete = |mut result: Value| {
             if self.speaks() == Speaks::Modern {
                 result["resultType"] = json!("complete");

@@ -64,7 +64,7 @@ impl Hold {
                 match self.take(session, &uri).await {
                     Ok(()) => Some((at, uri)),
                     Err(fault) => {
-                        tracing::debug!("left out of a subscription: {fault}");
+                        tracing::debug!(reason = fault.to_string(), "left out of a subscription");
                         None
                     }
                 }
