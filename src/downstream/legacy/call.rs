@@ -4,7 +4,7 @@ use std::{
     future::poll_fn,
     pin::pin,
     sync::{
-        Arc, Mutex, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
     },
     task::Poll,
@@ -43,7 +43,8 @@ pub(super) struct Calling {
     token: Option<Raw>,
     /// The last progress that was reported.
     progress: Mutex<Option<f64>>,
-    is_over: AtomicBool,
+    /// Whether it has its answer. Held while the client is told something of it: nothing comes after the answer.
+    is_over: Mutex<bool>,
     is_cancelled: AtomicBool,
     cancelled: AtomicWaker,
 }
@@ -197,7 +198,7 @@ impl Calling {
             life,
             token,
             progress: Mutex::default(),
-            is_over: AtomicBool::new(false),
+            is_over: Mutex::new(false),
             is_cancelled: AtomicBool::new(false),
             cancelled: AtomicWaker::new(),
         })
@@ -230,7 +231,11 @@ impl Calling {
 
     /// Whether the client may still hear of the call.
     fn is_live(&self) -> bool {
-        !self.is_over.load(Ordering::Acquire) && !self.is_cancelled.load(Ordering::Acquire)
+        !*self.over() && !self.is_cancelled.load(Ordering::Acquire)
+    }
+
+    fn over(&self) -> MutexGuard<'_, bool> {
+        self.is_over.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Progress with the client's own token, if it wants any and it is progress indeed.
@@ -276,7 +281,11 @@ impl Peer for Calling {
             _ => (Weight::Light, params),
         };
         if let Some(stream) = self.post.stream() {
-            stream.push(weight, encode_notification(&method, params.as_ref()));
+            let text = encode_notification(&method, params.as_ref());
+            let is_over = self.over();
+            if !*is_over {
+                stream.push(weight, text);
+            }
         }
     }
 
@@ -302,7 +311,7 @@ struct Leave {
 
 impl Drop for Leave {
     fn drop(&mut self) {
-        self.calling.is_over.store(true, Ordering::Release);
+        *self.calling.over() = true;
         self.session.leave(&self.calling);
     }
 }
