@@ -1,4 +1,5 @@
-//! The clients' side: one MCP endpoint per mount that serves every revision over streamable HTTP at one URL.
+//! The clients' side: one MCP endpoint per mount that serves every revision, over streamable HTTP at one URL and over pairs of
+//! byte streams (stdio).
 //!
 //! A request is classified once, by its own words, and from there on belongs to one era: *modern* requests are
 //! stateless, *legacy* ones live in a session. Both turn into calls on the same [`Mount`](crate::hub::Mount).

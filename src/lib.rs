@@ -99,7 +99,7 @@
 //! | [`jsonrpc`] | the envelope over raw JSON; knows nothing of MCP |
 //! | [`protocol`] | revisions, methods, capabilities, mirrored headers, the ladder |
 //! | [`hub`] | `Call`, `Outcome`, `Peer`, `Mount`, and the layers every call passes; knows no transport and no revision |
-//! | [`downstream`] | one endpoint per mount: both eras over streamable HTTP, sessions, parked calls |
+//! | [`downstream`] | one endpoint per mount: both eras over streamable HTTP and on a connection (stdio), sessions, parked calls |
 //! | [`upstream`] | servers over streamable HTTP, as child processes, in this process; probing, supervision |
 //! | [`mount`] | what stands between the two: pooled sessions, the catalog, pages, tasks, translation |
 //! | [`seal`] | handles that clients keep for us |
@@ -115,7 +115,7 @@
 //!
 //! - Messages are never parsed into closed models on the way through: unknown members, key order and the spelling of
 //!   numbers survive, byte for byte where both ends speak the same revision.
-//! - A running call is a future with exactly one owner: the HTTP answer, the parking lot, or a legacy session. Dropping it
+//! - A running call is a future with exactly one owner: the HTTP answer, the parking lot, a legacy session, or a connection. Dropping it
 //!   abandons the call, and the upstream session that holds it tells the server, before anything newer.
 //! - A request that may have run is never sent a second time.
 //! - Layers return [`Fault`](hub::Fault)s; they become words on the wire at one place per edge.
