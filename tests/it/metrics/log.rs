@@ -1,39 +1,14 @@
 //! The access log: one line a request, and nothing in it that should not be.
 
-use std::{
-    io::Write,
-    sync::{Arc, Mutex},
-};
-
 use axum::{Router, body::Body, routing::get};
 use http::Request;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use crate::matrix::client::MODERN;
+use crate::{matrix::client::MODERN, support::log::Written};
 
 use super::scripted;
-
-#[derive(Clone, Default)]
-struct Written(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Written {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Written {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-}
 
 async fn send(router: &Router, request: http::request::Builder, body: impl Into<Body>) {
     let request = request.header("host", "localhost").body(body.into()).unwrap();

@@ -1,9 +1,6 @@
 //! What cannot be carried as it is: each kind is caused once and read from a scrape.
 
-use std::{
-    io::Write,
-    sync::{Arc, Mutex},
-};
+use std::sync::Arc;
 
 use rialto::{config::EraChoice, mount::Share, seal::Sealer};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -17,6 +14,7 @@ use crate::{
 };
 
 use super::*;
+use crate::support::log::Written;
 
 mod questions;
 mod strays;
@@ -220,28 +218,6 @@ async fn a_question_in_the_way_of_the_other_era_is_counted() {
     for times in 1..=2 {
         assert_eq!(client.call("t", json!({})).await.error()["code"], -32600, "the truth");
         assert_eq!(lost(&app.scrape().await, "legacy_question"), times);
-    }
-}
-
-#[derive(Clone, Default)]
-struct Written(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Written {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Written {
-    /// How many lines hold this.
-    fn count(&self, words: &str) -> usize {
-        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
-        text.lines().filter(|line| line.contains(words)).count()
     }
 }
 

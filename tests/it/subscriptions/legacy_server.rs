@@ -266,24 +266,10 @@ async fn era_139_sec_163_a_session_of_before_a_restart_is_told_what_it_may_have_
     }
 }
 
-#[derive(Clone, Default)]
-struct Written(Arc<std::sync::Mutex<Vec<u8>>>);
-
-impl std::io::Write for Written {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 /// However much a server refuses in a new session, and in whatever words: that is one line of the log.
 #[tokio::test]
 async fn sec_126_what_cannot_be_subscribed_to_again_is_one_line_that_nothing_breaks() {
-    let written = Written::default();
+    let written = crate::support::log::Written::default();
     let writer = written.clone();
     let lines = tracing_subscriber::fmt().with_env_filter("rialto=warn").with_ansi(false);
     let _logging = crate::support::log::listen(lines.with_writer(move || writer.clone()).finish());
@@ -295,14 +281,14 @@ async fn sec_126_what_cannot_be_subscribed_to_again_is_one_line_that_nothing_bre
     server.manners().refuses = ":";
     server.crashes();
     server.sees("resources/subscribe", 100).await;
-    let text = || String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
     within(async {
-        while !text().contains("in a new session") {
+        while !written.text().contains("in a new session") {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     })
     .await;
-    let told: Vec<_> = text().lines().filter(|line| !line.contains("lost a session")).map(str::to_owned).collect();
+    let told: Vec<_> =
+        written.text().lines().filter(|line| !line.contains("lost a session")).map(str::to_owned).collect();
     assert_eq!(told.len(), 1, "{told:#?}");
     assert!(told[0].contains("count=50") && told[0].contains("all is well"), "{told:#?}");
 }

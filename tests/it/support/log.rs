@@ -1,6 +1,9 @@
 //! Reading what is logged on one thread, while other tests run on others.
 
-use std::sync::Once;
+use std::{
+    io::{self, Write},
+    sync::{Arc, Mutex, Once},
+};
 
 use tracing::subscriber::{DefaultGuard, set_default};
 use tracing_subscriber::registry;
@@ -16,4 +19,30 @@ pub(crate) fn listen(subscriber: impl tracing::Subscriber + Send + Sync) -> Defa
         let _ = tracing::subscriber::set_global_default(registry());
     });
     set_default(subscriber)
+}
+
+/// Where lines of the log are written to, to be read again. Cloning shares it.
+#[derive(Clone, Default)]
+pub(crate) struct Written(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Written {
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+
+    /// How many lines hold this.
+    pub(crate) fn count(&self, words: &str) -> usize {
+        self.text().lines().filter(|line| line.contains(words)).count()
+    }
 }

@@ -82,7 +82,7 @@ async fn a_server_without_sessions_is_counted_and_warned_of_once() {
     let client = Client::connect(&app.mount("docs"), LEGACY).await;
     assert_eq!(client.call("t", json!({})).await.said(), "done");
     assert_eq!(lost(&app.scrape().await, "stateless_server"), 2);
-    assert_eq!(written.count("keeps no sessions"), 1, "{written:?}", written = written.0);
+    assert_eq!(written.count("keeps no sessions"), 1, "{written:?}", written = written.text());
     client.close().await;
 }
 
